@@ -1,0 +1,111 @@
+"""The command `keras-tim`: finds the subcommand, parses flags, reports errors.
+
+Subcommands are modules with `DESCRIPTION`, `define_flags(values)` and
+`run(values, arguments)`. They are imported when they are asked for, so that
+help is quick.
+"""
+
+import importlib
+import os
+import sys
+
+from absl import flags, logging
+
+COMMANDS = {
+    "demo": "train a small model on bundled photos and look at its samples",
+    "train": "train a model into a run folder, or resume one",
+    "sample": "make alternatives of picture files",
+    "weights": "list cached weights, or fetch them ahead of time",
+}
+
+
+def main(argv=None):
+    """Runs a subcommand.
+
+    Args:
+        argv: list of str, the command line after the program's name; that of
+            the process by default.
+
+    Returns:
+        int, the exit status: 0, 1 for an error, 2 for a wrong command line.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"keras-tim {version('keras-tim')}")
+        return 0
+    if argv[0] not in COMMANDS:
+        print(
+            f"keras-tim: there is no command {argv[0]!r}\n\n{_overview()}",
+            file=sys.stderr,
+        )
+        return 2
+    return _run(argv[0], argv[1:])
+
+
+def _run(name, argv):
+    # TensorFlow's C++ notes about processors and missing GPUs.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    command = importlib.import_module(f"keras_tim.cli.{name}")
+    values = flags.FlagValues()
+    flags.DEFINE_bool("debug", False, "show tracebacks", flag_values=values)
+    flags.DEFINE_bool("help", False, "show this", flag_values=values)
+    command.define_flags(values)
+    try:
+        arguments = values([f"keras-tim {name}", *argv])[1:]
+    except flags.Error as error:
+        print(f"keras-tim {name}: {error}", file=sys.stderr)
+        print(f"See keras-tim {name} --help", file=sys.stderr)
+        return 2
+    if values.help:
+        print(f"keras-tim {name}: {command.DESCRIPTION}\n")
+        print(values.get_help())
+        return 0
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.DEBUG if values.debug else logging.INFO)
+    logging.get_absl_handler().setFormatter(_Plain())
+    try:
+        command.run(values, arguments)
+    except KeyboardInterrupt:
+        print(f"keras-tim {name}: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        if values.debug:
+            raise
+        print(f"keras-tim {name}: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+class _Plain(logging.PythonFormatter):
+    """Messages as a person reads them: warnings marked, no file names."""
+
+    def format(self, record):
+        message = record.getMessage()
+        if record.levelno >= 30:  # warnings and worse
+            return f"{record.levelname.lower()}: {message}"
+        return message
+
+
+def _overview():
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "keras-tim: many plausible outputs for one input",
+            "",
+            "usage: keras-tim COMMAND [--flag=value ...]",
+            "",
+            *lines,
+            "",
+            "keras-tim COMMAND --help shows the flags of a command.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

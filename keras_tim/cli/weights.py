@@ -1,0 +1,48 @@
+"""keras-tim weights."""
+
+from absl import flags
+
+DESCRIPTION = """list cached weights, or fetch them ahead of time.
+
+  keras-tim weights                  lists them
+  keras-tim weights --fetch=all      fetches what is missing"""
+
+
+def define_flags(values):
+    """Defines the command's flags.
+
+    Args:
+        values: `flags.FlagValues` to define them in.
+    """
+    flags.DEFINE_list(
+        "fetch",
+        [],
+        "names of weights to fetch, or all",
+        flag_values=values,
+    )
+
+
+def run(values, arguments):
+    """Fetches what is asked for and lists the cache.
+
+    Args:
+        values: parsed flags.
+        arguments: list of str, what was given besides flags.
+    """
+    from keras_tim.cli.train import reject_arguments
+    from keras_tim.perceptual import cached_weights, fetch_weights
+
+    reject_arguments(arguments)
+    names = [record.name for record in cached_weights()]
+    wanted = names if values.fetch == ["all"] else values.fetch
+    for name in wanted:
+        if name not in names:
+            raise ValueError(
+                f"there are no weights {name!r}, only {', '.join(names)}"
+            )
+        fetch_weights(name)
+    for record in cached_weights():
+        print(
+            f"{record.name:<12}  {record.state:<8}  "
+            f"{record.size / 1e6:6.1f} MB  {record.path}"
+        )

@@ -1,0 +1,1 @@
+"""Conditional IMLE: codes, selection, and the steps that tie them together."""

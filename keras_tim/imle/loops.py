@@ -1,0 +1,142 @@
+"""Loops over parts of a batch, inside a TensorFlow graph or outside."""
+
+import tensorflow as tf
+
+
+def length_of(nested):
+    """Size of the first axis: an int where known, else a scalar tensor."""
+    first = tf.nest.flatten(nested)[0]
+    return tf.shape(first)[0] if first.shape[0] is None else first.shape[0]
+
+
+def ceil_divide(a, b):
+    """`a / b`, rounded up."""
+    return -(-a // b)
+
+
+def repeat(count, function):
+    """Calls `function(number)` for every number below `count`, in order.
+
+    Args:
+        count: int or scalar tensor.
+        function: callable of a scalar int32 tensor, run for its effects.
+    """
+    if (
+        isinstance(count, int)
+        and tf.distribute.get_strategy().num_replicas_in_sync > 1
+    ):
+        # Replicas cannot meet inside a graph's loop to add up gradients.
+        for number in range(count):
+            function(tf.constant(number))
+        return
+
+    def body(number):
+        function(number)
+        return (number + 1,)
+
+    tf.while_loop(
+        lambda number: number < count,
+        body,
+        (tf.constant(0),),
+        parallel_iterations=1,
+    )
+
+
+def for_each_group(nested, size, function):
+    """Calls `function(group)` for groups of a batch, one after another.
+
+    Args:
+        nested: nest of tensors `[batch, ...]`.
+        size: int or None for one group. The last group may be smaller.
+        function: callable of a nest like `nested`, run for its effects.
+    """
+    length = length_of(nested)
+    if size is None or (isinstance(length, int) and length <= size):
+        function(nested)
+    elif isinstance(length, int):
+        # Whole groups have a known size; the rest is traced apart.
+        repeat(
+            length // size,
+            lambda number: function(_part(nested, number * size, size)),
+        )
+        if length % size:
+            function(
+                tf.nest.map_structure(lambda x: x[-(length % size) :], nested)
+            )
+    else:
+        repeat(
+            ceil_divide(length, size),
+            lambda number: function(
+                tf.nest.map_structure(
+                    lambda x: x[number * size : (number + 1) * size], nested
+                )
+            ),
+        )
+
+
+def map_in_groups(function, nested, size):
+    """Applies a function to a batch, `size` rows at a time.
+
+    Args:
+        function: callable from a nest of tensors `[n, ...]` to another.
+        nested: nest of tensors `[batch, ...]`.
+        size: int.
+
+    Returns:
+        What `function(nested)` would return, with the memory of `size` rows.
+    """
+    length = length_of(nested)
+    if isinstance(length, int) and length <= size:
+        return function(nested)
+    # Smaller than one group only where the length is not known beforehand.
+    size = size if isinstance(length, int) else tf.minimum(size, length)
+    count = ceil_divide(length, size)
+    # The last group steps back to be as long as the others.
+    starts = tf.minimum(tf.range(count) * size, length - size)
+
+    def at(start):
+        return _part(nested, start, size)
+
+    if tf.executing_eagerly():
+        parts = [function(at(start)) for start in starts]
+        mapped = tf.nest.map_structure(lambda *x: tf.stack(x), *parts)
+    else:
+        # One trace serves both the signature of the results and the loop.
+        traced = tf.function(function, autograph=False)
+        results = traced.get_concrete_function(at(starts[0])).structured_outputs
+        mapped = tf.map_fn(
+            lambda start: traced(at(start)),
+            starts,
+            parallel_iterations=1,
+            fn_output_signature=tf.nest.map_structure(
+                lambda x: tf.TensorSpec(x.shape, x.dtype), results
+            ),
+        )
+
+    rows = tf.range(length)
+    group = rows // size
+    place = group * size + rows - tf.gather(starts, group)
+    exact = isinstance(length, int) and length % size == 0
+
+    def join(x):
+        flat = tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
+        flat.set_shape((length if exact else None, *x.shape[2:]))
+        if exact:
+            return flat
+        flat = tf.gather(flat, place)
+        flat.set_shape(
+            (length if isinstance(length, int) else None, *x.shape[2:])
+        )
+        return flat
+
+    return tf.nest.map_structure(join, mapped)
+
+
+def _part(nested, start, size):
+    def slice_one(x):
+        part = x[start : start + size]
+        known = size if isinstance(size, int) else None
+        part.set_shape((known, *x.shape[1:]))
+        return part
+
+    return tf.nest.map_structure(slice_one, nested)

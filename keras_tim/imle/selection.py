@@ -1,0 +1,223 @@
+"""Selection: which of many candidate codes comes nearest to the target.
+
+Conditional IMLE draws m codes per input and keeps the one whose output is
+nearest to the observed one. Candidates are made a few at a time and only the
+best so far is kept, so that memory does not grow with m.
+"""
+
+import typing
+
+import keras
+from keras import ops
+
+
+class Selection(typing.NamedTuple):
+    """The codes chosen for a group of images.
+
+    Attributes:
+        codes: list over levels of `(style [batch, style_dim], noise [batch,
+            height, width, channels])`.
+        indices: list over the levels that selected of int32 `[batch]`: which
+            candidate won.
+        distances: list over the levels that selected of float32 `[batch]`:
+            its distance to the target.
+    """
+
+    codes: list
+    indices: list
+    distances: list
+
+
+def select_hierarchical(
+    tim, inputs, targets, distance, draw, num_samples, candidate_chunk
+):
+    """Chooses codes level by level (CAM-Net, section 3.2).
+
+    Level 1's code is chosen by level 1's own distance and fixed; then level
+    2's, given level 1's output and feature, which are kept rather than made
+    again; and so on.
+
+    Args:
+        tim: the `TIM`.
+        inputs: list of tensors `[batch, height, width, channels]`.
+        targets: list over levels of what `distance.features` returned for
+            the level's target.
+        distance: object with `features(outputs)` and `compare(a, b)`.
+        draw: callable `(level, first, count) -> (style, noise)`: candidates
+            `first` to `first + count` of every image, `[batch * count, ...]`,
+            those of one image together.
+        num_samples: list of int, candidates per level.
+        candidate_chunk: int, candidates of each image made at a time.
+
+    Returns:
+        A `Selection` over every level.
+    """
+    batch = ops.shape(inputs[0])[0]
+    sizes = tim.noise_sizes(inputs)
+    codes, indices, distances = [], [], []
+    output, feature = None, None
+    for level, count in enumerate(num_samples):
+        level_input = tim.level_input(level, inputs, output)
+
+        def candidates(
+            first, n, level=level, level_input=level_input, feature=feature
+        ):
+            code = draw(level, first, n)
+            seen = _repeat(level_input, n)
+            made = tim.run_level(
+                level,
+                seen,
+                None if feature is None else _repeat(feature, n),
+                code,
+            )
+            pictures = tim.to_picture(made[0], seen)
+            differences = _compare(distance, pictures, targets[level], batch, n)
+            return differences, (*code, *made)
+
+        output_shape, feature_shape = tim.output_shapes(
+            level, batch, sizes[level]
+        )
+        best = _best_candidate(
+            candidates,
+            count,
+            candidate_chunk,
+            batch,
+            (
+                *_code_template(tim, batch, sizes[level]),
+                (output_shape, "float32"),
+                (feature_shape, tim.compute_dtype),
+            ),
+        )
+        style, noise, output, feature = best.values
+        codes.append((style, noise))
+        indices.append(best.index)
+        distances.append(best.distance)
+    return Selection(codes, indices, distances)
+
+
+def select_vanilla(
+    tim, inputs, target, distance, draw, num_samples, candidate_chunk
+):
+    """Chooses whole codes by the last level's distance (section 3.1).
+
+    Args:
+        tim: the `TIM`.
+        inputs: list of tensors `[batch, height, width, channels]`.
+        target: what `distance.features` returned for the last level's target.
+        distance: as in `select_hierarchical`.
+        draw: as in `select_hierarchical`.
+        num_samples: int, candidates.
+        candidate_chunk: int, candidates of each image made at a time.
+
+    Returns:
+        A `Selection` with one entry of indices and distances.
+    """
+    batch = ops.shape(inputs[0])[0]
+
+    def candidates(first, n):
+        drawn = [draw(level, first, n) for level in range(tim.num_levels)]
+        pictures = tim.decode([_repeat(x, n) for x in inputs], drawn)
+        differences = _compare(distance, pictures[-1], target, batch, n)
+        return differences, tuple(part for code in drawn for part in code)
+
+    templates = [
+        template
+        for size in tim.noise_sizes(inputs)
+        for template in _code_template(tim, batch, size)
+    ]
+    best = _best_candidate(
+        candidates, num_samples, candidate_chunk, batch, templates
+    )
+    codes = list(zip(best.values[::2], best.values[1::2], strict=True))
+    return Selection(codes, [best.index], [best.distance])
+
+
+class _Best(typing.NamedTuple):
+    distance: typing.Any
+    index: typing.Any
+    values: tuple
+
+
+def _best_candidate(candidates, count, chunk, batch, templates):
+    """Running argmin over candidates made `chunk` at a time.
+
+    Args:
+        candidates: callable `(first, n) -> (distances [batch, n], values)`,
+            the values a tuple of tensors `[batch * n, ...]`.
+        count: int, candidates in all.
+        chunk: int, candidates at a time.
+        batch: int or scalar tensor.
+        templates: list of `(shape, dtype)` of the values of one candidate,
+            the batch included.
+
+    Returns:
+        `_Best`: of every image the smallest distance, its candidate's number
+        (the first of equals) and its values `[batch, ...]`.
+    """
+    chunk = min(chunk, count)
+    steps = -(-count // chunk)
+    start = _Best(
+        ops.full((batch,), float("inf"), dtype="float32"),
+        ops.zeros((batch,), dtype="int32"),
+        tuple(ops.zeros(shape, dtype=dtype) for shape, dtype in templates),
+    )
+
+    def improve(step, best):
+        # The last chunk steps back to be as long as the others: what is looked
+        # at twice cannot win twice, and every shape stays the same.
+        first = ops.minimum(step * chunk, count - chunk)
+        # Never true, but the next chunk now waits for this one: loops may
+        # otherwise run several at a time, each with memory of its own.
+        first = first + ops.cast(ops.any(best.index < 0), first.dtype)
+        distances, values = candidates(first, chunk)
+        # A diverging candidate must not win, nor hide the others.
+        distances = ops.where(
+            ops.isnan(distances), float("inf"), ops.cast(distances, "float32")
+        )
+        place = ops.cast(ops.argmin(distances, axis=1), "int32")
+        rows = ops.arange(batch, dtype="int32") * chunk + place
+        nearest = ops.min(distances, axis=1)
+        better = nearest < best.distance
+        return _Best(
+            ops.where(better, nearest, best.distance),
+            ops.where(better, ops.cast(first, "int32") + place, best.index),
+            tuple(
+                _where(better, ops.take(new, rows, axis=0), old)
+                for new, old in zip(values, best.values, strict=True)
+            ),
+        )
+
+    if steps == 1:
+        return improve(ops.convert_to_tensor(0, dtype="int32"), start)
+    _, best = ops.while_loop(
+        lambda step, best: step < steps,
+        lambda step, best: (step + 1, improve(step, best)),
+        (ops.convert_to_tensor(0, dtype="int32"), start),
+    )
+    return best
+
+
+def _compare(distance, outputs, target, batch, n):
+    """Distances `[batch, n]` of n outputs per image to the image's target."""
+    features = keras.tree.map_structure(
+        lambda x: ops.reshape(x, (batch, n, *ops.shape(x)[1:])),
+        distance.features(outputs),
+    )
+    target = keras.tree.map_structure(lambda x: x[:, None], target)
+    return distance.compare(features, target)
+
+
+def _code_template(tim, batch, size):
+    return (
+        ((batch, tim.style_dim), "float32"),
+        ((batch, *size, tim.noise_channels), "float32"),
+    )
+
+
+def _repeat(x, n):
+    return ops.repeat(x, n, axis=0)
+
+
+def _where(condition, new, old):
+    ones = (1,) * (len(new.shape) - 1)
+    return ops.where(ops.reshape(condition, (-1, *ones)), new, old)

@@ -1,0 +1,436 @@
+"""Conditional IMLE (Algorithm 1), inside one TensorFlow graph."""
+
+import keras
+import tensorflow as tf
+
+from keras_tim.imle.codes import draw_codes
+from keras_tim.imle.distances import SelectionDistance
+from keras_tim.imle.loops import (
+    ceil_divide,
+    for_each_group,
+    length_of,
+    map_in_groups,
+    repeat,
+)
+from keras_tim.imle.selection import (
+    Selection,
+    select_hierarchical,
+    select_vanilla,
+)
+from keras_tim.layers.resampling import bicubic_resize
+
+SAMPLINGS = ("hierarchical", "vanilla")
+
+# Training draws under even keys, so that it shares no draw with testing.
+TEST_KEY = 1
+
+
+class ConditionalIMLE:
+    """What `TIM.compile` was told, and the steps that follow from it.
+
+    Not a layer: the distance's weights are no part of the model.
+
+    Args:
+        num_levels: int, levels of the model.
+        supervised_levels: list of int, levels that the loss sums over.
+        distance: see `TIM.compile`, as are all that follow.
+        num_samples: int or sequence of int.
+        sampling: str or None.
+        images_per_selection: int or None.
+        steps_per_selection: int.
+        mini_batch_size: int or None.
+        candidate_chunk: int.
+        pixel_weight: float.
+        seed: int.
+    """
+
+    def __init__(
+        self,
+        num_levels,
+        supervised_levels,
+        distance,
+        num_samples,
+        sampling,
+        images_per_selection,
+        steps_per_selection,
+        mini_batch_size,
+        candidate_chunk,
+        pixel_weight,
+        seed,
+    ):
+        if sampling is None:
+            every = len(supervised_levels) == num_levels
+            sampling = "hierarchical" if every else "vanilla"
+        if sampling not in SAMPLINGS:
+            raise ValueError(
+                f"`sampling` must be one of {SAMPLINGS} or None. Received: "
+                f"sampling={sampling!r}"
+            )
+        if sampling == "hierarchical" and len(supervised_levels) < num_levels:
+            raise ValueError(
+                "`sampling` must be 'vanilla' for a model without intermediate "
+                "supervision: the outputs that would choose the lower levels' "
+                f"codes are not trained. Received: sampling={sampling!r}"
+            )
+        for name, value in (
+            ("images_per_selection", images_per_selection),
+            ("mini_batch_size", mini_batch_size),
+        ):
+            if value is not None:
+                _check_positive(name, value)
+        _check_positive("steps_per_selection", steps_per_selection)
+        _check_positive("candidate_chunk", candidate_chunk)
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise ValueError(f"`seed` must be an integer. Received: {seed}")
+
+        self.num_levels = num_levels
+        self.supervised_levels = supervised_levels
+        self.sampling = sampling
+        self.num_samples = _per_level(num_samples, num_levels, sampling)
+        self.images_per_selection = images_per_selection
+        self.steps_per_selection = steps_per_selection
+        self.mini_batch_size = mini_batch_size
+        self.candidate_chunk = candidate_chunk
+        self.pixel_weight = pixel_weight
+        self.seed = seed
+        self.distance = SelectionDistance(distance, pixel_weight)
+
+    @property
+    def selecting_levels(self):
+        """Levels whose distance chooses codes."""
+        if self.sampling == "hierarchical":
+            return list(range(self.num_levels))
+        return [self.num_levels - 1]
+
+    def get_config(self):
+        """Arguments of `TIM.compile`, serialised."""
+        return {
+            "distance": keras.saving.serialize_keras_object(
+                self.distance.distance
+            ),
+            "num_samples": self.num_samples,
+            "sampling": self.sampling,
+            "images_per_selection": self.images_per_selection,
+            "steps_per_selection": self.steps_per_selection,
+            "mini_batch_size": self.mini_batch_size,
+            "candidate_chunk": self.candidate_chunk,
+            "pixel_weight": self.pixel_weight,
+            "seed": self.seed,
+        }
+
+    # -- The outer loop ----------------------------------------------------
+
+    def train(self, tim, inputs, targets, sample_weight, trackers):
+        """Selection and gradient steps for every group of a batch.
+
+        Args:
+            tim: the `TIM`.
+            inputs: list of tensors `[batch, height, width, channels]`.
+            targets: tensor or tuple over levels of `[batch, height, width,
+                3]`.
+            sample_weight: tensor `[batch]` or None.
+            trackers: dict of `keras.metrics.Mean`, updated.
+        """
+        inputs, targets, weights = self._prepare(
+            tim, inputs, targets, sample_weight
+        )
+
+        def train_group(group):
+            self._train_group(tim, *group, trackers)
+
+        for_each_group(
+            (inputs, targets, weights), self.images_per_selection, train_group
+        )
+
+    def test(self, tim, inputs, targets, sample_weight, trackers):
+        """Losses at codes selected from a fixed seed.
+
+        Args:
+            tim: the `TIM`.
+            inputs: as in `train`.
+            targets: as in `train`.
+            sample_weight: as in `train`.
+            trackers: dict of `keras.metrics.Mean`, updated.
+        """
+        inputs, targets, weights = self._prepare(
+            tim, inputs, targets, sample_weight
+        )
+        seeds = _image_seeds(self.seed, TEST_KEY, length_of(inputs))
+        selection, features = self.select(tim, inputs, targets, seeds)
+        losses = self._losses(tim, inputs, selection.codes, features, weights)
+        self._track_losses(losses, trackers, tf.reduce_sum(weights))
+        self._track_selection(selection, trackers)
+
+    def _prepare(self, tim, inputs, targets, sample_weight):
+        targets = self._target_pyramid(tim, inputs, targets)
+        if sample_weight is None:
+            weights = tf.ones([length_of(inputs)])
+        else:
+            weights = tf.cast(sample_weight, tf.float32)
+        checks = [
+            _assert_unit_range(x, name)
+            for name, pictures in (("inputs", inputs), ("targets", targets))
+            for x in pictures
+        ]
+        with tf.control_dependencies([c for c in checks if c is not None]):
+            inputs = [tf.identity(x) for x in inputs]
+            targets = [tf.identity(x) for x in targets]
+        return inputs, targets, weights
+
+    def _train_group(self, tim, inputs, targets, weights, trackers):
+        length = length_of(inputs)
+        iteration = tf.cast(tim.optimizer.iterations, tf.int64)
+        seeds = _image_seeds(self.seed, 2 * iteration, length)
+        selection, features = self.select(tim, inputs, targets, seeds)
+        self._track_selection(selection, trackers)
+        group = (inputs, selection.codes, features, weights)
+
+        steps = self.steps_per_selection
+        size = self.mini_batch_size or ceil_divide(length, steps)
+        if steps == 1 and self.mini_batch_size is None:
+            self._gradient_step(tim, *group, trackers)
+            return
+
+        def step(number):
+            rows = _mini_batch_rows(seeds[0], number, length, size)
+            part = tf.nest.map_structure(lambda x: tf.gather(x, rows), group)
+            self._gradient_step(tim, *part, trackers)
+
+        repeat(steps, step)
+
+    # -- Selection ---------------------------------------------------------
+
+    def select(self, tim, inputs, targets, seeds):
+        """Chooses the codes nearest to the targets.
+
+        Args:
+            tim: the `TIM`.
+            inputs: list of tensors `[batch, height, width, channels]`.
+            targets: list over levels of `[batch, height, width, 3]`.
+            seeds: int64 tensor `[batch]`: candidate j of an image is sample j
+                of its seed.
+
+        Returns:
+            Tuple `(selection, features)`: a `Selection`, and the targets'
+            features over the supervised levels.
+        """
+        most = max(self.num_samples)
+        chunk = min(self.candidate_chunk, most)
+        images = max(1, self.candidate_chunk // most)
+
+        def select_some(group):
+            inputs, targets, seeds = group
+            features = [self.distance.features(x) for x in targets]
+            selection = self._select_together(
+                tim, inputs, features, seeds, chunk
+            )
+            supervised = [features[i] for i in self.supervised_levels]
+            return tuple(selection), supervised
+
+        selection, features = map_in_groups(
+            select_some, (inputs, targets, seeds), images
+        )
+        return Selection(*selection), features
+
+    def _select_together(self, tim, inputs, features, seeds, chunk):
+        """Selection for as many images as are looked at together."""
+        sizes = tim.noise_sizes(inputs)
+
+        def draw(level, first, count):
+            indices = tf.cast(first, tf.int64) + tf.range(count, dtype=tf.int64)
+            indices = tf.tile(indices[None, :], [length_of(inputs), 1])
+            drawn = draw_codes(
+                seeds,
+                indices,
+                sizes,
+                tim.style_dim,
+                tim.noise_channels,
+                levels=[level],
+            )
+            return drawn[0]
+
+        if self.sampling == "hierarchical":
+            return select_hierarchical(
+                tim,
+                inputs,
+                features,
+                self.distance,
+                draw,
+                self.num_samples,
+                chunk,
+            )
+        return select_vanilla(
+            tim,
+            inputs,
+            features[-1],
+            self.distance,
+            draw,
+            self.num_samples[0],
+            chunk,
+        )
+
+    # -- The inner loop ----------------------------------------------------
+
+    def _gradient_step(self, tim, inputs, codes, features, weights, trackers):
+        variables = tim.trainable_variables
+        with tf.GradientTape() as tape:
+            losses = self._losses(tim, inputs, codes, features, weights)
+            loss = tf.add_n(losses)
+            # Gradients are summed over replicas.
+            scaled = loss / tf.distribute.get_strategy().num_replicas_in_sync
+            scaled = tim.optimizer.scale_loss(scaled)
+        gradients = tape.gradient(scaled, variables)
+        scale = tim.optimizer.scale_loss(tf.constant(1.0))
+        norm = tf.linalg.global_norm(gradients) / scale
+        tim.optimizer.apply(gradients, variables)
+        self._track_losses(losses, trackers, tf.reduce_sum(weights))
+        trackers["gradient_norm"].update_state(norm)
+
+    def _losses(self, tim, inputs, codes, features, weights):
+        """Weighted mean distance of every supervised level."""
+        pictures = tim.decode(inputs, codes)
+        losses = []
+        for level, target in zip(self.supervised_levels, features, strict=True):
+            made = self.distance.features(pictures[level])
+            distances = self.distance.compare(made, target)
+            losses.append(
+                tf.math.divide_no_nan(
+                    tf.reduce_sum(weights * distances), tf.reduce_sum(weights)
+                )
+            )
+        return losses
+
+    def _track_losses(self, losses, trackers, weight):
+        trackers["loss"].update_state(tf.add_n(losses), sample_weight=weight)
+        if len(losses) > 1:
+            for level, loss in zip(self.supervised_levels, losses, strict=True):
+                trackers[f"loss_level{level}"].update_state(
+                    loss, sample_weight=weight
+                )
+
+    def _track_selection(self, selection, trackers):
+        for level, distances in zip(
+            self.selecting_levels, selection.distances, strict=True
+        ):
+            tracker = trackers[f"selected_distance_level{level}"]
+            tracker.update_state(distances)
+
+    # -- Targets -----------------------------------------------------------
+
+    def _target_pyramid(self, tim, inputs, targets):
+        """Targets of every level, from all of them or the finest alone."""
+        given = (
+            list(targets) if isinstance(targets, list | tuple) else [targets]
+        )
+        if len(given) not in (1, self.num_levels):
+            raise ValueError(
+                "`targets` must be one tensor or one per level, "
+                f"{self.num_levels}. Received: {len(given)}"
+            )
+        for target in given:
+            if len(target.shape) != 4 or target.shape[-1] not in (3, None):
+                raise ValueError(
+                    "`targets` must have shape [batch, height, width, 3]. "
+                    f"Received: shape {target.shape}"
+                )
+            if not target.dtype.is_floating:
+                raise ValueError(
+                    "`targets` must be float in [0, 1]; divide 8-bit pictures "
+                    f"by 255. Received: dtype={target.dtype.name}"
+                )
+        given = [tf.cast(target, tf.float32) for target in given]
+        sizes = self._output_sizes(tim, inputs)
+        if len(given) < self.num_levels:
+            finest = given[0]
+            coarser = [
+                tf.clip_by_value(bicubic_resize(finest, *size), 0.0, 1.0)
+                for size in sizes[:-1]
+            ]
+            given = [*coarser, finest]
+        for level, (target, size) in enumerate(zip(given, sizes, strict=True)):
+            for got, wanted in zip(target.shape[1:3], size, strict=True):
+                if got and isinstance(wanted, int) and got != wanted:
+                    raise ValueError(
+                        f"The target of level {level} must be "
+                        f"{size[0]} x {size[1]} pixels, the size of the "
+                        f"level's output. Received: shape {target.shape}"
+                    )
+        return given
+
+    def _output_sizes(self, tim, inputs):
+        shapes = (
+            tim.output_shapes(level, 1, size)[0]
+            for level, size in enumerate(tim.noise_sizes(inputs))
+        )
+        return [shape[1:3] for shape in shapes]
+
+
+def _check_positive(name, value):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(
+            f"`{name}` must be a positive integer. Received: {name}={value}"
+        )
+
+
+def _per_level(num_samples, num_levels, sampling):
+    given = (
+        [num_samples] * num_levels
+        if isinstance(num_samples, int)
+        else list(num_samples)
+    )
+    if len(given) != num_levels:
+        raise ValueError(
+            "`num_samples` must be one integer, or one for each of the "
+            f"{num_levels} levels. Received: num_samples={num_samples}"
+        )
+    for value in given:
+        _check_positive("num_samples", value)
+    if sampling == "vanilla" and len(set(given)) > 1:
+        raise ValueError(
+            "`num_samples` must be a single integer for vanilla sampling, "
+            "which draws whole codes. Received: "
+            f"num_samples={num_samples}"
+        )
+    return given
+
+
+def _image_seeds(seed, key, length):
+    """A seed for every image, int64 `[length]`, from the run's seed."""
+    return tf.random.stateless_uniform(
+        [length],
+        seed=tf.stack([tf.constant(seed, tf.int64), tf.cast(key, tf.int64)]),
+        minval=None,
+        maxval=None,
+        dtype=tf.int64,
+        alg="philox",
+    )
+
+
+def _mini_batch_rows(seed, number, length, size):
+    """Rows of the `number`-th mini-batch of `size` out of `length` images.
+
+    The images are shuffled anew for every pass through them.
+    """
+    first = number * size
+    order = tf.argsort(
+        tf.random.stateless_uniform(
+            [length],
+            seed=tf.stack([seed, tf.cast(first // length, tf.int64)]),
+            alg="philox",
+        )
+    )
+    return tf.gather(order, (first + tf.range(size)) % length)
+
+
+def _assert_unit_range(pictures, name):
+    """Fails where values leave [0, 1]; NaN passes no comparison."""
+    inside = tf.reduce_all((pictures >= -1e-3) & (pictures <= 1.0 + 1e-3))
+    return tf.debugging.Assert(
+        inside,
+        [
+            f"`{name}` must lie in [0, 1] and hold no NaN. "
+            "Received values from and to:",
+            tf.reduce_min(pictures),
+            tf.reduce_max(pictures),
+        ],
+    )

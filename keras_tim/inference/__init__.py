@@ -1,0 +1,21 @@
+"""Pictures in files and on sheets."""
+
+from keras_tim.inference.alternatives import alternatives_sheet, sample_files
+from keras_tim.inference.pictures import (
+    PictureError,
+    find_pictures,
+    read_picture,
+    write_picture,
+)
+from keras_tim.inference.sheets import contact_sheet, difference_map
+
+__all__ = [
+    "PictureError",
+    "alternatives_sheet",
+    "contact_sheet",
+    "difference_map",
+    "find_pictures",
+    "read_picture",
+    "sample_files",
+    "write_picture",
+]

@@ -1,0 +1,5 @@
+"""Models."""
+
+from keras_tim.models.tim import TIM
+
+__all__ = ["TIM"]

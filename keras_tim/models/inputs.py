@@ -1,0 +1,178 @@
+"""Checks of what users hand to the model."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_tim.tasks import get_task
+
+
+def check_inputs(tim, inputs):
+    """Turns inputs into a list of float32 tensors, or says what is wrong.
+
+    Args:
+        tim: the `TIM` they are for.
+        inputs: tensor `[batch, height, width, channels]` in [0, 1] or a list
+            of them over levels.
+
+    Returns:
+        List of float32 tensors.
+
+    Raises:
+        ValueError: on a wrong number of inputs, rank, channels, type or, where
+            the values are at hand, range.
+    """
+    listed = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+    expected = 1 if get_task(tim.task).chained else tim.num_levels
+    if len(listed) != expected:
+        raise ValueError(
+            f"`inputs` must be {expected} picture batches for task "
+            f"{tim.task!r} with {tim.num_levels} levels. Received: "
+            f"{len(listed)} of them"
+        )
+    return [
+        check_pictures(x, tim.input_channels, _name(index, expected))
+        for index, x in enumerate(listed)
+    ]
+
+
+def _name(index, count):
+    return "inputs" if count == 1 else f"inputs[{index}]"
+
+
+def check_pictures(pictures, channels, name):
+    """Turns one batch of pictures into a float32 tensor.
+
+    Args:
+        pictures: array or tensor `[batch, height, width, channels]`, float in
+            [0, 1].
+        channels: int, the expected number of channels.
+        name: str, what to call it in an error.
+
+    Returns:
+        float32 tensor.
+
+    Raises:
+        ValueError: on a wrong rank, number of channels, type or range.
+    """
+    shape = getattr(pictures, "shape", None)
+    if shape is None or len(shape) != 4 or shape[-1] != channels:
+        raise ValueError(
+            f"`{name}` must have shape [batch, height, width, {channels}]. "
+            f"Received: {type(pictures).__name__} of shape {shape}"
+        )
+    dtype = keras.backend.standardize_dtype(pictures.dtype)
+    if "float" not in dtype:
+        raise ValueError(
+            f"`{name}` must be float in [0, 1]; divide 8-bit pictures by 255. "
+            f"Received: dtype={dtype}"
+        )
+    if is_concrete(pictures):
+        values = np.asarray(pictures)
+        # NaN fails both comparisons.
+        if values.size and not (
+            values.min() >= -1e-3 and values.max() <= 1 + 1e-3
+        ):
+            raise ValueError(
+                f"`{name}` must lie in [0, 1]. Received: values from "
+                f"{values.min()} to {values.max()}"
+            )
+    return ops.cast(ops.convert_to_tensor(pictures), "float32")
+
+
+def check_codes(tim, inputs, codes):
+    """Raises unless the codes fit the model and the inputs.
+
+    Args:
+        tim: the `TIM` they are for.
+        inputs: list of tensors.
+        codes: list over levels of `(style, noise)`.
+
+    Raises:
+        ValueError: on a wrong number of levels, rank, size or batch.
+    """
+    if len(codes) != tim.num_levels:
+        raise ValueError(
+            f"`codes` must have one (style, noise) per level, "
+            f"{tim.num_levels} in all. Received: {len(codes)}"
+        )
+    for level, (code, size) in enumerate(
+        zip(codes, tim.noise_sizes(inputs), strict=True)
+    ):
+        style, noise = code
+        expected = {
+            "style": (style, (None, tim.style_dim)),
+            "noise": (noise, (None, *size, tim.noise_channels)),
+        }
+        for name, (array, shape) in expected.items():
+            if not _fits(array.shape, shape):
+                raise ValueError(
+                    f"`codes[{level}]`: the {name} must have shape "
+                    f"{_readable(shape)}. Received: shape {array.shape}"
+                )
+    batch, num_codes = inputs[0].shape[0], codes[0][0].shape[0]
+    if batch and num_codes and num_codes % batch:
+        raise ValueError(
+            "`codes` must hold the same number of codes for every input. "
+            f"Received: {num_codes} codes for {batch} inputs"
+        )
+
+
+def _fits(shape, expected):
+    return len(shape) == len(expected) and all(
+        wanted is None or got is None or not _is_int(wanted) or got == wanted
+        for got, wanted in zip(shape, expected, strict=True)
+    )
+
+
+def _readable(shape):
+    """The shape with "?" for sizes known only while running."""
+    sizes = [str(n) if _is_int(n) else "?" for n in shape]
+    return f"[{', '.join(sizes)}]"
+
+
+def _is_int(size):
+    return isinstance(size, int)
+
+
+def check_seeds(seed, batch):
+    """One int64 seed per input.
+
+    Args:
+        seed: int, or ints `[batch]`.
+        batch: int or scalar tensor.
+
+    Returns:
+        int64 tensor `[batch]`.
+
+    Raises:
+        ValueError: if the seeds are not integers or not one per input.
+    """
+    if isinstance(seed, bool) or (
+        not isinstance(seed, int)
+        and "int" not in str(getattr(seed, "dtype", np.asarray(seed).dtype))
+    ):
+        raise ValueError(
+            "`seed` must be an integer or one integer per input. Received: "
+            f"seed={seed}"
+        )
+    seeds = ops.cast(ops.convert_to_tensor(seed, dtype="int64"), "int64")
+    if len(seeds.shape) == 0:
+        return ops.broadcast_to(seeds, (batch,))
+    known = isinstance(batch, int) and seeds.shape[0] is not None
+    if len(seeds.shape) != 1 or (known and seeds.shape[0] != batch):
+        raise ValueError(
+            f"`seed` must be one integer or one per input, [{batch}]. "
+            f"Received: shape {tuple(seeds.shape)}"
+        )
+    return seeds
+
+
+def is_concrete(tensor):
+    """Whether the values are at hand, rather than symbols of a graph."""
+    if isinstance(tensor, np.ndarray):
+        return True
+    if isinstance(tensor, keras.KerasTensor):
+        return False
+    # Graph tensors of TensorFlow have no `numpy`, tracers of JAX refuse it.
+    return keras.backend.backend() == "tensorflow" and hasattr(tensor, "numpy")

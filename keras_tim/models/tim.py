@@ -1,0 +1,734 @@
+"""The Tower Implicit Model."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_tim.layers.tower import TowerModule
+from keras_tim.models.inputs import check_codes, check_inputs, check_seeds
+from keras_tim.models.presets import PRESETS, preset_arguments
+from keras_tim.tasks import get_task
+
+ARCHITECTURES = ("camnet", "hyperrim")
+
+# TensorFlow is imported where codes are drawn and where training happens: the
+# layers and the forward pass run on every Keras backend.
+
+
+@keras.saving.register_keras_serializable(package="keras_tim")
+class TIM(keras.Model):
+    """Tower Implicit Model (CAM-Net): one input, many plausible outputs.
+
+    A tower of generators, one per level, coarsest first. Each level takes its
+    input, a latent code of its own (a style vector and spatial noise) and the
+    feature of the level below, and gives an output of its own. Different codes
+    give different outputs; conditional IMLE (see `compile`) trains the model
+    so that they cover what the observed output might have been.
+
+    Pictures are float32, channels last, RGB in [0, 1]. Batch, height and
+    width may be unknown.
+
+    Args:
+        task: str, "super_resolution", "colourization", "decompression" or
+            "layout_synthesis". Decides what the levels read and where their
+            outputs are taken.
+        residual_channels: sequence of int, one per level; its length is the
+            number of levels.
+        growth_channels: sequence of int, growth of the dense blocks per
+            level.
+        num_blocks: int, RRDBs per level.
+        input_channels: int or None for the task's own (needed for layouts:
+            the number of classes, and one for "other").
+        style_dim: int, size of each level's style vector.
+        noise_channels: int or None for the task's own (5; layouts 10).
+        mapping_width: int, units of the mapping networks.
+        mapping_depth: int, layers of the mapping networks.
+        mapping_learning_rate_multiplier: float, see
+            `keras_tim.layers.MappingNetwork`.
+        feature_scale: float or None for the task's own (0.1; layouts 1.0),
+            factor on the feature handed to the next level.
+        residual_scale: float, factor on the residual branches.
+        weight_norm: bool, whether convolutions are weight-normalised.
+        mapping_network: bool, whether styles pass through one.
+        intermediate_supervision: bool, whether every level's output is held
+            against the target; otherwise the last one alone.
+        input_skip: bool, whether every level predicts a residual in [-1, 1]
+            over its input at its output's size. Off in the published models.
+        architecture: "camnet" or "hyperrim". They differ in decompression,
+            where HyperRIM has two more convolutions at the last level.
+        **kwargs: passed to `keras.Model` (`name`, `dtype`).
+
+    Example:
+    >>> tim = TIM.from_preset("super_resolution_x4_nano")
+    >>> small = keras.random.uniform((2, 16, 24, 3), seed=0)
+    >>> tim.sample(small, num_samples=8, seed=0).shape
+    (2, 8, 64, 96, 3)
+
+    Reference:
+        - [Peng et al., 2021](https://arxiv.org/abs/2106.09015) (CAM-Net)
+        - [Li* et al., 2020](https://arxiv.org/abs/2004.03590) (HyperRIM)
+    """
+
+    def __init__(
+        self,
+        task="super_resolution",
+        residual_channels=(128, 64, 64, 64),
+        growth_channels=(256, 192, 128, 64),
+        num_blocks=6,
+        input_channels=None,
+        style_dim=128,
+        noise_channels=None,
+        mapping_width=512,
+        mapping_depth=8,
+        mapping_learning_rate_multiplier=0.01,
+        feature_scale=None,
+        residual_scale=0.2,
+        weight_norm=True,
+        mapping_network=True,
+        intermediate_supervision=True,
+        input_skip=False,
+        architecture="camnet",
+        **kwargs,
+    ):
+        # Inputs stay float32 under mixed precision: the sub-layers cast for
+        # themselves, and the skip keeps every grey level.
+        super().__init__(autocast=False, **kwargs)
+        self._task = get_task(task)
+        if len(residual_channels) != len(growth_channels):
+            raise ValueError(
+                "`residual_channels` and `growth_channels` must have one "
+                "entry per level each. Received: "
+                f"residual_channels={residual_channels}, "
+                f"growth_channels={growth_channels}"
+            )
+        if not residual_channels:
+            raise ValueError(
+                "`residual_channels` must name at least one level. Received: "
+                f"residual_channels={residual_channels}"
+            )
+        if architecture not in ARCHITECTURES:
+            raise ValueError(
+                f"`architecture` must be one of {ARCHITECTURES}. Received: "
+                f"architecture={architecture!r}"
+            )
+        if input_skip and not self._task.supports_input_skip:
+            raise ValueError(
+                "`input_skip` needs a task whose inputs are pictures like its "
+                f"outputs. Received: input_skip={input_skip}, task={task!r}"
+            )
+        if input_channels is None and self._task.input_channels is None:
+            raise ValueError(
+                f"`input_channels` must be given for task {task!r}: the "
+                "number of classes, and one for 'other'. Received: "
+                f"input_channels={input_channels}"
+            )
+        self.task = task
+        self.residual_channels = tuple(residual_channels)
+        self.growth_channels = tuple(growth_channels)
+        self.num_blocks = num_blocks
+        self.input_channels = input_channels or self._task.input_channels
+        self.style_dim = style_dim
+        self.noise_channels = (
+            self._task.noise_channels
+            if noise_channels is None
+            else noise_channels
+        )
+        self.mapping_width = mapping_width
+        self.mapping_depth = mapping_depth
+        self.mapping_learning_rate_multiplier = mapping_learning_rate_multiplier
+        self.feature_scale = (
+            self._task.feature_scale if feature_scale is None else feature_scale
+        )
+        self.residual_scale = residual_scale
+        self.weight_norm = weight_norm
+        self.mapping_network = mapping_network
+        self.intermediate_supervision = intermediate_supervision
+        self.input_skip = input_skip
+        self.architecture = architecture
+
+        self._wiring = self._task.wiring(self.num_levels, architecture)
+        self.tower = [self._module(level) for level in range(self.num_levels)]
+        self.built = True
+        self._imle = None
+        self._trackers = {}
+        self._sample_function = None
+
+    def _module(self, level):
+        wiring = self._wiring[level]
+        module = TowerModule(
+            self.residual_channels[level],
+            self.growth_channels[level],
+            num_blocks=self.num_blocks,
+            output_channels=self._task.output_channels,
+            resize=wiring.resize,
+            output_before_resize=wiring.output_before_resize,
+            mapping_width=self.mapping_width,
+            mapping_depth=self.mapping_depth,
+            mapping_learning_rate_multiplier=(
+                self.mapping_learning_rate_multiplier
+            ),
+            mapping_network=self.mapping_network,
+            residual_scale=self.residual_scale,
+            weight_norm=self.weight_norm,
+            # A residual starts near zero, so that training starts from the
+            # input itself.
+            output_gain=0.1 if self.input_skip else 1.0,
+            name=f"level{level}",
+            dtype=self.dtype_policy,
+        )
+        chained = self._task.chained and level > 0
+        channels = (
+            self._task.output_channels if chained else self.input_channels
+        )
+        module.build(
+            (None, None, None, channels),
+            (None, self.style_dim),
+            (None, None, None, self.noise_channels),
+            (None, None, None, self.residual_channels[level - 1])
+            if level > 0
+            else None,
+        )
+        return module
+
+    @classmethod
+    def from_preset(cls, name, **overrides):
+        """Builds a model of a named size, with fresh weights.
+
+        Args:
+            name: str, one of `TIM.presets()`.
+            **overrides: constructor arguments that replace the preset's.
+
+        Returns:
+            A `TIM`.
+
+        Raises:
+            ValueError: if there is no such preset.
+        """
+        return cls(**{**preset_arguments(name), **overrides})
+
+    @staticmethod
+    def presets():
+        """Names that `from_preset` takes."""
+        return sorted(PRESETS)
+
+    @property
+    def num_levels(self):
+        """Number of levels of the tower."""
+        return len(self.residual_channels)
+
+    @property
+    def scale(self):
+        """Size of the last output relative to the first level's input."""
+        factor = 2 ** (self.num_levels - 1)
+        return factor * self._wiring[-1].output_factor
+
+    @property
+    def supervised_levels(self):
+        """Levels whose output is held against the target, coarsest first."""
+        if self.intermediate_supervision:
+            return list(range(self.num_levels))
+        return [self.num_levels - 1]
+
+    # -- Forward pass ------------------------------------------------------
+
+    def call(self, inputs, codes):
+        """Every level's output in the network's own space.
+
+        Args:
+            inputs: float tensor `[batch, height, width, channels]`, or a list
+                of them over levels, coarsest first, for tasks whose every
+                level reads an input of its own.
+            codes: list over levels of `(style [n, style_dim],
+                noise [n, height, width, noise_channels])`. Where n is a
+                multiple of the batch, input i is used for the n / batch codes
+                from i * n / batch on, as `draw_codes` lays them out.
+
+        Returns:
+            List over levels of float32 tensors `[n, height, width, channels]`:
+            RGB in [0, 1]; for colourization the two predicted channels in
+            [-1, 1].
+        """
+        inputs = check_inputs(self, inputs)
+        check_codes(self, inputs, codes)
+        inputs = _repeat_for(inputs, codes)
+        outputs = []
+        output, feature = None, None
+        for level, code in enumerate(codes):
+            output, feature = self.run_level(
+                level, self.level_input(level, inputs, output), feature, code
+            )
+            outputs.append(output)
+        return outputs
+
+    def level_input(self, level, inputs, previous_output):
+        """What a level reads: its own input, or the previous level's output.
+
+        Args:
+            level: int.
+            inputs: list of tensors `[batch, height, width, channels]`.
+            previous_output: the previous level's output in the network's own
+                space, or None at level 0.
+
+        Returns:
+            Tensor `[batch, height, width, channels]`: pictures in [0, 1].
+        """
+        if self._task.chained and level > 0:
+            return previous_output
+        return inputs[level]
+
+    def run_level(self, level, level_input, previous_feature, code):
+        """Runs one level of the tower.
+
+        Args:
+            level: int.
+            level_input: tensor `[batch, height, width, channels]`, see
+                `level_input`.
+            previous_feature: the feature that the level below returned, or
+                None at level 0.
+            code: tuple `(style, noise)`.
+
+        Returns:
+            Tuple `(output, feature)`: the output in the network's own space
+            and the feature for the next level.
+        """
+        style, noise = code
+        seen = level_input
+        if self._task.chained and level > 0:
+            # Level 0 reads pictures in [0, 1], the later ones the previous
+            # level's tanh.
+            seen = 2.0 * level_input - 1.0
+        arguments = [seen, style, noise]
+        if previous_feature is not None:
+            arguments.append(self.feature_scale * previous_feature)
+        raw, feature = self.tower[level](*arguments)
+        output = self._task.to_output(raw)
+        if self.input_skip:
+            # to_output maps [-1, 1] to [0, 1]: its slope applied to the
+            # residual is raw / 2.
+            output = _clip_straight_through(
+                self._task.skip(level_input) + raw / 2.0
+            )
+        return output, feature
+
+    def output_shapes(self, level, batch, noise_size):
+        """Shapes of `run_level`'s output and feature.
+
+        Args:
+            level: int.
+            batch: int or scalar tensor.
+            noise_size: `(height, width)` of the level's input.
+
+        Returns:
+            Tuple of two shape tuples.
+        """
+        return self.tower[level].compute_output_shape(
+            None, None, (batch, *noise_size, self.noise_channels)
+        )
+
+    def noise_sizes(self, inputs):
+        """Height and width of every level's input and so of its noise.
+
+        Args:
+            inputs: as in `call`.
+
+        Returns:
+            List over levels of `(height, width)`: ints where they are known,
+            else scalar tensors.
+        """
+        inputs = inputs if isinstance(inputs, list | tuple) else [inputs]
+        sizes = []
+        for level in range(self.num_levels):
+            source = 0 if self._task.chained else level
+            _, height, width, _ = ops.shape(inputs[source])
+            factor = 2**level if self._task.chained else 1
+            sizes.append((height * factor, width * factor))
+        return sizes
+
+    def decode(self, inputs, codes):
+        """Every level's output as RGB pictures.
+
+        Args:
+            inputs: as in `call`.
+            codes: as in `call`.
+
+        Returns:
+            List over levels of float32 tensors `[n, height, width, 3]` in
+            [0, 1].
+        """
+        inputs = check_inputs(self, inputs)
+        outputs = self(inputs, codes)
+        inputs = _repeat_for(inputs, codes)
+        return [
+            self.to_picture(output, inputs[0 if self._task.chained else level])
+            for level, output in enumerate(outputs)
+        ]
+
+    def to_picture(self, output, level_input):
+        """One level's output as RGB pictures.
+
+        Args:
+            output: tensor `[n, height, width, channels]` in the network's own
+                space.
+            level_input: what the level read, `[n, height, width, channels]`.
+
+        Returns:
+            float32 tensor `[n, height, width, 3]` in [0, 1].
+        """
+        return self._task.to_picture(output, level_input)
+
+    # -- Sampling ----------------------------------------------------------
+
+    def draw_codes(self, inputs, num_samples, seed):
+        """Draws latent codes from N(0, I).
+
+        Sample k of input i depends on `(seed_i, k)` and the picture's size
+        alone: not on the batch, nor on how many samples are asked for.
+
+        Args:
+            inputs: as in `call`; only the sizes matter.
+            num_samples: int, codes per input.
+            seed: int, the same for every input, or ints `[batch]`.
+
+        Returns:
+            List over levels of `(style [batch * num_samples, style_dim],
+            noise [batch * num_samples, height, width, noise_channels])`,
+            float32; the samples of one input stand together.
+        """
+        from keras_tim.imle import codes
+
+        inputs = check_inputs(self, inputs)
+        check_num_samples(num_samples)
+        batch = ops.shape(inputs[0])[0]
+        return codes.draw_codes(
+            check_seeds(seed, batch),
+            ops.tile(
+                ops.arange(num_samples, dtype="int64")[None, :], (batch, 1)
+            ),
+            self.noise_sizes(inputs),
+            self.style_dim,
+            self.noise_channels,
+        )
+
+    def sample(self, inputs, num_samples=8, seed=0, batch_size=8, verbose=0):
+        """Draws alternatives.
+
+        Sample k of input i depends on `(seed_i, k)` alone: not on the batch,
+        nor on how many are asked for, nor on `batch_size`.
+
+        Args:
+            inputs: pictures `[batch, height, width, channels]`, float in
+                [0, 1], or a list of them over levels, coarsest first.
+            num_samples: int, alternatives per input.
+            seed: int, the same for every input, or ints `[batch]`.
+            batch_size: int, how many alternatives are made at a time; bounds
+                the memory.
+            verbose: 1 shows a progress bar.
+
+        Returns:
+            float32 NumPy array `[batch, num_samples, height, width, 3]` in
+            [0, 1].
+
+        Raises:
+            ValueError: if an argument has a wrong rank, number of channels,
+                type or range.
+        """
+        import tensorflow as tf
+
+        inputs = check_inputs(self, inputs)
+        check_num_samples(num_samples)
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(
+                "`batch_size` must be a positive integer. Received: "
+                f"batch_size={batch_size}"
+            )
+        batch = int(inputs[0].shape[0])
+        seeds = np.asarray(check_seeds(seed, batch))
+        if self._sample_function is None:
+            self._sample_function = tf.function(
+                self._sample_pictures, reduce_retracing=True, autograph=False
+            )
+        rows = np.repeat(np.arange(batch), num_samples)
+        indices = np.tile(np.arange(num_samples, dtype="int64"), batch)
+        bar = keras.utils.Progbar(len(rows)) if verbose else None
+        samples = None
+        for start in range(0, len(rows), batch_size):
+            stop = min(start + batch_size, len(rows))
+            chunk = rows[start:stop]
+            pictures = self._sample_function(
+                [tf.gather(x, chunk) for x in inputs],
+                tf.constant(seeds[chunk]),
+                tf.constant(indices[start:stop]),
+            ).numpy()
+            if samples is None:
+                samples = np.empty(
+                    (len(rows), *pictures.shape[1:]), dtype="float32"
+                )
+            samples[start:stop] = pictures
+            if bar:
+                bar.update(stop)
+        return samples.reshape(batch, num_samples, *samples.shape[1:])
+
+    def _sample_pictures(self, inputs, seeds, indices):
+        """One picture `[n, height, width, 3]` per (input, seed, index)."""
+        from keras_tim.imle import codes
+
+        drawn = codes.draw_codes(
+            seeds,
+            indices[:, None],
+            self.noise_sizes(inputs),
+            self.style_dim,
+            self.noise_channels,
+        )
+        return self.decode(inputs, drawn)[-1]
+
+    # -- Training ----------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer="adam",
+        distance="lpips_vgg",
+        num_samples=120,
+        sampling=None,
+        images_per_selection=None,
+        steps_per_selection=1,
+        mini_batch_size=None,
+        candidate_chunk=16,
+        pixel_weight=0.0,
+        seed=0,
+        run_eagerly=False,
+        jit_compile=False,
+        **kwargs,
+    ):
+        """Prepares training by conditional IMLE (Algorithm 1).
+
+        Every batch that `fit` delivers is treated thus: for each group of
+        `images_per_selection` images, draw codes, keep for each image the ones
+        whose output comes nearest to the target, and take
+        `steps_per_selection` gradient steps on mini-batches of the group with
+        the codes held fixed.
+
+        `fit` takes inputs and targets. The targets are one tensor, the finest
+        level's, or a tuple over levels, coarsest first; from a single one the
+        coarser ones are made by antialiased bicubic downsampling.
+
+        Args:
+            optimizer: name or `keras.optimizers.Optimizer`.
+            distance: "lpips_vgg", "lpips_alex", a `keras_tim.LPIPS`, or a
+                callable `(pictures, targets) -> [batch]` of RGB in [0, 1].
+            num_samples: int, or a sequence of one int per level: the
+                candidates m drawn per image at each level.
+            sampling: "hierarchical" (level by level, each by its own
+                distance) or "vanilla" (whole codes, by the last level's
+                distance). None means hierarchical where every level is
+                supervised, else vanilla.
+            images_per_selection: int or None for the whole batch: |S|.
+            steps_per_selection: int, M.
+            mini_batch_size: int or None for |S| / M rounded up, which passes
+                once through the group.
+            candidate_chunk: int, candidates (of any image) generated at a
+                time; bounds the memory of selection.
+            pixel_weight: float, factor of the mean absolute difference added
+                to the distance in loss and selection. 0 as published.
+            seed: int, from which all of training's codes are drawn.
+            run_eagerly: as in `keras.Model.compile`.
+            jit_compile: as in `keras.Model.compile`.
+            **kwargs: passed to `keras.Model.compile`, such as
+                `steps_per_execution`.
+
+        Raises:
+            ValueError: if an argument is out of range, or hierarchical
+                sampling is asked of a model without intermediate supervision.
+        """
+        from keras_tim.imle.training import ConditionalIMLE
+
+        imle = ConditionalIMLE(
+            self.num_levels,
+            self.supervised_levels,
+            distance=distance,
+            num_samples=num_samples,
+            sampling=sampling,
+            images_per_selection=images_per_selection,
+            steps_per_selection=steps_per_selection,
+            mini_batch_size=mini_batch_size,
+            candidate_chunk=candidate_chunk,
+            pixel_weight=pixel_weight,
+            seed=seed,
+        )
+        super().compile(
+            optimizer=optimizer,
+            loss=None,
+            run_eagerly=run_eagerly,
+            jit_compile=jit_compile,
+            **kwargs,
+        )
+        # The model is built, so the optimizer can be: variables made while
+        # the step is traced would have it traced twice.
+        self.optimizer.build(self.trainable_variables)
+        self._imle = imle
+        names = ["loss", "gradient_norm"]
+        if len(self.supervised_levels) > 1:
+            names += [f"loss_level{i}" for i in self.supervised_levels]
+        names += [f"selected_distance_level{i}" for i in imle.selecting_levels]
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
+
+    @property
+    def metrics(self):
+        """The trackers of training, reset by Keras before every epoch."""
+        return list(self._trackers.values())
+
+    def make_train_function(self, force=False):
+        self._ready_distance()
+        return super().make_train_function(force=force)
+
+    def make_test_function(self, force=False):
+        self._ready_distance()
+        return super().make_test_function(force=force)
+
+    def _ready_distance(self):
+        if self._imle is None:
+            raise ValueError(
+                "The model must be compiled before `fit` or `evaluate`: call "
+                "`tim.compile(optimizer=..., distance=...)`."
+            )
+        self._imle.distance.build(channels=3)
+
+    def train_step(self, data):
+        """One round of Algorithm 1 on one batch."""
+        inputs, targets, sample_weight = self._unpack(data)
+        self._imle.train(self, inputs, targets, sample_weight, self._trackers)
+        return {name: t.result() for name, t in self._trackers.items()}
+
+    def test_step(self, data):
+        """Losses at the selected codes, drawn from the same seed each time."""
+        inputs, targets, sample_weight = self._unpack(data)
+        self._imle.test(self, inputs, targets, sample_weight, self._trackers)
+        return {
+            name: tracker.result()
+            for name, tracker in self._trackers.items()
+            if name != "gradient_norm"
+        }
+
+    def predict_step(self, data):
+        """Sample 0 of seed 0 of every input, `[batch, height, width, 3]`."""
+        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        inputs = check_inputs(self, inputs)
+        codes = self.draw_codes(inputs, num_samples=1, seed=0)
+        return self.decode(inputs, codes)[-1]
+
+    def _unpack(self, data):
+        inputs, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(
+            data
+        )
+        if targets is None:
+            raise ValueError(
+                "TIM is trained on pairs: `fit` and `evaluate` need inputs "
+                "and targets. Received only inputs."
+            )
+        return check_inputs(self, inputs), targets, sample_weight
+
+    # -- Saving ------------------------------------------------------------
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "task": self.task,
+            "residual_channels": self.residual_channels,
+            "growth_channels": self.growth_channels,
+            "num_blocks": self.num_blocks,
+            "input_channels": self.input_channels,
+            "style_dim": self.style_dim,
+            "noise_channels": self.noise_channels,
+            "mapping_width": self.mapping_width,
+            "mapping_depth": self.mapping_depth,
+            "mapping_learning_rate_multiplier": (
+                self.mapping_learning_rate_multiplier
+            ),
+            "feature_scale": self.feature_scale,
+            "residual_scale": self.residual_scale,
+            "weight_norm": self.weight_norm,
+            "mapping_network": self.mapping_network,
+            "intermediate_supervision": self.intermediate_supervision,
+            "input_skip": self.input_skip,
+            "architecture": self.architecture,
+        }
+
+    def get_compile_config(self):
+        """What `compile` was given, for the `.keras` file."""
+        if self._imle is None:
+            return None
+        return {
+            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
+            "jit_compile": self.jit_compile,
+            **self._imle.get_config(),
+        }
+
+    def compile_from_config(self, config):
+        """Compiles as the saved model was, and readies the optimizer."""
+        config = dict(config)
+        config["optimizer"] = keras.saving.deserialize_keras_object(
+            config["optimizer"]
+        )
+        config["distance"] = keras.saving.deserialize_keras_object(
+            config["distance"]
+        )
+        self.compile(**config)
+
+    def folded(self):
+        """This model with plain kernels in place of weight normalisation.
+
+        Returns:
+            A new `TIM` with `weight_norm=False` and the same outputs: what
+            to export and deploy.
+        """
+        if not self.weight_norm:
+            return self
+        plain = TIM(**{**self.get_config(), "weight_norm": False})
+        _copy_folded(self, plain)
+        return plain
+
+
+def check_num_samples(num_samples):
+    """Raises unless `num_samples` is a positive integer."""
+    if not isinstance(num_samples, int) or num_samples < 1:
+        raise ValueError(
+            "`num_samples` must be a positive integer. Received: "
+            f"num_samples={num_samples}"
+        )
+
+
+def _repeat_for(inputs, codes):
+    """Repeats each input for its codes where there are several for one."""
+    batch, num_codes = inputs[0].shape[0], codes[0][0].shape[0]
+    if batch is None or num_codes is None or batch == num_codes:
+        return inputs
+    return [ops.repeat(x, num_codes // batch, axis=0) for x in inputs]
+
+
+def _clip_straight_through(x):
+    """Clips to [0, 1] with the gradient of the identity.
+
+    A clipped value would get no gradient and never find its way back.
+    """
+    return x + ops.stop_gradient(ops.clip(x, 0.0, 1.0) - x)
+
+
+def _copy_folded(source, target):
+    """Copies weights layer by layer, folding the weight-normalised ones."""
+    from keras_tim.layers.weight_norm import WeightNormConv2D
+
+    for layer, twin in zip(
+        _layers_with_weights(source), _layers_with_weights(target), strict=True
+    ):
+        if isinstance(layer, WeightNormConv2D):
+            twin.set_weights([layer.folded_kernel(), layer.bias])
+        else:
+            twin.set_weights(layer.get_weights())
+
+
+def _layers_with_weights(model):
+    """The innermost layers that own weights, in order of creation."""
+    return [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if layer.weights and not layer._layers
+    ]

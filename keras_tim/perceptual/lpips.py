@@ -1,0 +1,311 @@
+"""LPIPS v0.1: the learned perceptual distance between pictures."""
+
+import os
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_tim.perceptual.backbones import (
+    BACKBONES,
+    enlarge_small,
+    tapped_features,
+)
+from keras_tim.perceptual.weights import WeightsError, load_lpips_arrays
+
+# The published input scaling, for pictures in [-1, 1].
+_SHIFT = (-0.030, -0.088, -0.188)
+_SCALE = (0.458, 0.448, 0.450)
+
+# Under the square root, so that the gradient stays finite where every channel
+# of a pixel is zero (flat patches). Squared feature norms are around 1 to
+# 10,000: far too large for this to show in a distance.
+_EPSILON = 1e-8
+
+# How far outside [0, 1] a picture may reach before it is taken to be in
+# another range: room for bicubic overshoot, none for [-1, 1] or [0, 255].
+_OVERSHOOT = 0.5
+
+
+@keras.saving.register_keras_serializable(package="keras_tim")
+class LPIPS(keras.layers.Layer):
+    """LPIPS v0.1, the learned perceptual distance, of two batches of pictures.
+
+    Features of every tapped layer are scaled to unit length per pixel; the
+    distance is the squared difference weighted per channel, averaged over
+    pixels and summed over layers. To compare many candidates with one target,
+    compute `features` once for each side and combine them with `compare`,
+    which broadcasts.
+
+    Pictures whose shorter side is below what the network can take (31 pixels
+    for "alex", 16 for "vgg") are enlarged first, by repeating pixels, by the
+    smallest whole factor that reaches it. Larger pictures are never resized.
+
+    The layer has no trainable weights. Published values are read when the
+    layer is built (at the first call), never at construction. A layer made by
+    `from_config` downloads nothing: it takes values from the `.keras` file it
+    is part of, or from the cache, and says so at the first call if it found
+    neither.
+
+    Args:
+        net: the feature network, `"vgg"` (torchvision's VGG16) or `"alex"`
+            (torchvision's AlexNet: faster, closer to human judgement, but a
+            poorer training loss).
+        weights: `"default"` for the published values (from the cache, else
+            fetched with pip); a path to the `.ckpt` file, to the source
+            archive or to a folder holding one of them; or `None` for Keras'
+            own random initial values.
+        dtype: dtype policy. Convolutions run in its compute dtype; features
+            are normalised and compared in float32 whatever it is.
+        **kwargs: other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        a: pictures `[batch, height, width, 3]`, floating point in [0, 1].
+        b: pictures of the same shape and range.
+
+    Returns:
+        float32 distances `[batch]`, 0 for equal pictures, seldom above 1.
+
+    Raises:
+        ValueError: if an argument is not as described. The range is checked
+            for concrete (eager) inputs only.
+        WeightsError: at the first call, if the values cannot be had.
+
+    Example:
+        ```python
+        distance = LPIPS("vgg")
+        distance(a, b)  # [batch]
+
+        # n candidates against one target each: [batch, n]
+        target = [f[:, None] for f in distance.features(targets)]
+        flat = ops.reshape(candidates, (-1, height, width, 3))
+        found = [
+            ops.reshape(f, (batch, n, *f.shape[1:]))
+            for f in distance.features(flat)
+        ]
+        distance.compare(found, target)
+        ```
+
+    Reference:
+        Zhang et al., "The Unreasonable Effectiveness of Deep Features as a
+        Perceptual Metric", CVPR 2018.
+    """
+
+    def __init__(
+        self, net="vgg", weights="default", *, dtype="float32", **kwargs
+    ):
+        if net not in BACKBONES:
+            raise ValueError(
+                f"`net` must be one of {sorted(BACKBONES)}. Received: net={net}"
+            )
+        if not (weights is None or isinstance(weights, str | os.PathLike)):
+            raise ValueError(
+                '`weights` must be "default", a path or None. '
+                f"Received: weights={weights}"
+            )
+        kwargs.setdefault("trainable", False)
+        # Inputs are scaled in float32 and cast by hand: autocasting [0, 1]
+        # pictures to 16 bits first would round away what is compared.
+        super().__init__(dtype=dtype, autocast=False, **kwargs)
+        self.net = net
+        # Not `self.weights`: that is Keras' list of a layer's variables.
+        self.weights_source = None if weights is None else os.fspath(weights)
+        self._from_config = False
+        self._missing = None
+
+    def build(self, a_shape, b_shape=None):
+        _check_shape("a", a_shape)
+        backbone = BACKBONES[self.net]
+        arrays = self._published_arrays()
+
+        def add(name, shape, values, default):
+            # Values go in as initialisers, not by `assign`: a first call
+            # inside a traced function must not put 59 MB into its graph.
+            # No autocast, whatever scope the caller is in: heads and sums stay
+            # float32, kernels are cast by `features`.
+            return self.add_weight(
+                name=name,
+                shape=shape,
+                initializer=default if values is None else _constant(values),
+                trainable=False,
+                autocast=False,
+            )
+
+        self._kernels, self._biases, self._heads = [], [], []
+        for i, shape in enumerate(backbone.kernel_shapes):
+            kernel = arrays.kernels[i] if arrays else None
+            bias = arrays.biases[i] if arrays else None
+            self._kernels.append(
+                add(f"kernel_{i}", shape, kernel, "glorot_uniform")
+            )
+            self._biases.append(add(f"bias_{i}", shape[-1:], bias, "zeros"))
+        for i, channels in enumerate(backbone.tap_channels):
+            # The square root of the published weight scales the features, so
+            # that a plain squared difference is the weighted one.
+            root = np.sqrt(arrays.heads[i]) if arrays else None
+            self._heads.append(add(f"head_{i}", (channels,), root, "ones"))
+
+    def _published_arrays(self):
+        if self.weights_source is None:
+            return None
+        try:
+            return load_lpips_arrays(
+                self.net, self.weights_source, fetch=not self._from_config
+            )
+        except WeightsError as error:
+            if not self._from_config:
+                raise
+            # The values may be about to come from a `.keras` file: complain
+            # only if the layer is used without them.
+            self._missing = error
+            return None
+
+    def load_own_variables(self, store):
+        super().load_own_variables(store)
+        self._missing = None
+
+    def call(self, a, b):
+        self._check_images("a", a)
+        self._check_images("b", b)
+        _check_same_shape(a.shape, b.shape)
+        _check_range("a", a)
+        _check_range("b", b)
+        return self.compare(self.features(a), self.features(b))
+
+    def compute_output_spec(self, a, b):
+        _check_shape("a", a.shape)
+        _check_shape("b", b.shape)
+        _check_same_shape(a.shape, b.shape)
+        # Always float32, whatever the compute dtype.
+        return keras.KerasTensor(a.shape[:1], dtype="float32")
+
+    def compute_output_shape(self, a_shape, b_shape):
+        return tuple(a_shape[:1])
+
+    def features(self, images):
+        """Features whose squared differences `compare` sums to the distance.
+
+        The range of `images` is not checked here.
+
+        Args:
+            images: pictures `[batch, height, width, 3]`, floating point in
+                [0, 1].
+
+        Returns:
+            A list of five float32 tensors `[batch, h, w, channels]`, of unit
+            length per pixel but for the factor of every channel (the square
+            root of its published weight).
+
+        Raises:
+            ValueError: if `images` has another shape or an integer dtype.
+            WeightsError: at the first use, if the values cannot be had.
+        """
+        images = ops.convert_to_tensor(images)
+        self._check_images("images", images)
+        if not self.built:
+            self.build(tuple(images.shape), tuple(images.shape))
+        if self._missing is not None:
+            raise self._missing
+        backbone = BACKBONES[self.net]
+        # (2 x - 1 - shift) / scale, folded into one multiplication and one
+        # addition.
+        scale = 2.0 / np.array(_SCALE, "float32")
+        offset = -(1.0 + np.array(_SHIFT, "float32")) * scale / 2.0
+        x = ops.cast(images, "float32") * scale + offset
+        x = enlarge_small(
+            ops.cast(x, self.compute_dtype), backbone.minimum_side
+        )
+        taps = tapped_features(
+            backbone,
+            x,
+            [ops.cast(k, self.compute_dtype) for k in self._kernels],
+            [ops.cast(b, self.compute_dtype) for b in self._biases],
+        )
+        features = []
+        for tap, head in zip(taps, self._heads, strict=True):
+            # Squares of VGG16's features overflow float16.
+            tap = ops.cast(tap, "float32")
+            square = ops.sum(ops.square(tap), axis=-1, keepdims=True)
+            unit = tap * ops.rsqrt(square + _EPSILON)
+            features.append(unit * ops.cast(head, "float32"))
+        return features
+
+    def compare(self, a_features, b_features):
+        """Distances between two lists of `features`.
+
+        Leading axes broadcast: features `[batch, n, h, w, c]` against
+        `[batch, 1, h, w, c]` give distances `[batch, n]`.
+
+        Args:
+            a_features: list of `[..., h, w, channels]`, as from `features`.
+            b_features: the same for the other pictures.
+
+        Returns:
+            float32 distances `[...]`.
+        """
+        distance = 0.0
+        for a, b in zip(a_features, b_features, strict=True):
+            difference = ops.cast(a, "float32") - ops.cast(b, "float32")
+            squared = ops.sum(ops.square(difference), axis=-1)
+            distance = distance + ops.mean(squared, axis=(-2, -1))
+        return distance
+
+    def get_config(self):
+        config = super().get_config()
+        config.update({"net": self.net, "weights": self.weights_source})
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        layer = super().from_config(config)
+        layer._from_config = True
+        return layer
+
+    def _check_images(self, name, images):
+        _check_shape(name, images.shape)
+        dtype = keras.backend.standardize_dtype(images.dtype)
+        if not keras.backend.is_float_dtype(dtype):
+            raise ValueError(
+                f"`{name}` must be floating point in [0, 1] (divide uint8 "
+                f"pictures by 255). Received: {name}.dtype={dtype}"
+            )
+
+
+def _constant(values):
+    return lambda shape, dtype: ops.convert_to_tensor(values, dtype)
+
+
+def _check_shape(name, shape):
+    if len(shape) != 4 or shape[-1] not in (3, None):
+        raise ValueError(
+            f"`{name}` must be pictures of shape [batch, height, width, 3]. "
+            f"Received: {name}.shape={tuple(shape)}"
+        )
+
+
+def _check_same_shape(a_shape, b_shape):
+    for a, b in zip(a_shape, b_shape, strict=True):
+        if a is not None and b is not None and a != b:
+            raise ValueError(
+                "`b` must be of the same shape as `a`. Received: "
+                f"a.shape={tuple(a_shape)}, b.shape={tuple(b_shape)}"
+            )
+
+
+def _check_range(name, images):
+    """Raises for pictures that are plainly not in [0, 1], if it can see."""
+    # Written so that NaN fails both comparisons.
+    inside = ops.all(
+        ops.logical_and(images >= -_OVERSHOOT, images <= 1.0 + _OVERSHOOT)
+    )
+    try:
+        inside = bool(inside)
+    except Exception:  # every backend has its own error for a traced tensor
+        return
+    if not inside:
+        low, high = float(ops.min(images)), float(ops.max(images))
+        finite = bool(ops.all(ops.isfinite(images)))
+        raise ValueError(
+            f"`{name}` must be in [0, 1]. Received: values from {low:g} to "
+            f"{high:g}{'' if finite else ', not all of them finite'}"
+        )

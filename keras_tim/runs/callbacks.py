@@ -1,0 +1,184 @@
+"""What happens beside the gradient steps of a run."""
+
+import math
+import os
+import time
+
+import keras
+
+from keras_tim.inference.pictures import write_picture
+from keras_tim.inference.sheets import contact_sheet
+from keras_tim.runs.files import save_model, write_json
+
+
+class BudgetedCosineDecay(keras.callbacks.Callback):
+    """Cosine decay of the learning rate over a budget of steps and time.
+
+    Progress is whatever runs out first, so that the rate has come down by the
+    end on a slow machine too.
+
+    Args:
+        steps: int, gradient steps in all.
+        minutes: float or None, wall-clock limit.
+        elapsed: float, seconds that earlier parts of the run have used.
+        floor: float, the last rate relative to the first.
+    """
+
+    def __init__(self, steps, minutes=None, elapsed=0.0, floor=0.02):
+        super().__init__()
+        self.steps = steps
+        self.minutes = minutes
+        self.elapsed = elapsed
+        self.floor = floor
+
+    def set_model(self, model):
+        super().set_model(model)
+        self._start = time.monotonic() - self.elapsed
+        self.initial_rate = float(model.optimizer.learning_rate)
+
+    @property
+    def seconds(self):
+        """Seconds that the run has taken so far."""
+        return time.monotonic() - self._start
+
+    @property
+    def progress(self):
+        """Share of the budget that is used up, in [0, 1]."""
+        shares = [int(self.model.optimizer.iterations) / self.steps]
+        if self.minutes is not None:
+            shares.append(self.seconds / (60.0 * self.minutes))
+        return min(1.0, max(shares))
+
+    def on_train_batch_begin(self, batch, logs=None):
+        cosine = 0.5 * (1.0 + math.cos(math.pi * self.progress))
+        self.model.optimizer.learning_rate = self.initial_rate * max(
+            self.floor, cosine
+        )
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.progress >= 1.0:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        self.model.optimizer.learning_rate = self.initial_rate
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves the model after every epoch, so that a killed run can go on.
+
+    The file is written under another name and renamed: whenever the process
+    dies, one whole checkpoint remains.
+
+    Args:
+        folder: where `latest.keras` and `state.json` go.
+        budget: the run's `BudgetedCosineDecay`, which knows the time used.
+        epochs_done: int, epochs of earlier parts of the run.
+    """
+
+    def __init__(self, folder, budget, epochs_done=0):
+        super().__init__()
+        self.folder = folder
+        self.budget = budget
+        self.epochs_done = epochs_done
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs_done += 1
+        # The file holds the rate that the decay starts from, not today's.
+        optimizer = self.model.optimizer
+        decayed = float(optimizer.learning_rate)
+        optimizer.learning_rate = self.budget.initial_rate
+        save_model(self.model, os.path.join(self.folder, "latest.keras"))
+        optimizer.learning_rate = decayed
+        write_json(
+            os.path.join(self.folder, "state.json"),
+            {
+                "epochs": self.epochs_done,
+                "steps": int(self.model.optimizer.iterations),
+                "seconds": self.budget.seconds,
+            },
+        )
+
+
+class SampleSheets(keras.callbacks.Callback):
+    """Writes samples of the held-out pictures as training goes.
+
+    Args:
+        folder: where the sheets go, named by the gradient step.
+        pictures: list of `(name, input [h, w, 3], target [H, W, 3])`.
+        epochs: int, one sheet every so many epochs.
+        num_samples: int, samples per picture.
+        seed: int.
+        writer: `tf.summary` writer or None.
+    """
+
+    def __init__(
+        self, folder, pictures, epochs=1, num_samples=4, seed=0, writer=None
+    ):
+        super().__init__()
+        self.folder = folder
+        self.pictures = pictures
+        self.epochs = epochs
+        self.num_samples = num_samples
+        self.seed = seed
+        self.writer = writer
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.epochs:
+            return
+        step = int(self.model.optimizer.iterations)
+        sheet = sample_sheet(
+            self.model, self.pictures, self.num_samples, self.seed
+        )
+        write_picture(os.path.join(self.folder, f"step_{step:06d}.png"), sheet)
+        if self.writer is not None:
+            import tensorflow as tf
+
+            with self.writer.as_default(step=step):
+                tf.summary.image("samples", sheet[None])
+
+
+class Scalars(keras.callbacks.Callback):
+    """Writes every epoch's metrics for TensorBoard, over gradient steps.
+
+    Args:
+        writer: `tf.summary` writer.
+    """
+
+    def __init__(self, writer):
+        super().__init__()
+        self.writer = writer
+
+    def on_epoch_end(self, epoch, logs=None):
+        import tensorflow as tf
+
+        step = int(self.model.optimizer.iterations)
+        with self.writer.as_default(step=step):
+            for name, value in (logs or {}).items():
+                tf.summary.scalar(name, value)
+            rate = float(self.model.optimizer.learning_rate)
+            tf.summary.scalar("learning_rate", rate)
+        self.writer.flush()
+
+
+def sample_sheet(tim, pictures, num_samples, seed):
+    """A row per picture: the input, samples, and the observed output.
+
+    Args:
+        tim: a `TIM`.
+        pictures: list of `(name, input [h, w, 3], target [H, W, 3])`.
+        num_samples: int.
+        seed: int.
+
+    Returns:
+        float array `[height, width, 3]`.
+    """
+    rows = []
+    for _, given, target in pictures:
+        samples = tim.sample(given[None], num_samples=num_samples, seed=seed)[0]
+        rows.append([given, *samples, target])
+    titles = ["input", *[f"sample {k}" for k in range(num_samples)], "observed"]
+    return contact_sheet(
+        rows,
+        column_titles=titles,
+        row_titles=[name for name, _, _ in pictures],
+    )

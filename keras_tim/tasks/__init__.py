@@ -1,0 +1,48 @@
+"""Tasks: what the inputs are and how an output becomes a picture."""
+
+from keras_tim.tasks.colourization import Colourization
+from keras_tim.tasks.decompression import Decompression
+from keras_tim.tasks.layout_synthesis import LayoutSynthesis
+from keras_tim.tasks.super_resolution import SuperResolution
+
+TASKS = {
+    task.name: task
+    for task in (
+        SuperResolution(),
+        Colourization(),
+        Decompression(),
+        LayoutSynthesis(),
+    )
+}
+
+
+def get_task(name):
+    """The task of that name.
+
+    Args:
+        name: str, a key of `TASKS`.
+
+    Returns:
+        The task: attributes `name`, `input_channels`, `output_channels`,
+        `chained` (each level reads the previous output), `feature_scale`,
+        `noise_channels`, `supports_input_skip`, and methods `wiring`,
+        `to_output`, `to_picture` and, where supported, `skip`.
+
+    Raises:
+        ValueError: if there is no such task.
+    """
+    if name not in TASKS:
+        raise ValueError(
+            f"`task` must be one of {sorted(TASKS)}. Received: task={name!r}"
+        )
+    return TASKS[name]
+
+
+__all__ = [
+    "TASKS",
+    "Colourization",
+    "Decompression",
+    "LayoutSynthesis",
+    "SuperResolution",
+    "get_task",
+]

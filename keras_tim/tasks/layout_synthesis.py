@@ -1,0 +1,29 @@
+"""Pictures from semantic layouts."""
+
+from keras import ops
+
+from keras_tim.tasks.wiring import LevelWiring
+
+
+class LayoutSynthesis:
+    """One-hot layout at every level's size -> RGB [0, 1], twice the size."""
+
+    name = "layout_synthesis"
+    input_channels = None  # the number of classes, and one for "other"
+    output_channels = 3
+    chained = False
+    feature_scale = 1.0
+    noise_channels = 10
+    supports_input_skip = False
+
+    def wiring(self, num_levels, architecture):
+        """Wiring of every level: an enlargement, then the output."""
+        return [LevelWiring("up")] * num_levels
+
+    def to_output(self, raw):
+        """From tanh's [-1, 1] to the network's own space, RGB in [0, 1]."""
+        return (raw + 1.0) / 2.0
+
+    def to_picture(self, output, level_input):
+        """From the network's own space to RGB in [0, 1]."""
+        return ops.clip(output, 0.0, 1.0)

@@ -1,0 +1,21 @@
+"""How one level of the tower is wired."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class LevelWiring:
+    """What follows a level's body, and where its output is taken.
+
+    Attributes:
+        resize: "up", "same" or "none", see `keras_tim.layers.TowerModule`.
+        output_before_resize: bool, whether the output is taken before it.
+    """
+
+    resize: str
+    output_before_resize: bool = False
+
+    @property
+    def output_factor(self):
+        """Size of the level's output relative to its input, 1 or 2."""
+        return 2 if self.resize == "up" and not self.output_before_resize else 1

