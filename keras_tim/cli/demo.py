@@ -11,6 +11,10 @@ scikit-image, holds one out, and leaves a contact sheet of one input, eight
 alternatives and the observed picture."""
 
 
+# Leaves room for start and report within eight minutes on two slow cores.
+MINUTES = 5.0
+
+
 def define_flags(values):
     """Defines the command's flags.
 
@@ -20,7 +24,9 @@ def define_flags(values):
     text = {"flag_values": values}
     flags.DEFINE_string("output", "demo", "the run folder", **text)
     flags.DEFINE_bool("overwrite", False, "begin anew", **text)
-    flags.DEFINE_float("minutes", 5.0, "wall-clock limit of training", **text)
+    flags.DEFINE_float(
+        "minutes", MINUTES, "wall-clock limit of training", **text
+    )
     flags.DEFINE_integer("steps", None, "gradient steps in all", **text)
     flags.DEFINE_integer("seed", 0, "seed of everything", **text)
 

@@ -94,7 +94,11 @@ def _read_npz(path):
     """The arrays, and the number of noise channels if the file states it."""
     noise_channels = None
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, as NumPy leaves a file open that is no archive.
+        with (
+            open(path, "rb") as file,
+            np.load(file, allow_pickle=False) as archive,
+        ):
             arrays = {
                 name.removeprefix(_ARRAY_PREFIX): archive[name]
                 for name in archive.files
@@ -120,6 +124,7 @@ class _Arrays:
     def __init__(self, arrays, path):
         self._arrays = arrays
         self._path = path
+        self._read = set()
 
     def __contains__(self, name):
         return name in self._arrays
@@ -130,7 +135,12 @@ class _Arrays:
                 f"{self._path} has no array {name}: it belongs to another "
                 "architecture or task, or is incomplete."
             )
+        self._read.add(name)
         return self._arrays[name]
+
+    def unread(self):
+        """Names of the arrays that nobody asked for."""
+        return sorted(self._arrays.keys() - self._read)
 
     def count(self, pattern):
         """How many different first groups `pattern` has among the names."""
@@ -165,7 +175,10 @@ def _architecture(arrays, task, noise_channels):
         input_channels = seen - noise_channels
     elif noise_channels is None:
         noise_channels = seen - input_channels
-    if noise_channels < 1 or input_channels + noise_channels != seen:
+    if (
+        min(input_channels, noise_channels) < 1
+        or input_channels + noise_channels != seen
+    ):
         raise arrays.error(
             f"the first convolution sees {seen} channels, which do not part "
             f"into {input_channels} of the input and {noise_channels} of "
@@ -199,6 +212,7 @@ def _architecture(arrays, task, noise_channels):
 
 
 def _assign(arrays, tim):
+    idle = None
     for level, module in enumerate(tim.tower):
         prefix = f"level_{level + 1}"
         if module.mapping is not None:

@@ -61,7 +61,8 @@ def test_multiplier_acts_as_a_smaller_learning_rate_under_adam():
     plain.set_weights(start)
     slow.set_weights([w / multiplier for w in start])
     for network, learning_rate in ((slow, rate), (plain, rate * multiplier)):
-        optimizer = keras.optimizers.Adam(learning_rate)
+        # Next to nothing, so that Adam's steps have no unit.
+        optimizer = keras.optimizers.Adam(learning_rate, epsilon=1e-12)
         for _ in range(3):
             with tf.GradientTape() as tape:
                 loss = tf.reduce_mean((network(x) - wanted) ** 2)

@@ -1,0 +1,272 @@
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from keras_tim.cli.main import COMMANDS, main
+from keras_tim.cli.sample import parse_seeds
+from keras_tim.inference import read_picture, write_picture
+
+TINY = [
+    "--steps=4",
+    "--steps_per_selection=2",
+    "--images_per_selection=2",
+    "--mini_batch_size=1",
+    "--num_samples=2",
+    "--candidate_chunk=4",
+    "--crop_size=32",
+]
+
+
+def test_help_lists_every_command(capsys):
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_help_of_a_command_lists_its_flags(command, capsys):
+    assert main([command, "--help"]) == 0
+    printed = capsys.readouterr().out
+    expected = {
+        "demo": "--minutes",
+        "train": "--images_per_selection",
+        "sample": "--seeds",
+        "weights": "--fetch",
+    }[command]
+    assert expected in printed
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "message"),
+    [
+        ([], 2, ""),
+        (["paint"], 2, "no command 'paint'"),
+        (["train", "--colour=red"], 2, "colour"),
+        (["train"], 2, "--run"),
+        (["train", "--run=x", "--preset=huge"], 2, "preset"),
+        (["train", "--run=x", "--task=origami"], 2, "task"),
+        (["train", "--run=x", "--steps=0"], 2, "steps"),
+        (["train", "--run=x", "photos"], 1, "photos"),
+        (["sample", "--model=missing", "x.png"], 1, "missing"),
+        (["sample", "--model=missing"], 1, "picture files"),
+        (["weights", "--fetch=resnet"], 1, "resnet"),
+    ],
+)
+def test_wrong_command_lines_are_explained(argv, status, message, capsys):
+    assert main(argv) == status
+    assert message in capsys.readouterr().err
+
+
+def test_weights_lists_the_cache(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_TIM_CACHE", str(tmp_path))
+    assert main(["weights"]) == 0
+    printed = capsys.readouterr().out
+    assert "lpips_alex" in printed
+    assert "lpips_vgg" in printed
+    assert printed.count("missing") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("0-3", [0, 1, 2, 3]), ("3,14,15", [3, 14, 15]), ("7, 1-2", [7, 1, 2])],
+)
+def test_parse_seeds(text, seeds):
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "3-1", "-4", "1-", "0-99999"])
+def test_parse_seeds_refuses(text):
+    with pytest.raises(ValueError, match="--seeds"):
+        parse_seeds(text)
+
+
+def test_train_fills_the_run_folder(finished_run):
+    names = {
+        "config.json",
+        "history.csv",
+        "report.json",
+        "model.keras",
+        "contact_sheet.png",
+        "training_samples.png",
+        "checkpoints/latest.keras",
+        "checkpoints/state.json",
+    }
+    for name in names:
+        assert (finished_run / name).stat().st_size > 0, name
+    assert list((finished_run / "pictures").glob("step_*.png"))
+    assert list((finished_run / "logs").glob("*tfevents*"))
+    assert not list(finished_run.rglob("*partial*"))
+    state = json.loads((finished_run / "checkpoints/state.json").read_text())
+    assert state["steps"] == 4
+    with open(finished_run / "history.csv") as file:
+        history = list(csv.DictReader(file))
+    assert len(history) == state["epochs"] == 2
+    assert all(float(row["loss"]) > 0 for row in history)
+    (row,) = json.loads((finished_run / "report.json").read_text())
+    # astronaut is the first of the folder, so it is the one held out.
+    assert row["name"] == "astronaut.png"
+    assert 0 < row["lpips_best"] <= row["lpips_mean"]
+    assert row["lpips_diversity"] > 0
+
+
+def test_train_refuses_a_finished_run(finished_run, photo_folder, capsys):
+    before = (finished_run / "model.keras").read_bytes()
+    command = ["train", f"--run={finished_run}", f"--data={photo_folder}"]
+    assert main([*command, *TINY]) == 1
+    assert "finished run" in capsys.readouterr().err
+    assert before == (finished_run / "model.keras").read_bytes()
+
+
+def test_train_refuses_a_run_with_other_settings(
+    finished_run, photo_folder, tmp_path, capsys
+):
+    unfinished = tmp_path / "run"
+    shutil.copytree(finished_run, unfinished)
+    (unfinished / "model.keras").unlink()
+    command = ["train", f"--run={unfinished}", f"--data={photo_folder}"]
+    assert main([*command, *TINY, "--steps=6"]) == 1
+    assert "other settings (steps)" in capsys.readouterr().err
+
+
+def test_train_names_a_missing_folder(tmp_path, capsys):
+    missing = tmp_path / "nowhere"
+    command = ["train", f"--run={tmp_path / 'run'}", f"--data={missing}"]
+    assert main([*command, *TINY]) == 1
+    assert str(missing) in capsys.readouterr().err
+
+
+def test_train_names_an_empty_folder(tmp_path, capsys):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    command = ["train", f"--run={tmp_path / 'run'}", f"--data={empty}"]
+    assert main([*command, *TINY]) == 1
+    assert str(empty) in capsys.readouterr().err
+
+
+def _sample(run, picture, output, *flags):
+    return main(
+        ["sample", f"--model={run}", f"--output={output}", *flags, str(picture)]
+    )
+
+
+def test_sample_writes_alternatives_named_by_seed(
+    finished_run, photo_folder, tmp_path
+):
+    picture = photo_folder / "coffee.png"
+    assert _sample(finished_run, picture, tmp_path, "--seeds=0-2") == 0
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [
+        "coffee_differences.png",
+        "coffee_seed0000.png",
+        "coffee_seed0001.png",
+        "coffee_seed0002.png",
+        "coffee_sheet.png",
+    ]
+    first = read_picture(tmp_path / "coffee_seed0000.png")
+    assert first.shape == (320, 400, 3)
+    assert not np.array_equal(
+        first, read_picture(tmp_path / "coffee_seed0001.png")
+    )
+    again = tmp_path / "again"
+    assert _sample(finished_run, picture, again, "--seeds=2,1") == 0
+    for name in ("coffee_seed0001.png", "coffee_seed0002.png"):
+        assert (again / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_sample_takes_folders_and_skips_what_is_no_picture(
+    finished_run, photo_folder, tmp_path, capsys
+):
+    flags = ("--seeds=5", "--reduce=4")
+    assert _sample(finished_run, photo_folder, tmp_path, *flags) == 0
+    assert "broken.jpg" in capsys.readouterr().err
+    made = sorted(path.name for path in tmp_path.glob("*_seed*.png"))
+    assert made == [
+        "astronaut_seed0005.png",
+        "chelsea_seed0005.png",
+        "coffee_seed0005.png",
+    ]
+    assert read_picture(tmp_path / made[0]).shape == (80, 100, 3)
+
+
+@pytest.mark.parametrize("kind", ["missing", "truncated", "text", "large"])
+def test_sample_names_what_it_cannot_use(kind, finished_run, tmp_path, capsys):
+    path = tmp_path / "picture.png"
+    if kind == "truncated":
+        write_picture(path, np.random.RandomState(0).rand(40, 40, 3))
+        path.write_bytes(path.read_bytes()[:900])
+    elif kind == "text":
+        path.write_text("not a picture")
+    elif kind == "large":
+        write_picture(path, np.zeros((1100, 1100, 3), "float32"))
+    assert _sample(finished_run, path, tmp_path / "out") == 1
+    printed = capsys.readouterr().err
+    assert str(path) in printed
+    assert "None of the 1 pictures" in printed
+
+
+@pytest.mark.parametrize("kind", ["truncated", "text", "other"])
+def test_sample_names_a_damaged_model(kind, finished_run, tmp_path, capsys):
+    path = tmp_path / "model.keras"
+    if kind == "truncated":
+        whole = (finished_run / "model.keras").read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+    elif kind == "text":
+        path.write_text("not a model")
+    else:
+        import keras
+
+        keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(path)
+    assert _sample(path, tmp_path / "x.png", tmp_path) == 1
+    assert str(path) in capsys.readouterr().err
+
+
+def test_console_script_is_installed():
+    script = os.path.join(os.path.dirname(sys.executable), "keras-tim")
+    printed = subprocess.run(
+        [script, "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.startswith("keras-tim 0.")
+
+
+@pytest.mark.slow
+def test_demo_ends_with_a_sheet(tmp_path, lpips_weights, capsys):
+    output = tmp_path / "demo"
+    assert main(["demo", f"--output={output}", "--steps=8"]) == 0
+    assert read_picture(output / "contact_sheet.png").ndim == 3
+    assert "chelsea" in (output / "report.json").read_text()
+
+
+@pytest.mark.slow
+def test_killed_run_is_resumed(tmp_path, photo_folder, lpips_weights, capsys):
+    folder = tmp_path / "run"
+    command = [
+        "train",
+        f"--run={folder}",
+        f"--data={photo_folder}",
+        *TINY,
+        "--steps=40",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keras_tim.cli.main", *command]
+    )
+    state = folder / "checkpoints" / "state.json"
+    deadline = time.monotonic() + 240
+    while not state.exists() and time.monotonic() < deadline:
+        assert process.poll() is None, "ended before its first checkpoint"
+        time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = json.loads(state.read_text())["steps"]
+    assert 0 < done < 40
+    assert main(command) == 0
+    assert f"after {done} gradient steps" in capsys.readouterr().err
+    assert json.loads(state.read_text())["steps"] == 40
+    assert (folder / "model.keras").exists()

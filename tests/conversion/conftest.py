@@ -1,0 +1,197 @@
+import collections
+import io
+import pickle
+import types
+import zipfile
+
+import numpy as np
+import pytest
+
+# A two-level super-resolution CAM-Net, in the published code's names.
+LEVELS = [
+    {"residual": 4, "growth": 3, "seen": 3 + 2},
+    {"residual": 3, "growth": 2, "seen": 3 + 2 + 4},
+]
+STYLE_DIM, MAPPING_WIDTH, MAPPING_DEPTH, NUM_BLOCKS = 5, 6, 2, 1
+
+
+def convolution(rng, name, filters, channels):
+    return {
+        f"{name}.weight_v": rng.normal(size=(filters, channels, 3, 3)),
+        f"{name}.weight_g": rng.uniform(0.5, 1.5, (filters, 1, 1, 1)),
+        f"{name}.bias": rng.normal(0.0, 0.1, filters),
+    }
+
+
+def dense(rng, name, units, inputs):
+    return {
+        f"{name}.weight": rng.normal(0.0, 0.3, (units, inputs)),
+        f"{name}.bias": rng.normal(0.0, 0.1, units),
+    }
+
+
+def state_of_level(rng, number, residual, growth, seen):
+    prefix = f"level_{number}"
+    state = {}
+    inputs = STYLE_DIM
+    for index in range(MAPPING_DEPTH):
+        name = f"{prefix}_map.{2 * index}"
+        state |= dense(rng, name, MAPPING_WIDTH, inputs)
+        inputs = MAPPING_WIDTH
+    state |= convolution(rng, f"{prefix}_feat.0", residual, seen)
+    body = f"{prefix}_style.sub"
+    for block in range(NUM_BLOCKS):
+        for i in range(1, 4):
+            for j in range(1, 6):
+                state |= convolution(
+                    rng,
+                    f"{body}.{block}.RDB{i}.conv{j}.0",
+                    residual if j == 5 else growth,
+                    residual + (j - 1) * growth,
+                )
+        name = f"{body}.transform_{block}"
+        state |= dense(rng, name, 2 * residual, MAPPING_WIDTH)
+    state |= convolution(rng, f"{body}.lr_conv.0", residual, residual)
+    state |= convolution(rng, f"{prefix}_up.1", residual, residual)
+    state |= convolution(rng, f"{prefix}_up.3", residual, residual)
+    state |= convolution(rng, f"{prefix}_out.0", 3, residual)
+    return state
+
+
+@pytest.fixture
+def state():
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for number, level in enumerate(LEVELS, start=1):
+        arrays |= state_of_level(rng, number, **level)
+    return {name: value.astype("float32") for name, value in arrays.items()}
+
+
+class Storage:
+    """Stands for a PyTorch storage while it is pickled."""
+
+    def __init__(self, key, type_name, data):
+        self.key, self.type_name, self.data = key, type_name, data
+
+
+class Global:
+    """Pickled as a bare reference to `torch.NAME`."""
+
+    def __init__(self, module, name):
+        self.module, self.name = module, name
+
+
+class Tensor:
+    """Pickled as PyTorch pickles a tensor."""
+
+    def __init__(self, storage, shape, strides, offset=0):
+        self.arguments = (
+            storage,
+            offset,
+            shape,
+            strides,
+            False,
+            collections.OrderedDict(),
+        )
+
+
+class Parameter:
+    """Pickled as PyTorch pickles an `nn.Parameter`."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+
+class TorchPickler(pickle._Pickler):
+    """Writes what `torch.save` writes, without PyTorch."""
+
+    dispatch = pickle._Pickler.dispatch.copy()
+
+    def persistent_id(self, thing):
+        if not isinstance(thing, Storage):
+            return None
+        kind = Global("torch", thing.type_name)
+        return ("storage", kind, thing.key, "cpu", thing.data.size)
+
+    def save_named(self, thing):
+        line = f"{thing.module}\n{thing.name}\n"
+        self.write(pickle.GLOBAL + line.encode())
+
+    def save_call(self, function, arguments):
+        self.save_named(function)
+        self.save(arguments)
+        self.write(pickle.REDUCE)
+
+    def save_tensor(self, tensor):
+        function = Global("torch._utils", "_rebuild_tensor_v2")
+        self.save_call(function, tensor.arguments)
+
+    def save_parameter(self, parameter):
+        function = Global("torch._utils", "_rebuild_parameter")
+        hooks = collections.OrderedDict()
+        self.save_call(function, (parameter.tensor, False, hooks))
+
+    dispatch[Global] = save_named
+    dispatch[Tensor] = save_tensor
+    dispatch[Parameter] = save_parameter
+
+
+STORAGES = {
+    "float32": "FloatStorage",
+    "float64": "DoubleStorage",
+    "float16": "HalfStorage",
+    "int64": "LongStorage",
+}
+
+
+def as_tensor(array, key):
+    array = np.asarray(array)
+    # Like PyTorch, which keeps an order of its own: written transposed and
+    # read back through the strides.
+    data = np.array(array, order="F")
+    strides = tuple(n // array.itemsize for n in data.strides)
+    flat = data.ravel(order="K")
+    storage = Storage(key, STORAGES[array.dtype.name], flat)
+    return Tensor(storage, array.shape, strides), storage
+
+
+def write_torch(path, thing, storages=(), extra=None):
+    stream = io.BytesIO()
+    TorchPickler(stream, protocol=2).dump(thing)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", stream.getvalue())
+        for storage in storages:
+            archive.writestr(
+                f"archive/data/{storage.key}", storage.data.tobytes()
+            )
+        for name, content in (extra or {}).items():
+            archive.writestr(f"archive/{name}", content)
+    return path
+
+
+def write_state_dict(path, arrays, wrap=None, parameters=False, extra=None):
+    """Writes arrays as the `.pth` file `torch.save` would write."""
+    tensors, storages = collections.OrderedDict(), []
+    for index, (name, array) in enumerate(arrays.items()):
+        tensor, storage = as_tensor(array, str(index))
+        tensors[name] = Parameter(tensor) if parameters else tensor
+        storages.append(storage)
+    thing = tensors if wrap is None else wrap(tensors)
+    return write_torch(path, thing, storages, extra)
+
+
+def write_npz(path, arrays, **others):
+    np.savez(path, **{f"param/{k}": v for k, v in arrays.items()}, **others)
+    return path
+
+
+@pytest.fixture(scope="session")
+def torch_files():
+    return types.SimpleNamespace(
+        Global=Global,
+        Storage=Storage,
+        Tensor=Tensor,
+        write=write_torch,
+        write_state_dict=write_state_dict,
+        write_npz=write_npz,
+    )
