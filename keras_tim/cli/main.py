@@ -6,7 +6,6 @@ help is quick.
 """
 
 import importlib
-import os
 import sys
 
 from absl import flags, logging
@@ -48,8 +47,6 @@ def main(argv=None):
 
 
 def _run(name, argv):
-    # TensorFlow's C++ notes about processors and missing GPUs.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     command = importlib.import_module(f"keras_tim.cli.{name}")
     values = flags.FlagValues()
     flags.DEFINE_bool("debug", False, "show tracebacks", flag_values=values)
@@ -65,6 +62,7 @@ def _run(name, argv):
         print(f"keras-tim {name}: {command.DESCRIPTION}\n")
         print(values.get_help())
         return 0
+    _turn_off_remapping()
     logging.use_absl_handler()
     logging.set_verbosity(logging.DEBUG if values.debug else logging.INFO)
     logging.get_absl_handler().setFormatter(_Plain())
@@ -79,6 +77,17 @@ def _run(name, argv):
         print(f"keras-tim {name}: error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _turn_off_remapping():
+    """Leaves out a graph optimization that gains nothing here.
+
+    It tries to fuse convolutions with LeakyReLU, cannot where the gradient
+    needs what lies between, and reports that as an error on the console.
+    """
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"remapping": False})
 
 
 class _Plain(logging.PythonFormatter):

@@ -61,6 +61,7 @@ def define_flags(values):
     flags.DEFINE_float(
         "learning_rate", default.learning_rate, "Adam's first rate", **text
     )
+    flags.DEFINE_float("beta_2", default.beta_2, "Adam's beta_2", **text)
     flags.DEFINE_float(
         "pixel_weight", default.pixel_weight, "factor of the L1 term", **text
     )

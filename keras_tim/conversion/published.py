@@ -212,7 +212,6 @@ def _architecture(arrays, task, noise_channels):
 
 
 def _assign(arrays, tim):
-    idle = None
     for level, module in enumerate(tim.tower):
         prefix = f"level_{level + 1}"
         if module.mapping is not None:
@@ -242,6 +241,20 @@ def _assign(arrays, tim):
         for index, layer in enumerate(module.resize_convolutions):
             _set_convolution(arrays, f"{prefix}_up.{first + 2 * index}", layer)
         _set_convolution(arrays, f"{prefix}_out.0", module.output_convolution)
+    # CAM-Net's decompression has an enlargement at its end that never runs.
+    idle = (f"level_{tim.num_levels}_up.1.", f"level_{tim.num_levels}_up.3.")
+    ignore_idle = tim.architecture == "camnet" and module.resize == "none"
+    unread = [
+        name
+        for name in arrays.unread()
+        if not (ignore_idle and name.startswith(idle))
+    ]
+    if unread:
+        raise arrays.error(
+            f"{len(unread)} arrays have no place in the model, such as "
+            f"{unread[0]}: the checkpoint belongs to another architecture or "
+            "task, or is incomplete."
+        )
 
 
 def _set_dense(arrays, name, layer, factor=1.0):

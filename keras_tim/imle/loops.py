@@ -21,11 +21,9 @@ def repeat(count, function):
         count: int or scalar tensor.
         function: callable of a scalar int32 tensor, run for its effects.
     """
-    if (
-        isinstance(count, int)
-        and tf.distribute.get_strategy().num_replicas_in_sync > 1
-    ):
-        # Replicas cannot meet inside a graph's loop to add up gradients.
+    if isinstance(count, int) and tf.distribute.has_strategy():
+        # Replicas, even a single one, cannot meet inside a graph's loop to add
+        # up gradients.
         for number in range(count):
             function(tf.constant(number))
         return

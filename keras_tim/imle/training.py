@@ -322,6 +322,8 @@ class ConditionalIMLE:
         given = (
             list(targets) if isinstance(targets, list | tuple) else [targets]
         )
+        # Eager steps may be handed NumPy arrays.
+        given = [tf.convert_to_tensor(target) for target in given]
         if len(given) not in (1, self.num_levels):
             raise ValueError(
                 "`targets` must be one tensor or one per level, "
@@ -396,14 +398,18 @@ def _per_level(num_samples, num_levels, sampling):
 
 def _image_seeds(seed, key, length):
     """A seed for every image, int64 `[length]`, from the run's seed."""
-    return tf.random.stateless_uniform(
-        [length],
+    # Every replica takes its part, so that no two images share candidates.
+    context = tf.distribute.get_replica_context()
+    seeds = tf.random.stateless_uniform(
+        [length * context.num_replicas_in_sync],
         seed=tf.stack([tf.constant(seed, tf.int64), tf.cast(key, tf.int64)]),
         minval=None,
         maxval=None,
         dtype=tf.int64,
         alg="philox",
     )
+    first = length * context.replica_id_in_sync_group
+    return seeds[first : first + length]
 
 
 def _mini_batch_rows(seed, number, length, size):

@@ -96,9 +96,7 @@ class WeightNormConv2D(keras.layers.Layer):
     def call(self, inputs):
         kernel = ops.cast(self.folded_kernel(), self.compute_dtype)
         outputs = ops.conv(inputs, kernel, padding="same")
-        # As a vector, TensorFlow's graph optimizer would try to fuse it with
-        # the activation, fail on LeakyReLU's gradient, and say so loudly.
-        return outputs + ops.reshape(self.bias, (1, 1, 1, -1))
+        return outputs + self.bias
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters)

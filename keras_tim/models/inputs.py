@@ -110,6 +110,12 @@ def check_codes(tim, inputs, codes):
                     f"`codes[{level}]`: the {name} must have shape "
                     f"{_readable(shape)}. Received: shape {array.shape}"
                 )
+    lengths = {array.shape[0] for code in codes for array in code} - {None}
+    if len(lengths) > 1:
+        raise ValueError(
+            "`codes` must hold as many styles as noises, the same number at "
+            f"every level. Received: {sorted(lengths)} of them"
+        )
     batch, num_codes = inputs[0].shape[0], codes[0][0].shape[0]
     if batch and num_codes and num_codes % batch:
         raise ValueError(
@@ -156,6 +162,10 @@ def check_seeds(seed, batch):
             "`seed` must be an integer or one integer per input. Received: "
             f"seed={seed}"
         )
+    if isinstance(seed, int) and not -(2**63) <= seed < 2**63:
+        raise ValueError(
+            f"`seed` must be an integer of 64 bits. Received: seed={seed}"
+        )
     seeds = ops.cast(ops.convert_to_tensor(seed, dtype="int64"), "int64")
     if len(seeds.shape) == 0:
         return ops.broadcast_to(seeds, (batch,))
@@ -166,6 +176,22 @@ def check_seeds(seed, batch):
             f"Received: shape {tuple(seeds.shape)}"
         )
     return seeds
+
+
+def check_count(name, value):
+    """Raises unless `value` is a positive integer.
+
+    Args:
+        name: str, what to call it in the error.
+        value: the value to check.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(
+            f"`{name}` must be a positive integer. Received: {name}={value}"
+        )
 
 
 def is_concrete(tensor):

@@ -4,12 +4,15 @@ PAPER_RESIDUAL_CHANNELS = (128, 64, 64, 64)
 PAPER_GROWTH_CHANNELS = (256, 192, 128, 64)
 
 # Small budgets need the skip from the input: without it the colours take
-# longer to settle than a nano model is trained for.
+# longer to settle than a nano model is trained for. For the same reason nano
+# has less noise to learn to use, and hands its features on at full strength.
 SIZES = {
     "nano": {
         "residual_channels": (32, 32, 32, 32),
         "growth_channels": (16, 16, 16, 16),
-        "num_blocks": 2,
+        "num_blocks": 1,
+        "noise_channels": 2,
+        "feature_scale": 1.0,
         "style_dim": 32,
         "mapping_width": 64,
         "mapping_depth": 2,

@@ -5,7 +5,13 @@ import numpy as np
 from keras import ops
 
 from keras_tim.layers.tower import TowerModule
-from keras_tim.models.inputs import check_codes, check_inputs, check_seeds
+from keras_tim.models.folding import copy_folded
+from keras_tim.models.inputs import (
+    check_codes,
+    check_count,
+    check_inputs,
+    check_seeds,
+)
 from keras_tim.models.presets import PRESETS, preset_arguments
 from keras_tim.tasks import get_task
 
@@ -397,7 +403,7 @@ class TIM(keras.Model):
         from keras_tim.imle import codes
 
         inputs = check_inputs(self, inputs)
-        check_num_samples(num_samples)
+        check_count("num_samples", num_samples)
         batch = ops.shape(inputs[0])[0]
         return codes.draw_codes(
             check_seeds(seed, batch),
@@ -435,12 +441,8 @@ class TIM(keras.Model):
         import tensorflow as tf
 
         inputs = check_inputs(self, inputs)
-        check_num_samples(num_samples)
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(
-                "`batch_size` must be a positive integer. Received: "
-                f"batch_size={batch_size}"
-            )
+        check_count("num_samples", num_samples)
+        check_count("batch_size", batch_size)
         batch = int(inputs[0].shape[0])
         seeds = np.asarray(check_seeds(seed, batch))
         if self._sample_function is None:
@@ -577,20 +579,13 @@ class TIM(keras.Model):
         return list(self._trackers.values())
 
     def make_train_function(self, force=False):
-        self._ready_distance()
+        # Its weights are read outside of the graph that is traced next.
+        self._imle.distance.build(channels=3)
         return super().make_train_function(force=force)
 
     def make_test_function(self, force=False):
-        self._ready_distance()
-        return super().make_test_function(force=force)
-
-    def _ready_distance(self):
-        if self._imle is None:
-            raise ValueError(
-                "The model must be compiled before `fit` or `evaluate`: call "
-                "`tim.compile(optimizer=..., distance=...)`."
-            )
         self._imle.distance.build(channels=3)
+        return super().make_test_function(force=force)
 
     def train_step(self, data):
         """One round of Algorithm 1 on one batch."""
@@ -683,17 +678,8 @@ class TIM(keras.Model):
         if not self.weight_norm:
             return self
         plain = TIM(**{**self.get_config(), "weight_norm": False})
-        _copy_folded(self, plain)
+        copy_folded(self, plain)
         return plain
-
-
-def check_num_samples(num_samples):
-    """Raises unless `num_samples` is a positive integer."""
-    if not isinstance(num_samples, int) or num_samples < 1:
-        raise ValueError(
-            "`num_samples` must be a positive integer. Received: "
-            f"num_samples={num_samples}"
-        )
 
 
 def _repeat_for(inputs, codes):
@@ -710,25 +696,3 @@ def _clip_straight_through(x):
     A clipped value would get no gradient and never find its way back.
     """
     return x + ops.stop_gradient(ops.clip(x, 0.0, 1.0) - x)
-
-
-def _copy_folded(source, target):
-    """Copies weights layer by layer, folding the weight-normalised ones."""
-    from keras_tim.layers.weight_norm import WeightNormConv2D
-
-    for layer, twin in zip(
-        _layers_with_weights(source), _layers_with_weights(target), strict=True
-    ):
-        if isinstance(layer, WeightNormConv2D):
-            twin.set_weights([layer.folded_kernel(), layer.bias])
-        else:
-            twin.set_weights(layer.get_weights())
-
-
-def _layers_with_weights(model):
-    """The innermost layers that own weights, in order of creation."""
-    return [
-        layer
-        for layer in model._flatten_layers(include_self=False)
-        if layer.weights and not layer._layers
-    ]

@@ -44,7 +44,7 @@ class BudgetedCosineDecay(keras.callbacks.Callback):
     @property
     def progress(self):
         """Share of the budget that is used up, in [0, 1]."""
-        shares = [int(self.model.optimizer.iterations) / self.steps]
+        shares = [int(self.model.optimizer.iterations.numpy()) / self.steps]
         if self.minutes is not None:
             shares.append(self.seconds / (60.0 * self.minutes))
         return min(1.0, max(shares))
@@ -93,7 +93,7 @@ class Checkpoints(keras.callbacks.Callback):
             os.path.join(self.folder, "state.json"),
             {
                 "epochs": self.epochs_done,
-                "steps": int(self.model.optimizer.iterations),
+                "steps": int(self.model.optimizer.iterations.numpy()),
                 "seconds": self.budget.seconds,
             },
         )
@@ -125,7 +125,7 @@ class SampleSheets(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.epochs:
             return
-        step = int(self.model.optimizer.iterations)
+        step = int(self.model.optimizer.iterations.numpy())
         sheet = sample_sheet(
             self.model, self.pictures, self.num_samples, self.seed
         )
@@ -151,7 +151,7 @@ class Scalars(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         import tensorflow as tf
 
-        step = int(self.model.optimizer.iterations)
+        step = int(self.model.optimizer.iterations.numpy())
         with self.writer.as_default(step=step):
             for name, value in (logs or {}).items():
                 tf.summary.scalar(name, value)

@@ -1,5 +1,8 @@
 """How a super-resolution model does on held-out pictures."""
 
+import numpy as np
+
+from keras_tim.data import super_resolution_pair
 from keras_tim.inference.alternatives import bicubic_picture
 from keras_tim.metrics import (
     low_resolution_psnr,
@@ -52,6 +55,59 @@ def super_resolution_report(tim, pictures, num_samples=8, seed=0):
             }
         )
     return rows
+
+
+def crops_of(target, scale, size):
+    """A picture's crops as pairs, the way training sees pictures.
+
+    Args:
+        target: array `[height, width, 3]`, float in [0, 1].
+        scale: int, the model's scale.
+        size: int, side of the square crops, a multiple of `scale`.
+
+    Returns:
+        List of `(name, input [size / scale, size / scale, 3], target [size,
+        size, 3])`, side by side from the top left; what is left over at the
+        edges is not used.
+    """
+    rows, columns = (n // size for n in target.shape[:2])
+    corners = [
+        (size * row, size * column)
+        for row in range(rows)
+        for column in range(columns)
+    ]
+    return [
+        (
+            f"{top},{left}",
+            *super_resolution_pair(
+                target[top : top + size, left : left + size], scale
+            ),
+        )
+        for top, left in corners
+    ]
+
+
+def averaged(rows, name):
+    """One row for many: means, the ratios being ratios of means.
+
+    Args:
+        rows: list of dicts from `super_resolution_report`.
+        name: str, what to call the row.
+
+    Returns:
+        dict like the rows.
+    """
+    mean = {
+        key: float(np.mean([row[key] for row in rows]))
+        if isinstance(value, float)
+        else value
+        for key, value in rows[0].items()
+    }
+    for which in ("mean", "best"):
+        mean[f"lpips_{which}_ratio"] = (
+            mean[f"lpips_{which}"] / mean["lpips_bicubic"]
+        )
+    return {**mean, "name": name}
 
 
 def report_table(rows):

@@ -110,11 +110,12 @@ def test_train_fills_the_run_folder(finished_run):
         history = list(csv.DictReader(file))
     assert len(history) == state["epochs"] == 2
     assert all(float(row["loss"]) > 0 for row in history)
-    (row,) = json.loads((finished_run / "report.json").read_text())
+    row, crops = json.loads((finished_run / "report.json").read_text())
     # astronaut is the first of the folder, so it is the one held out.
     assert row["name"] == "astronaut.png"
     assert 0 < row["lpips_best"] <= row["lpips_mean"]
     assert row["lpips_diversity"] > 0
+    assert crops["name"] == "astronaut.png, 1 crops of 64 px"
 
 
 def test_train_refuses_a_finished_run(finished_run, photo_folder, capsys):

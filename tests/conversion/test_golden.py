@@ -79,9 +79,15 @@ def test_pictures_decode_into_the_unit_range(golden_dir, name):
     [
         ("camnet_super_resolution", {"task": "colourization"}),
         ("camnet_super_resolution", {"task": "layout_synthesis"}),
-        ("camnet_super_resolution", {"architecture": "hyperrim", "task": "decompression"}),
+        (
+            "camnet_super_resolution",
+            {"architecture": "hyperrim", "task": "decompression"},
+        ),
         ("camnet_colourization", {"task": "decompression"}),
-        ("camnet_image_synthesis", {"task": "colourization", "noise_channels": 3}),
+        (
+            "camnet_image_synthesis",
+            {"task": "colourization", "noise_channels": 3},
+        ),
         (
             "hyperrim_decompression",
             {"architecture": "camnet", "task": "decompression"},

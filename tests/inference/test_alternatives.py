@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+import keras_tim
+from keras_tim.inference import (
+    alternatives_sheet,
+    read_picture,
+    sample_files,
+    write_picture,
+)
+
+
+@pytest.fixture(scope="module")
+def tim():
+    return keras_tim.TIM.from_preset(
+        "super_resolution_x4_nano",
+        residual_channels=(8, 8),
+        growth_channels=(4, 4),
+    )
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Two files of one name in different folders."""
+    paths = []
+    for number, folder in enumerate(("a", "b")):
+        path = tmp_path / folder / "photo.png"
+        path.parent.mkdir()
+        values = np.random.RandomState(number).rand(12, 20, 3)
+        write_picture(path, values.astype("float32"))
+        paths.append(str(path))
+    return paths
+
+
+def test_files_of_one_name_do_not_overwrite_each_other(tim, pictures, tmp_path):
+    out = tmp_path / "out"
+    written = sample_files(tim, pictures, str(out), seeds=[3])
+    names = [path.rsplit("/", 1)[1] for path in written]
+    assert names == ["photo_seed0003.png", "photo-2_seed0003.png"]
+    first, second = map(read_picture, written)
+    assert first.shape == (48, 80, 3)
+    assert not np.array_equal(first, second)
+
+
+def test_samples_are_those_of_the_model(tim, pictures, tmp_path):
+    (path,) = sample_files(tim, pictures[:1], str(tmp_path / "out"), seeds=[5])
+    given = read_picture(pictures[0])[None]
+    expected = tim.sample(given, num_samples=1, seed=5)[0, 0]
+    np.testing.assert_allclose(read_picture(path), expected, atol=0.5 / 255)
+
+
+def test_unusable_files_are_skipped_or_refused(tim, pictures, tmp_path):
+    out = str(tmp_path / "out")
+    missing = str(tmp_path / "missing.png")
+    assert len(sample_files(tim, [missing, pictures[0]], out, [0])) == 1
+    with pytest.raises(ValueError, match="None of the 1 pictures"):
+        sample_files(tim, [missing], out, [0])
+    with pytest.raises(ValueError, match="None of the 1 pictures"):
+        sample_files(tim, pictures[:1], out, [0], reduce=100)
+
+
+def test_sheet_holds_every_alternative():
+    samples = np.zeros((5, 32, 48, 3), "float32")
+    colours = np.eye(3)[[0, 1, 2, 0, 1]] * [[1], [1], [1], [0.6], [0.6]]
+    samples += colours[:, None, None].astype("float32")
+    given = np.full((8, 12, 3), 0.5, "float32")
+    sheet = alternatives_sheet("colours", given, samples, target=samples[0])
+    assert sheet.min() >= 0
+    assert sheet.max() <= 1
+    for colour in colours:
+        assert np.any(np.all(np.abs(sheet - colour) < 0.01, axis=-1))

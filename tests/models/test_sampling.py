@@ -1,0 +1,181 @@
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+# Where the same computation runs, results are bit-equal. Where the batch has
+# another size, convolutions may add up in another order.
+TOLERANCE = 1e-6
+
+
+@pytest.fixture(scope="module")
+def tim(shared_tim):
+    return shared_tim
+
+
+def test_shape_and_range(tim, pictures):
+    samples = tim.sample(pictures(tim)[0], num_samples=3)
+    assert isinstance(samples, np.ndarray)
+    assert samples.dtype == np.float32
+    assert samples.shape == (2, 3, 16, 24, 3)
+    assert samples.min() >= 0.0
+    assert samples.max() <= 1.0
+
+
+def test_samples_differ(tim, pictures):
+    samples = tim.sample(pictures(tim)[0], num_samples=4)[0]
+    for i in range(4):
+        for j in range(i):
+            assert np.abs(samples[i] - samples[j]).max() > 1e-3
+
+
+def test_seeds_differ(tim, pictures):
+    (small,) = pictures(tim)
+    zero, one = (tim.sample(small, num_samples=2, seed=s) for s in (0, 1))
+    assert np.abs(zero - one).max() > 1e-3
+    np.testing.assert_array_equal(zero, tim.sample(small, num_samples=2))
+
+
+def test_same_call_gives_the_same_bits(tim, pictures):
+    (small,) = pictures(tim)
+    a, b = (tim.sample(small, num_samples=3, seed=7) for _ in range(2))
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("task", ["super_resolution", "colourization"])
+def test_codes_depend_on_seed_and_index_alone(make_tim, pictures, task):
+    tim = make_tim(task)
+    inputs = pictures(tim, batch=3)
+    whole = tim.draw_codes(inputs, num_samples=5, seed=[4, 5, 6])
+    alone = tim.draw_codes([x[2:] for x in inputs], num_samples=2, seed=6)
+    swapped = tim.draw_codes(inputs, num_samples=5, seed=[6, 5, 4])
+    for kinds in zip(whole, alone, swapped, strict=True):
+        for a, b, c in zip(*kinds, strict=True):
+            np.testing.assert_array_equal(a[10:12], b)
+            np.testing.assert_array_equal(a[10:], c[:5])
+            np.testing.assert_array_equal(a[:5], c[10:])
+
+
+def test_sample_is_the_decoded_codes(tim, pictures):
+    (small,) = pictures(tim)
+    codes = tim.draw_codes(small, num_samples=2, seed=[3, 4])
+    decoded = np.asarray(tim.decode(small, codes)[-1])
+    samples = tim.sample(small, num_samples=2, seed=[3, 4])
+    np.testing.assert_allclose(
+        samples, decoded.reshape(2, 2, 16, 24, 3), atol=TOLERANCE
+    )
+
+
+def test_samples_do_not_depend_on_the_batch(tim, pictures):
+    (small,) = pictures(tim, batch=3)
+    whole = tim.sample(small, num_samples=2, seed=[4, 5, 6])
+    for i in range(3):
+        alone = tim.sample(small[i : i + 1], num_samples=2, seed=4 + i)
+        np.testing.assert_allclose(alone[0], whole[i], atol=TOLERANCE)
+
+
+def test_samples_do_not_depend_on_the_order(tim, pictures):
+    (small,) = pictures(tim, batch=3)
+    whole = tim.sample(small, num_samples=2, seed=[4, 5, 6])
+    turned = tim.sample(small[::-1], num_samples=2, seed=[6, 5, 4])
+    np.testing.assert_allclose(turned[::-1], whole, atol=TOLERANCE)
+
+
+def test_more_samples_do_not_change_the_first(tim, pictures):
+    (small,) = pictures(tim)
+    few = tim.sample(small, num_samples=2)
+    many = tim.sample(small, num_samples=7)
+    np.testing.assert_allclose(many[:, :2], few, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 100])
+def test_batch_size_is_of_no_consequence(tim, pictures, batch_size):
+    (small,) = pictures(tim)
+    expected = tim.sample(small, num_samples=5)
+    samples = tim.sample(small, num_samples=5, batch_size=batch_size)
+    np.testing.assert_allclose(samples, expected, atol=TOLERANCE)
+
+
+def test_equal_inputs_share_samples_of_a_seed(tim, pictures):
+    (small,) = pictures(tim)
+    small[1] = small[0]
+    samples = tim.sample(small, num_samples=2, seed=3)
+    np.testing.assert_allclose(samples[0], samples[1], atol=TOLERANCE)
+    samples = tim.sample(small, num_samples=2, seed=[3, 4])
+    assert np.abs(samples[0] - samples[1]).max() > 1e-3
+
+
+def test_predict_is_sample_0_of_seed_0(make_tim, pictures):
+    tim = make_tim()
+    (small,) = pictures(tim, batch=3)
+    tim.compile(distance=keras.losses.mean_absolute_error)
+    predicted = tim.predict(small, batch_size=2, verbose=0)
+    expected = tim.sample(small, num_samples=1)[:, 0]
+    np.testing.assert_allclose(predicted, expected, atol=TOLERANCE)
+
+
+def test_new_weights_show_in_the_next_sample(make_tim, pictures):
+    tim = make_tim()
+    (small,) = pictures(tim)
+    before = tim.sample(small, num_samples=1)
+    tim.tower[-1].output_convolution.bias.assign([1.0, 1.0, 1.0])
+    assert np.abs(tim.sample(small, num_samples=1) - before).max() > 0.1
+
+
+def test_progress_bar(tim, pictures, capsys):
+    tim.sample(pictures(tim)[0], num_samples=2, verbose=1)
+    assert "4/4" in capsys.readouterr().out
+    tim.sample(pictures(tim)[0], num_samples=2)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("task", ["super_resolution", "layout_synthesis"])
+def test_reloaded_model_gives_the_same_bits(make_tim, pictures, tmp_path, task):
+    tim = make_tim(task)
+    inputs = pictures(tim)
+    tim.save(tmp_path / "tim.keras")
+    again = keras.saving.load_model(tmp_path / "tim.keras")
+    np.testing.assert_array_equal(
+        again.sample(inputs, num_samples=3, seed=2),
+        tim.sample(inputs, num_samples=3, seed=2),
+    )
+
+
+SCRIPT = """
+import sys
+import keras, numpy as np
+import keras_tim
+tim = keras.saving.load_model("tim.keras")
+small = np.load("small.npy")
+np.save("samples.npy", tim.sample(small, num_samples=3, seed=2))
+np.save("style.npy", tim.draw_codes(small, num_samples=3, seed=2)[1][0])
+"""
+
+
+def test_another_process_gives_the_same_bits(tim, pictures, tmp_path):
+    (small,) = pictures(tim)
+    tim.save(tmp_path / "tim.keras")
+    np.save(tmp_path / "small.npy", small)
+    root = pathlib.Path(__file__).parents[2]
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.append({str(root)!r})\n" + SCRIPT,
+        ],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "style.npy"),
+        tim.draw_codes(small, num_samples=3, seed=2)[1][0],
+    )
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "samples.npy"),
+        tim.sample(small, num_samples=3, seed=2),
+    )

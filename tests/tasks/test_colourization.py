@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_tim.tasks import Colourization
+from keras_tim.tasks.colourization import lab_to_rgb
+
+
+def rgb_grid():
+    axis = np.linspace(0.0, 1.0, 9)
+    grid = np.stack(np.meshgrid(axis, axis, axis), axis=-1)
+    return grid.reshape(1, 27, 27, 3)
+
+
+def test_undoes_the_conversion_of_scikit_image():
+    color = pytest.importorskip("skimage.color")
+    rgb = rgb_grid()
+    lab = color.rgb2lab(rgb).astype("float32")
+    np.testing.assert_allclose(lab_to_rgb(lab), rgb, atol=1e-3)
+
+
+def test_agrees_with_scikit_image_off_the_gamut():
+    color = pytest.importorskip("skimage.color")
+    rng = np.random.default_rng(0)
+    lab = rng.uniform((5, -60, -60), (100, 60, 60), (1, 40, 25, 3))
+    # Colours that no screen shows draw a warning there.
+    with pytest.warns(UserWarning, match="negative Z"):
+        expected = color.lab2rgb(lab)
+    # Where scikit-image sets a negative Z to zero the rest does not move.
+    np.testing.assert_allclose(
+        lab_to_rgb(lab.astype("float32")), expected, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("lab", "rgb"),
+    [
+        ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),
+        ((100.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+        # L = 50 is Y = ((50 + 16) / 116)^3 = 0.18419, in sRGB 0.46633.
+        ((50.0, 0.0, 0.0), (0.46633, 0.46633, 0.46633)),
+        # The primaries, CIE Lab of D65.
+        ((53.2408, 80.0925, 67.2032), (1.0, 0.0, 0.0)),
+        ((87.7347, -86.1827, 83.1793), (0.0, 1.0, 0.0)),
+        ((32.2970, 79.1875, -107.8602), (0.0, 0.0, 1.0)),
+    ],
+)
+def test_known_colours(lab, rgb):
+    found = lab_to_rgb(np.array([lab], "float32"))
+    np.testing.assert_allclose(found, [rgb], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "lab",
+    [
+        (0.0, 0.0, 0.0),
+        (100.0, 0.0, 0.0),
+        (50.0, 0.0, 0.0),
+        (8.0, 0.0, 0.0),  # where the cube root meets the line
+        (30.0, 100.0, -120.0),
+        (20.0, -80.0, 127.0),
+        (0.0, 127.0, 127.0),
+        (1.0, -127.0, -127.0),
+    ],
+)
+def test_gradients_are_finite(lab):
+    x = tf.Variable([lab])
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(lab_to_rgb(x))
+    assert np.isfinite(tape.gradient(total, x)).all()
+
+
+def test_grey_has_a_gradient_towards_every_colour():
+    x = tf.Variable([[50.0, 0.0, 0.0]])
+    with tf.GradientTape() as tape:
+        red = lab_to_rgb(x)[0, 0]
+    gradient = np.asarray(tape.gradient(red, x))[0]
+    assert gradient[0] > 0
+    assert gradient[1] > 0  # a: towards red
+    assert gradient[2] > 0  # b: towards yellow
+
+
+@pytest.mark.parametrize("lightness", [0.0, 0.005, 0.5, 1.0])
+def test_picture_gradients_are_finite_in_the_dark(lightness):
+    level_input = np.full((1, 2, 3, 1), lightness, "float32")
+    output = tf.Variable(np.full((1, 2, 3, 2), 0.3 * lightness, "float32"))
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(Colourization().to_picture(output, level_input))
+    assert np.isfinite(tape.gradient(total, output)).all()
+
+
+def test_predicted_channels_are_divided_by_the_lightness():
+    color = pytest.importorskip("skimage.color")
+    level_input = np.full((1, 1, 1, 1), 0.6, "float32")
+    output = np.array([[[[0.06, -0.12]]]], "float32")
+    picture = Colourization().to_picture(output, level_input)
+    # a = 127 * 0.06 / 0.6 = 12.7, b = -25.4
+    np.testing.assert_allclose(
+        picture[0, 0, 0], color.lab2rgb([60.0, 12.7, -25.4]), atol=1e-3
+    )
+
+
+def test_division_stops_at_a_hundredth():
+    color = pytest.importorskip("skimage.color")
+    level_input = np.full((1, 1, 1, 1), 0.005, "float32")
+    output = np.array([[[[0.0002, 0.0001]]]], "float32")
+    picture = Colourization().to_picture(output, level_input)
+    np.testing.assert_allclose(
+        picture[0, 0, 0], color.lab2rgb([0.5, 2.54, 1.27]), atol=1e-3
+    )
+
+
+def test_picture_keeps_the_given_lightness():
+    color = pytest.importorskip("skimage.color")
+    rng = np.random.default_rng(0)
+    level_input = rng.uniform(0.3, 0.8, (2, 5, 7, 1)).astype("float32")
+    # Mild colours, so that none is clipped.
+    colours = rng.uniform(-0.1, 0.1, (2, 5, 7, 2)).astype("float32")
+    picture = Colourization().to_picture(colours * level_input, level_input)
+    lab = color.rgb2lab(np.asarray(picture))
+    np.testing.assert_allclose(
+        lab[..., :1], 100.0 * level_input, atol=0.1, rtol=0
+    )
+    np.testing.assert_allclose(lab[..., 1:], 127.0 * colours, atol=0.2)
