@@ -1,5 +1,6 @@
 """Alternatives of picture files: what the `sample` command makes."""
 
+import itertools
 import os
 
 import keras
@@ -118,8 +119,9 @@ def alternatives_sheet(
         for k in range(0, len(samples), 4)
     ]
     window = _most_different(samples)
-    details = [bicubic[window], *(x[window] for x in samples[:2])]
-    detail_titles = ["bicubic", *titles[:2]]
+    pair = _farthest_apart([x[window] for x in samples])
+    details = [bicubic[window], *(samples[k][window] for k in pair)]
+    detail_titles = ["bicubic", *(titles[k] for k in pair)]
     if target is not None:
         details.append(target[window])
         detail_titles.append("observed")
@@ -173,6 +175,17 @@ def _most_different(samples):
     )
     top, left = np.unravel_index(np.argmax(sums), sums.shape)
     return slice(top, top + side_y), slice(left, left + side_x)
+
+
+def _farthest_apart(samples):
+    """Numbers of the two samples that differ most, or of the only one."""
+    if len(samples) == 1:
+        return [0]
+    pairs = itertools.combinations(range(len(samples)), 2)
+    return max(
+        pairs,
+        key=lambda pair: np.abs(samples[pair[0]] - samples[pair[1]]).mean(),
+    )
 
 
 def _sample_seeds(tim, given, seeds):
