@@ -19,7 +19,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("data", None, "folder of photos; bundled ones if not given")
 flags.DEFINE_string("output", "super_resolution.png", "the contact sheet")
 flags.DEFINE_string("model", "super_resolution.keras", "the trained model")
-flags.DEFINE_integer("rounds", 60, "selections, of 8 gradient steps each")
+flags.DEFINE_integer("rounds", 60, "selections, of 12 gradient steps each")
 
 
 def main(_):
@@ -35,12 +35,12 @@ def main(_):
     )
     tim = keras_tim.TIM.from_preset("super_resolution_x4_nano")
     tim.compile(
-        optimizer=keras.optimizers.Adam(1.5e-3, beta_2=0.99),
+        optimizer=keras.optimizers.Adam(1e-3, beta_2=0.99),
         distance="lpips_alex",
-        num_samples=4,
-        steps_per_selection=8,
+        num_samples=5,
+        steps_per_selection=12,
         mini_batch_size=8,
-        candidate_chunk=32,
+        candidate_chunk=40,
         pixel_weight=1.0,
     )
     tim.fit(photos, steps_per_epoch=FLAGS.rounds, shuffle=False)

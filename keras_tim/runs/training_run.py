@@ -71,14 +71,14 @@ class RunSettings:
     crop_size: int = 96
     steps: int = 1000
     minutes: float | None = None
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 1e-3
     beta_2: float = 0.99
     distance: str = "lpips_alex"
-    num_samples: int = 4
+    num_samples: int = 5
     images_per_selection: int = 32
-    steps_per_selection: int = 8
+    steps_per_selection: int = 12
     mini_batch_size: int = 8
-    candidate_chunk: int = 32
+    candidate_chunk: int = 40
     pixel_weight: float = 1.0
     seed: int = 0
 
