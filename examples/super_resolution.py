@@ -37,10 +37,10 @@ def main(_):
     tim.compile(
         optimizer=keras.optimizers.Adam(1e-3, beta_2=0.99),
         distance="lpips_alex",
-        num_samples=5,
+        num_samples=8,
         steps_per_selection=12,
         mini_batch_size=8,
-        candidate_chunk=40,
+        candidate_chunk=32,
         pixel_weight=1.0,
     )
     tim.fit(photos, steps_per_epoch=FLAGS.rounds, shuffle=False)
