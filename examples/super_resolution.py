@@ -37,11 +37,11 @@ def main(_):
     tim.compile(
         optimizer=keras.optimizers.Adam(1e-3, beta_2=0.99),
         distance="lpips_alex",
-        num_samples=8,
+        num_samples=4,
         steps_per_selection=12,
         mini_batch_size=8,
         candidate_chunk=32,
-        pixel_weight=1.0,
+        pixel_weight=0.5,
     )
     tim.fit(photos, steps_per_epoch=FLAGS.rounds, shuffle=False)
     tim.save(FLAGS.model)

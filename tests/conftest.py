@@ -1,8 +1,44 @@
 import pathlib
 
+import keras
 import pytest
 
+from keras_tim import TIM
 from keras_tim.perceptual import WeightsError, fetch_weights
+
+TINY = {
+    "residual_channels": (8, 6),
+    "growth_channels": (4, 3),
+    "num_blocks": 1,
+    "style_dim": 8,
+    "noise_channels": 2,
+    "mapping_width": 8,
+    "mapping_depth": 2,
+    "mapping_learning_rate_multiplier": 1.0,
+}
+
+
+def made(task="super_resolution", quick=False, **kwargs):
+    keras.utils.set_random_seed(0)
+    arguments = {**TINY, **kwargs}
+    if task == "layout_synthesis":
+        arguments.setdefault("input_channels", 4)
+    if quick:
+        # Head, resize and output alone: traced in a second or two. Noise
+        # sets the samples apart.
+        arguments |= {"num_blocks": 0, "mapping_network": False}
+    tim = TIM(task=task, **arguments)
+    # Styles hardly show at the published initial values.
+    for weight in tim.trainable_variables:
+        if len(weight.shape) == 2:
+            weight.assign(5.0 * weight)
+    return tim
+
+
+@pytest.fixture(scope="session")
+def make_tim():
+    """Callable `(task, quick, **kwargs)` that makes a tiny model."""
+    return made
 
 
 @pytest.fixture(scope="session")

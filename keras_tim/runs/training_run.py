@@ -74,12 +74,12 @@ class RunSettings:
     learning_rate: float = 1e-3
     beta_2: float = 0.99
     distance: str = "lpips_alex"
-    num_samples: int = 5
+    num_samples: int = 4
     images_per_selection: int = 32
     steps_per_selection: int = 12
     mini_batch_size: int = 8
-    candidate_chunk: int = 40
-    pixel_weight: float = 1.0
+    candidate_chunk: int = 32
+    pixel_weight: float = 0.5
     seed: int = 0
 
     def __post_init__(self):

@@ -14,6 +14,12 @@ TINY = [
 
 
 @pytest.fixture(scope="session")
+def tiny():
+    """Flags of `keras-tim train` for a run of seconds."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
 def photo_folder(tmp_path_factory):
     """Three small photos and a file that is none."""
     photos = pytest.importorskip("keras_tim.data").sample_photos()

@@ -14,16 +14,6 @@ from keras_tim.cli.main import COMMANDS, main
 from keras_tim.cli.sample import parse_seeds
 from keras_tim.inference import read_picture, write_picture
 
-TINY = [
-    "--steps=4",
-    "--steps_per_selection=2",
-    "--images_per_selection=2",
-    "--mini_batch_size=1",
-    "--num_samples=2",
-    "--candidate_chunk=4",
-    "--crop_size=32",
-]
-
 
 def test_help_lists_every_command(capsys):
     assert main(["--help"]) == 0
@@ -118,37 +108,37 @@ def test_train_fills_the_run_folder(finished_run):
     assert crops["name"] == "astronaut.png, 1 crops of 64 px"
 
 
-def test_train_refuses_a_finished_run(finished_run, photo_folder, capsys):
+def test_train_refuses_a_finished_run(finished_run, photo_folder, capsys, tiny):
     before = (finished_run / "model.keras").read_bytes()
     command = ["train", f"--run={finished_run}", f"--data={photo_folder}"]
-    assert main([*command, *TINY]) == 1
+    assert main([*command, *tiny]) == 1
     assert "finished run" in capsys.readouterr().err
     assert before == (finished_run / "model.keras").read_bytes()
 
 
 def test_train_refuses_a_run_with_other_settings(
-    finished_run, photo_folder, tmp_path, capsys
+    finished_run, photo_folder, tmp_path, capsys, tiny
 ):
     unfinished = tmp_path / "run"
     shutil.copytree(finished_run, unfinished)
     (unfinished / "model.keras").unlink()
     command = ["train", f"--run={unfinished}", f"--data={photo_folder}"]
-    assert main([*command, *TINY, "--steps=6"]) == 1
+    assert main([*command, *tiny, "--steps=6"]) == 1
     assert "other settings (steps)" in capsys.readouterr().err
 
 
-def test_train_names_a_missing_folder(tmp_path, capsys):
+def test_train_names_a_missing_folder(tmp_path, capsys, tiny):
     missing = tmp_path / "nowhere"
     command = ["train", f"--run={tmp_path / 'run'}", f"--data={missing}"]
-    assert main([*command, *TINY]) == 1
+    assert main([*command, *tiny]) == 1
     assert str(missing) in capsys.readouterr().err
 
 
-def test_train_names_an_empty_folder(tmp_path, capsys):
+def test_train_names_an_empty_folder(tmp_path, capsys, tiny):
     empty = tmp_path / "empty"
     empty.mkdir()
     command = ["train", f"--run={tmp_path / 'run'}", f"--data={empty}"]
-    assert main([*command, *TINY]) == 1
+    assert main([*command, *tiny]) == 1
     assert str(empty) in capsys.readouterr().err
 
 
@@ -246,13 +236,15 @@ def test_demo_ends_with_a_sheet(tmp_path, lpips_weights, capsys):
 
 
 @pytest.mark.slow
-def test_killed_run_is_resumed(tmp_path, photo_folder, lpips_weights, capsys):
+def test_killed_run_is_resumed(
+    tmp_path, photo_folder, lpips_weights, capsys, tiny
+):
     folder = tmp_path / "run"
     command = [
         "train",
         f"--run={folder}",
         f"--data={photo_folder}",
-        *TINY,
+        *tiny,
         "--steps=40",
     ]
     process = subprocess.Popen(
