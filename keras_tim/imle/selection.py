@@ -166,9 +166,6 @@ def _best_candidate(candidates, count, chunk, batch, templates):
         # The last chunk steps back to be as long as the others: what is looked
         # at twice cannot win twice, and every shape stays the same.
         first = ops.minimum(step * chunk, count - chunk)
-        # Never true, but the next chunk now waits for this one: loops may
-        # otherwise run several at a time, each with memory of its own.
-        first = first + ops.cast(ops.any(best.index < 0), first.dtype)
         distances, values = candidates(first, chunk)
         # A diverging candidate must not win, nor hide the others.
         distances = ops.where(
@@ -189,12 +186,25 @@ def _best_candidate(candidates, count, chunk, batch, templates):
 
     if steps == 1:
         return improve(ops.convert_to_tensor(0, dtype="int32"), start)
-    _, best = ops.while_loop(
+    _, best = _while_loop(
         lambda step, best: step < steps,
         lambda step, best: (step + 1, improve(step, best)),
         (ops.convert_to_tensor(0, dtype="int32"), start),
     )
     return best
+
+
+def _while_loop(condition, body, values):
+    """`ops.while_loop`, one turn after another.
+
+    TensorFlow runs up to ten turns of a loop at once, each with kernels and
+    repeated inputs of its own, unless told otherwise.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.while_loop(condition, body, values, parallel_iterations=1)
+    return ops.while_loop(condition, body, values)
 
 
 def _compare(distance, outputs, target, batch, n):

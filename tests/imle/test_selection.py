@@ -67,7 +67,7 @@ def brute_force_vanilla(tim, inputs, target, distance, count):
 
 def select(tim, inputs, targets, graph=False, **compiled):
     tim.compile(optimizer="sgd", **compiled)
-    tim._ready_distance()
+    tim._imle.distance.build(channels=3)
 
     def run(inputs, targets, seeds):
         return tim._imle.select(tim, inputs, targets, seeds)[0]
