@@ -50,18 +50,18 @@ def _run(name, argv):
     command = importlib.import_module(f"keras_tim.cli.{name}")
     values = flags.FlagValues()
     flags.DEFINE_bool("debug", False, "show tracebacks", flag_values=values)
-    flags.DEFINE_bool("help", False, "show this", flag_values=values)
     command.define_flags(values)
+    # Before parsing, which would ask for required flags first.
+    if any(argument in ("-h", "--help", "-help") for argument in argv):
+        print(f"keras-tim {name}: {command.DESCRIPTION}\n")
+        print(values.get_help())
+        return 0
     try:
         arguments = values([f"keras-tim {name}", *argv])[1:]
     except flags.Error as error:
         print(f"keras-tim {name}: {error}", file=sys.stderr)
         print(f"See keras-tim {name} --help", file=sys.stderr)
         return 2
-    if values.help:
-        print(f"keras-tim {name}: {command.DESCRIPTION}\n")
-        print(values.get_help())
-        return 0
     _turn_off_remapping()
     logging.use_absl_handler()
     logging.set_verbosity(logging.DEBUG if values.debug else logging.INFO)
