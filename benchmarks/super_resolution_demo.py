@@ -38,11 +38,12 @@ def main():
         for row in rows:
             lines.append(
                 f"| {seed} | {minutes:.1f} | {row['name']} "
-                f"| {row['lpips_bicubic']:.3f} "
+                f"| {row['lpips_baseline']:.3f} "
                 f"| {row['lpips_mean']:.3f} ({row['lpips_mean_ratio']:.2f}) "
                 f"| {row['lpips_best']:.3f} ({row['lpips_best_ratio']:.2f}) "
                 f"| {row['lpips_diversity']:.3f} "
-                f"| {row['lr_psnr_bicubic']:.1f} | {row['lr_psnr']:.1f} |"
+                f"| {row['faithfulness_baseline']:.1f} "
+                f"| {row['faithfulness']:.1f} |"
             )
     print(f"8 samples, LPIPS-alex, {datetime.date.today()}")
     print(

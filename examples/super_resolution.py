@@ -13,7 +13,11 @@ import keras
 from absl import app, flags
 
 import keras_tim
-from keras_tim.inference import alternatives_sheet, write_picture
+from keras_tim.inference import (
+    alternatives_sheet,
+    bicubic_picture,
+    write_picture,
+)
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data", None, "folder of photos; bundled ones if not given")
@@ -49,7 +53,14 @@ def main(_):
     photo = keras_tim.data.sample_photos()["chelsea"]
     given, observed = keras_tim.data.super_resolution_pair(photo, scale=4)
     samples = tim.sample(given[None], num_samples=8, seed=0)[0]
-    sheet = alternatives_sheet("chelsea", given, samples, target=observed)
+    bicubic = bicubic_picture(given, observed.shape[:2])
+    sheet = alternatives_sheet(
+        "chelsea",
+        given,
+        samples,
+        target=observed,
+        baseline=("bicubic", bicubic),
+    )
     write_picture(FLAGS.output, sheet)
 
 

@@ -39,7 +39,8 @@ def run(values, arguments):
         arguments: list of str, what was given besides flags.
     """
     from keras_tim.cli.train import reject_arguments
-    from keras_tim.runs.training_run import RunSettings, train
+    from keras_tim.runs.settings import RunSettings
+    from keras_tim.runs.training_run import train
 
     reject_arguments(arguments)
     chosen = {"minutes": values.minutes, "seed": values.seed}

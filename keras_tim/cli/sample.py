@@ -20,13 +20,15 @@ def define_flags(values):
     Args:
         values: `flags.FlagValues` to define them in.
     """
+    from keras_tim.recipes import RECIPES
+
     text = {"flag_values": values}
     flags.DEFINE_string("model", None, "a run folder or .keras file", **text)
     flags.DEFINE_enum(
         "task",
-        "super_resolution",
-        ["super_resolution"],
-        "what the model has learned",
+        None,
+        sorted(RECIPES),
+        "what the model must have learned; checked if given",
         **text,
     )
     flags.DEFINE_string("output", "alternatives", "where to write", **text)
@@ -52,6 +54,8 @@ def run(values, arguments):
     """
     from keras_tim.inference.alternatives import sample_files
     from keras_tim.inference.pictures import find_pictures
+    from keras_tim.recipes import get_recipe
+    from keras_tim.runs.settings import RunSettings, load_settings
     from keras_tim.runs.training_run import load_run
 
     if not arguments:
@@ -66,12 +70,14 @@ def run(values, arguments):
         else:
             paths.append(argument)
     tim = load_run(values.model)
-    if tim.task != values.task:
+    if values.task not in (None, tim.task):
         raise ValueError(
             f"{values.model} has learned {tim.task}, not {values.task}"
         )
+    settings = load_settings(values.model) or RunSettings.of_task(tim.task)
+    recipe = get_recipe(tim.task)(settings, values.model)
     written = sample_files(
-        tim, paths, values.output, seeds, reduce=values.reduce
+        tim, recipe, paths, values.output, seeds, reduce=values.reduce
     )
     logging.info("Wrote %d alternatives to %s", len(written), values.output)
 

@@ -6,7 +6,8 @@ from absl import flags
 
 DESCRIPTION = """train a model into a run folder, or resume one.
 
-Without --data the photos bundled with scikit-image are used. Run the same
+Without --data the pictures that the task comes with are used: for most, the
+photos bundled with scikit-image. Run the same
 command again after an interruption and it goes on after the last epoch."""
 
 
@@ -17,32 +18,20 @@ def define_flags(values):
         values: `flags.FlagValues` to define them in.
     """
     from keras_tim.models.presets import PRESETS
-    from keras_tim.runs.training_run import RunSettings
+    from keras_tim.recipes import RECIPES
 
-    default = RunSettings()
     text = {"flag_values": values}
     flags.DEFINE_string("run", None, "the run folder", **text)
     flags.DEFINE_bool("overwrite", False, "begin anew", **text)
     flags.DEFINE_enum(
-        "task", default.task, ["super_resolution"], "what to learn", **text
+        "task", "super_resolution", sorted(RECIPES), "what to learn", **text
     )
-    flags.DEFINE_enum(
-        "preset", default.preset, sorted(PRESETS), "size of the model", **text
-    )
-    flags.DEFINE_string(
-        "data", None, "folder of photos (recursive), or tfds:NAME", **text
-    )
-    flags.DEFINE_string("data_dir", None, "folder of TFDS data sets", **text)
-    flags.DEFINE_list(
-        "held_out",
-        [],
-        "pictures to keep from training and show instead; by default the "
-        "first of a folder, chelsea of the bundled photos",
-        **text,
-    )
-    flags.DEFINE_string(
-        "distance", default.distance, "lpips_alex or lpips_vgg", **text
-    )
+    strings = {
+        "data": "folder of photos (recursive), or tfds:NAME; by default "
+        "what the task comes with",
+        "data_dir": "folder of TFDS data sets",
+        "distance": "lpips_alex or lpips_vgg",
+    }
     integers = {
         "downsample": "reduce the photos by this factor first",
         "crop_size": "side of the training crops in pixels",
@@ -53,20 +42,48 @@ def define_flags(values):
         "mini_batch_size": "images per gradient step",
         "candidate_chunk": "candidates made at a time; bounds the memory",
     }
+    floats = {
+        "minutes": "wall-clock limit",
+        "learning_rate": "Adam's first rate",
+        "beta_2": "Adam's beta_2",
+        "pixel_weight": "factor of the L1 term",
+    }
+    flags.DEFINE_enum(
+        "preset", None, sorted(PRESETS), _help("preset", "model"), **text
+    )
+    for name, help_text in strings.items():
+        flags.DEFINE_string(name, None, _help(name, help_text), **text)
     for name, help_text in integers.items():
         flags.DEFINE_integer(
-            name, getattr(default, name), help_text, lower_bound=1, **text
+            name, None, _help(name, help_text), lower_bound=1, **text
         )
-    flags.DEFINE_float("minutes", None, "wall-clock limit", **text)
-    flags.DEFINE_float(
-        "learning_rate", default.learning_rate, "Adam's first rate", **text
+    for name, help_text in floats.items():
+        flags.DEFINE_float(name, None, _help(name, help_text), **text)
+    flags.DEFINE_list(
+        "held_out",
+        None,
+        "pictures to keep from training and show instead; by default the "
+        "first of a folder, chelsea of the bundled photos",
+        **text,
     )
-    flags.DEFINE_float("beta_2", default.beta_2, "Adam's beta_2", **text)
-    flags.DEFINE_float(
-        "pixel_weight", default.pixel_weight, "factor of the L1 term", **text
-    )
-    flags.DEFINE_integer("seed", default.seed, "seed of everything", **text)
+    flags.DEFINE_integer("seed", 0, "seed of everything", **text)
     flags.mark_flag_as_required("run", **text)
+
+
+def _help(name, text):
+    """The text with the settings that each task comes with."""
+    from keras_tim.recipes import RECIPES
+    from keras_tim.runs.settings import RunSettings
+
+    defaults = {
+        task: getattr(RunSettings.of_task(task), name) for task in RECIPES
+    }
+    if set(defaults.values()) == {None}:
+        return text
+    if len(set(defaults.values())) == 1:
+        return f"{text} (default: {next(iter(defaults.values()))})"
+    listed = ", ".join(f"{task} {value}" for task, value in defaults.items())
+    return f"{text} (defaults: {listed})"
 
 
 def run(values, arguments):
@@ -76,13 +93,16 @@ def run(values, arguments):
         values: parsed flags.
         arguments: list of str, what was given besides flags.
     """
-    from keras_tim.runs.training_run import RunSettings, train
+    from keras_tim.runs.settings import RunSettings
+    from keras_tim.runs.training_run import train
 
     reject_arguments(arguments)
     names = [field.name for field in dataclasses.fields(RunSettings)]
     chosen = {name: values[name].value for name in names}
-    chosen["held_out"] = tuple(chosen["held_out"])
-    train(values.run, RunSettings(**chosen), overwrite=values.overwrite)
+    if chosen["held_out"] is not None:
+        chosen["held_out"] = tuple(chosen["held_out"])
+    settings = RunSettings.of_task(**chosen)
+    train(values.run, settings, overwrite=values.overwrite)
 
 
 def reject_arguments(arguments):

@@ -1,93 +1,40 @@
 """Super-resolution: a low-resolution crop in, the pyramid above it out."""
 
-import itertools
 import math
-import threading
 
-import keras
-import numpy as np
 import tensorflow as tf
-from absl import logging
 
-from keras_tim.data.photos import list_photos
-from keras_tim.inference.pictures import PictureError, as_uint8
+from keras_tim.data.crops import (
+    PARALLEL,
+    check_positive,
+    crop_dataset,
+    cut_to_multiple,
+    is_integer,
+    reduced,
+    whole_photos,
+)
 
 SCALES = (2, 4, 8, 16)
-# The photos become one tensor; TensorFlow cannot serialise 2 GiB or more.
-_MEMORY_LIMIT = 2**31 - 2**20
-# A progress bar is worth its line from about a second of decoding.
-_BYTES_WORTH_A_BAR = 2**26
-# Top, left, horizontal flip, vertical flip, turn.
-_NUM_DRAWS = 5
-_PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
 
 
 def super_resolution_dataset(
-    source=None,
-    *,
-    scale=4,
-    crop_size=64,
-    batch_size=16,
-    augment=True,
-    shuffle=True,
-    seed=0,
-    repeat=False,
-    exclude=(),
-    only=None,
-    tfds_split="train",
-    data_dir=None,
-    downsample=1,
-    crops_per_picture=1,
-    cache="auto",
-    num_levels=None,
+    source=None, *, scale=4, crop_size=64, num_levels=None, **options
 ):
     """Batches of low-resolution crops with the pyramids of their targets.
 
-    Every picture gives `crops_per_picture` random crops a pass. A crop is the
-    last target; its antialiased bicubic reductions by 2, 4, ... are the
-    targets before it, and its reduction by `scale` is the input.
-
-    The batches depend on the arguments alone: the n-th pass over the data set
-    is the same in every process, whatever TensorFlow's global seed. With
-    `shuffle` each pass has its own order, crops, flips and turns; without it
-    all passes are the same. Crops, flips and turns copy pixels and never
-    interpolate.
-
-    Pictures that cannot be read or are smaller than a crop are skipped; a
-    warning names each of them once.
+    A crop is the last target; its antialiased bicubic reductions by 2, 4, ...
+    are the targets before it, and its reduction by `scale` is the input.
 
     Args:
-        source: `None` for the photos bundled with scikit-image; a folder of
-            pictures; `"tfds:NAME"` for a prepared TensorFlow data set (with a
-            feature `image` or `hr`; gray becomes RGB); an array of shape
-            `(count, height, width, 3)`; a list of arrays of shape
-            `(height, width, 3)`; or a dictionary from name to such arrays.
-            Arrays are `uint8`, or floats in `[0, 1]`.
+        source: As for `crop_dataset`: a folder of photos, `None` for those
+            bundled with scikit-image, `"tfds:NAME"`, or arrays.
         scale: Ratio of the sizes of the crop and of the input: 2, 4, 8 or 16.
         crop_size: Side of the square crop in pixels, a multiple of `scale`.
-        batch_size: Integer, examples in a batch. The last batch of a pass is
-            smaller where the examples do not divide evenly.
-        augment: Whether crops are flipped and turned by quarters, all eight
-            orientations being equally likely.
-        shuffle: Whether every pass has a new order and new random draws.
-        seed: Integer from 0 to 2**31 - 1.
-        repeat: Whether the data set goes on for ever. All batches are full
-            then.
-        exclude: Names of pictures to leave out, e.g. those held out for
-            evaluation. A file answers to its path within the folder, its
-            name, and its name without suffix.
-        only: Names of pictures to keep; `None` keeps all.
-        tfds_split: Split of the TensorFlow data set.
-        data_dir: Folder of prepared TensorFlow data sets.
-        downsample: Integer factor by which the pictures are reduced first,
-            antialiased. It gives more detail per pixel and hides compression.
-        crops_per_picture: Integer, crops of every picture in a pass.
-        cache: `True` decodes all pictures once and keeps them in memory,
-            `False` decodes a picture when it is used, and `"auto"` keeps
-            them where they take less than 2 GiB. A TensorFlow data set is
-            always kept in memory.
         num_levels: How many levels of the pyramid to give, counted from the
             crop downwards; `None` for all `log2(scale)`.
+        **options: As for `crop_dataset`: `batch_size`, `augment`, `shuffle`,
+            `seed`, `repeat`, `exclude`, `only`, `tfds_split`, `data_dir`,
+            `downsample`, `crops_per_picture` and `cache`.
 
     Returns:
         A `tf.data.Dataset` of pairs `(low_resolution, targets)`. The first is
@@ -110,79 +57,29 @@ def super_resolution_dataset(
     ```
     """
     _check_scale(scale)
-    for name, value in (
-        ("crop_size", crop_size),
-        ("batch_size", batch_size),
-        ("downsample", downsample),
-        ("crops_per_picture", crops_per_picture),
-    ):
-        _check_positive(name, value)
+    check_positive("crop_size", crop_size)
     if crop_size % scale:
         raise ValueError(
             "`crop_size` must be a multiple of `scale`. Received: "
             f"crop_size={crop_size}, scale={scale}"
         )
-    if not _is_integer(seed) or not 0 <= seed < 2**31:
-        raise ValueError(
-            "`seed` must be an integer from 0 to 2**31 - 1. Received: "
-            f"seed={seed!r}"
-        )
-    if cache not in (True, False, "auto"):
-        raise ValueError(
-            f'`cache` must be True, False or "auto". Received: cache={cache!r}'
-        )
     all_levels = int(math.log2(scale))
     if num_levels is None:
         num_levels = all_levels
-    if not _is_integer(num_levels) or not 1 <= num_levels <= all_levels:
+    if not is_integer(num_levels) or not 1 <= num_levels <= all_levels:
         raise ValueError(
             f"`num_levels` must be None or from 1 to {all_levels} for "
             f"scale={scale}. Received: num_levels={num_levels!r}"
         )
-
-    photos = list_photos(
-        source,
-        exclude=exclude,
-        only=only,
-        tfds_split=tfds_split,
-        data_dir=data_dir,
-        downsample=downsample,
-        memory_limit=None if cache is True else _MEMORY_LIMIT,
-    )
-    photos = _large_enough(photos, crop_size)
-    if cache == "auto":
-        cache = sum(photo.num_bytes for photo in photos) <= _MEMORY_LIMIT
-    build = _examples_from_memory if cache else _examples_from_source
-    dataset, crop_batch, num_examples = build(
-        photos,
-        crop_size,
-        crops_per_picture,
-        _PassDraws(seed, shuffle, crops_per_picture),
-        batch_size,
-    )
-    orient = _orientation() if augment else None
     sides = [crop_size >> level for level in reversed(range(num_levels))]
 
-    def to_batch(place, draws):
-        crop = tf.cast(crop_batch(place, draws), tf.float32) / 255.0
-        if orient is not None:
-            crop = orient(crop, draws)
-        targets = [_reduced(crop, (side, side)) for side in sides[:-1]]
+    def to_pair(crop):
+        targets = [reduced(crop, (side, side)) for side in sides[:-1]]
         low_side = crop_size // scale
-        return _reduced(crop, (low_side, low_side)), (*targets, crop)
+        return reduced(crop, (low_side, low_side)), (*targets, crop)
 
-    if repeat:
-        dataset = dataset.repeat()
-    dataset = dataset.batch(batch_size).map(to_batch, **_PARALLEL)
-    if num_examples is not None:
-        dataset = dataset.apply(
-            tf.data.experimental.assert_cardinality(
-                tf.data.INFINITE_CARDINALITY
-                if repeat
-                else -(-num_examples // batch_size)
-            )
-        )
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    crops = crop_dataset(source, crop_size=crop_size, **options)
+    return crops.map(to_pair, **PARALLEL).prefetch(tf.data.AUTOTUNE)
 
 
 def super_resolution_pair(photo, scale):
@@ -203,44 +100,19 @@ def super_resolution_pair(photo, scale):
             is shorter than `scale`.
     """
     _check_scale(scale)
-    photo = np.asarray(photo)
-    if photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[-1] == 3:
-        target = photo.astype(np.float32) / np.float32(255.0)
-    else:
-        as_uint8(photo, "photo")  # raises what is wrong
-        target = np.clip(photo.astype(np.float32), 0.0, 1.0)
-    height, width = (side // scale for side in target.shape[:2])
-    if 0 in (height, width):
-        raise ValueError(
-            f"`photo` must measure at least {scale} pixels each way. "
-            f"Received: photo.shape={photo.shape}, scale={scale}"
-        )
-    top = (target.shape[0] - height * scale) // 2
-    left = (target.shape[1] - width * scale) // 2
-    target = target[top : top + height * scale, left : left + width * scale]
-    return _reduced(target[None], (height, width))[0].numpy(), target
+    target = cut_to_multiple(photo, scale)
+    size = [side // scale for side in target.shape[:2]]
+    return reduced(target[None], size)[0].numpy(), target
 
 
-def held_out_pictures(
-    source=None,
-    *,
-    scale=4,
-    exclude=(),
-    only=None,
-    tfds_split="test",
-    data_dir=None,
-    downsample=1,
-):
+def held_out_pictures(source=None, *, scale=4, **options):
     """Whole pictures for evaluation, in the order of the source.
 
     Args:
-        source: As for `super_resolution_dataset`.
+        source: As for `crop_dataset`.
         scale: 2, 4, 8 or 16.
-        exclude: Names of pictures to leave out.
-        only: Names of pictures to keep; `None` keeps all.
-        tfds_split: Split of the TensorFlow data set.
-        data_dir: Folder of prepared TensorFlow data sets.
-        downsample: Integer factor by which the pictures are reduced first.
+        **options: As for `keras_tim.data.whole_photos`: `exclude`, `only`,
+            `tfds_split`, `data_dir` and `downsample`.
 
     Returns:
         A list of `(name, low_resolution, target)`, see
@@ -253,297 +125,14 @@ def held_out_pictures(
         OSError: If a folder is missing or holds no picture.
     """
     _check_scale(scale)
-    _check_positive("downsample", downsample)
-    photos = list_photos(
-        source,
-        exclude=exclude,
-        only=only,
-        tfds_split=tfds_split,
-        data_dir=data_dir,
-        downsample=downsample,
-        memory_limit=_MEMORY_LIMIT,
-    )
-    pictures = []
-    for photo in _large_enough(photos, scale):
-        try:
-            pixels = photo.read()
-        except PictureError as error:
-            logging.warning("Skipped a picture. %s", error)
-            continue
-        pictures.append((photo.name, *super_resolution_pair(pixels, scale)))
-    if not pictures:
-        raise ValueError(_none_readable(photos))
-    return pictures
-
-
-class _PassDraws:
-    """The order and the random numbers of each pass over the photos.
-
-    They are drawn from `(seed, number of the pass)` without a generator's
-    state, so that prefetching and unfinished passes change nothing.
-    """
-
-    def __init__(self, seed, shuffle, crops_per_picture):
-        self.shuffle = shuffle
-        self._seed = seed
-        self._crops_per_picture = crops_per_picture
-        self._passes = itertools.count()
-
-    def each_pass(self, num_photos, examples):
-        """Builds a data set whose every pass calls `examples` anew.
-
-        Args:
-            num_photos: Integer, how many photos there are.
-            examples: Function from `(draws, order)` to a `tf.data.Dataset`.
-                The draws are in `[0, 1)`, of shape `(num_photos,
-                crops_per_picture, 5)`: top, left, two flips, turn. `order`
-                takes a number n and returns the numbers below n in the
-                order of this pass.
-
-        Returns:
-            A `tf.data.Dataset`.
-        """
-
-        def one_pass(_):
-            number = tf.constant(0, tf.int64)
-            if self.shuffle:
-                number = tf.numpy_function(
-                    lambda: np.int64(next(self._passes)), [], tf.int64
-                )
-            seed = tf.stack([tf.cast(self._seed, tf.int64), number])
-            # The numbers must be the same on every machine, so the algorithm
-            # is not left to be chosen.
-            draws = tf.random.stateless_uniform(
-                (num_photos, self._crops_per_picture, _NUM_DRAWS),
-                seed,
-                alg="philox",
-            )
-
-            def order(count):
-                numbers = tf.range(count)
-                if not self.shuffle:
-                    return numbers
-                return tf.random.experimental.stateless_shuffle(
-                    numbers, seed, alg="philox"
-                )
-
-            return examples(draws, order)
-
-        return tf.data.Dataset.range(1).flat_map(one_pass)
-
-
-def _examples_from_memory(
-    photos, crop_size, crops_per_picture, draws, batch_size
-):
-    """Examples cut from one tensor that holds all photos.
-
-    Returns:
-        A data set of single `(place, draws)`; a function that turns a batch
-        of them into `uint8` crops; and the number of examples in a pass.
-    """
-    pixels = np.empty(sum(photo.num_bytes for photo in photos), np.uint8)
-    progress = None
-    if pixels.size > _BYTES_WORTH_A_BAR:
-        progress = keras.utils.Progbar(len(photos), unit_name="picture")
-    starts, heights, widths, end = [], [], [], 0
-    for index, photo in enumerate(photos):
-        try:
-            array = photo.read()
-        except PictureError as error:
-            logging.warning("Skipped a picture. %s", error)
-        else:
-            pixels[end : end + array.size] = array.ravel()
-            starts.append(end)
-            heights.append(array.shape[0])
-            widths.append(array.shape[1])
-            end += array.size
-        if progress is not None:
-            progress.update(index + 1)
-    if not starts:
-        raise ValueError(_none_readable(photos))
-    pixels = tf.constant(pixels[:end])
-    starts = tf.constant(starts, tf.int64)
-    heights = tf.constant(heights, tf.int64)
-    widths = tf.constant(widths, tf.int64)
-    num_examples = len(starts) * crops_per_picture
-
-    def examples(draws, order):
-        places = order(num_examples)
-        draws = tf.reshape(draws, (-1, _NUM_DRAWS))
-        return tf.data.Dataset.from_tensor_slices(
-            (places // crops_per_picture, tf.gather(draws, places))
-        )
-
-    def crop_batch(photo, draws):
-        """Cuts a batch of crops from the flat tensor in a single gather."""
-        height, width = tf.gather(heights, photo), tf.gather(widths, photo)
-        top = _position(draws[:, 0], height - crop_size)
-        left = _position(draws[:, 1], width - crop_size)
-        first = tf.gather(starts, photo) + 3 * (top * width + left)
-        rows = 3 * width[:, None] * tf.range(crop_size, dtype=tf.int64)
-        row_bytes = tf.range(3 * crop_size, dtype=tf.int64)
-        crops = tf.gather(
-            pixels, (first[:, None] + rows)[..., None] + row_bytes
-        )
-        return tf.reshape(crops, (-1, crop_size, crop_size, 3))
-
-    dataset = draws.each_pass(len(starts), examples)
-    return dataset, crop_batch, num_examples
-
-
-def _examples_from_source(
-    photos, crop_size, crops_per_picture, draws, batch_size
-):
-    """Examples from photos that are decoded each time they are used.
-
-    Returns:
-        As `_examples_from_memory`. The number of examples is `None`, since
-        files that turn out to be damaged are skipped.
-    """
-    damaged, lock = {}, threading.Lock()
-
-    def cut(index, draws):
-        crops = np.empty((len(draws), crop_size, crop_size, 3), np.uint8)
-        try:
-            photo = photos[index].read()
-        except PictureError as error:
-            with lock:
-                known = index in damaged
-                damaged[int(index)] = error
-            if len(damaged) == len(photos):
-                raise ValueError(_none_readable(photos)) from error
-            if not known:
-                logging.warning("Skipped a picture. %s", error)
-            return crops[:0], draws[:0]
-        # NumPy only: TensorFlow's operations, called from within one of its
-        # own threads, wait for each other for ever.
-        space = np.array(photo.shape[:2], np.int64) - crop_size
-        corners = draws[:, :2].astype(np.float64) * (space + 1)
-        corners = np.minimum(corners.astype(np.int64), space)
-        for row, (top, left) in enumerate(corners):
-            crops[row] = photo[top : top + crop_size, left : left + crop_size]
-        return crops, draws
-
-    def crops_of_photo(index, draws):
-        crops, draws = tf.numpy_function(
-            cut, [index, draws], (tf.uint8, tf.float32)
-        )
-        crops.set_shape((None, crop_size, crop_size, 3))
-        draws.set_shape((None, _NUM_DRAWS))
-        return crops, draws
-
-    def examples(all_draws, order):
-        places = order(len(photos))
-        return tf.data.Dataset.from_tensor_slices(
-            (places, tf.gather(all_draws, places))
-        )
-
-    dataset = draws.each_pass(len(photos), examples)
-    dataset = dataset.map(crops_of_photo, **_PARALLEL)
-    # Crops of one photo are spread over as many batches as there are crops.
-    dataset = dataset.interleave(
-        lambda *crops: tf.data.Dataset.from_tensor_slices(crops),
-        cycle_length=min(batch_size, len(photos)) if draws.shuffle else 1,
-    )
-    return dataset, lambda crops, _: crops, None
-
-
-def _position(draw, space):
-    """A whole position from 0 to `space`, both included, for a draw."""
-    position = tf.cast(draw, tf.float64) * tf.cast(space + 1, tf.float64)
-    return tf.minimum(tf.cast(position, tf.int64), space)
-
-
-def _orientation():
-    """Returns a function that flips and turns a batch by its draws.
-
-    KerasCV's layers do the work. The random numbers are handed to them, since
-    the layers' own generators would make the batches depend on how far an
-    earlier pass was read ahead. Its `RandomCrop` is not used: it samples a
-    photo of side n at steps of `crop * (n - 1) / (n * (crop - 1))` pixels and
-    so leaves out a row and a column within nearly every crop, it converts the
-    whole photo to floats, and it enlarges photos that are too small.
-    """
-    # Imported here because it takes seconds and is of no use elsewhere.
-    import keras_cv
-
-    flip = keras_cv.layers.RandomFlip(
-        "horizontal_and_vertical", rate=0.5, seed=0, dtype="float32"
-    )
-    # Nearest neighbours copy pixels exactly at a quarter turn of a square.
-    turn = keras_cv.layers.RandomRotation(
-        (0.0, 0.25), interpolation="nearest", seed=0, dtype="float32"
-    )
-
-    def orient(images, draws):
-        images = flip.augment_images(
-            images,
-            {
-                "flip_horizontals": draws[:, 2:3],
-                "flip_verticals": draws[:, 3:4],
-            },
-        )
-        quarter = tf.where(draws[:, 4] > 0.5, np.pi / 2, 0.0)
-        return turn.augment_images(images, {"angles": quarter})
-
-    return orient
-
-
-def _reduced(images, size):
-    """Antialiased bicubic reduction, clipped to `[0, 1]`."""
-    images = tf.image.resize(images, size, method="bicubic", antialias=True)
-    return tf.clip_by_value(images, 0.0, 1.0)
-
-
-def _large_enough(photos, side):
-    """Drops photos smaller than `side` and warns of each by name."""
-    kept = []
-    for photo in photos:
-        if min(photo.size) >= side:
-            kept.append(photo)
-            continue
-        logging.warning(
-            "Skipped `%s`: it measures %d x %d pixels%s, less than the %d x "
-            "%d that are needed. Use a larger picture or a smaller crop.",
-            photo.name,
-            *photo.size,
-            f" once reduced by {photo.downsample}"
-            if photo.downsample > 1
-            else "",
-            side,
-            side,
-        )
-    if not kept:
-        raise ValueError(
-            f"`source` must hold pictures of at least {side} x {side} pixels "
-            f"(after `downsample`). Received: {len(photos)} pictures, the "
-            f"largest of (height, width)={max(p.size for p in photos)}"
-        )
-    return kept
-
-
-def _none_readable(photos):
-    folder = f" in `{photos[0].path.parent}`" if photos[0].path else ""
-    return (
-        f"None of the {len(photos)} pictures{folder} can be read. The "
-        "warnings above name what is wrong with each; copy or download them "
-        "again."
-    )
+    return [
+        (name, *super_resolution_pair(pixels, scale))
+        for name, pixels in whole_photos(source, smallest_side=scale, **options)
+    ]
 
 
 def _check_scale(scale):
-    if not _is_integer(scale) or scale not in SCALES:
+    if not is_integer(scale) or scale not in SCALES:
         raise ValueError(
             f"`scale` must be one of {SCALES}. Received: scale={scale!r}"
         )
-
-
-def _check_positive(name, value):
-    if not _is_integer(value) or value < 1:
-        raise ValueError(
-            f"`{name}` must be a positive integer. Received: {name}={value!r}"
-        )
-
-
-def _is_integer(value):
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

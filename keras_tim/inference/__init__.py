@@ -1,6 +1,10 @@
 """Pictures in files and on sheets."""
 
-from keras_tim.inference.alternatives import alternatives_sheet, sample_files
+from keras_tim.inference.alternatives import (
+    alternatives_sheet,
+    bicubic_picture,
+    sample_files,
+)
 from keras_tim.inference.pictures import (
     PictureError,
     find_pictures,
@@ -12,6 +16,7 @@ from keras_tim.inference.sheets import contact_sheet, difference_map
 __all__ = [
     "PictureError",
     "alternatives_sheet",
+    "bicubic_picture",
     "contact_sheet",
     "difference_map",
     "find_pictures",

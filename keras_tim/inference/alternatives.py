@@ -7,21 +7,15 @@ import keras
 import numpy as np
 from absl import logging
 
-from keras_tim.inference.pictures import (
-    PictureError,
-    read_picture,
-    write_picture,
-)
+from keras_tim.inference.pictures import PictureError, write_picture
 from keras_tim.inference.sheets import contact_sheet, difference_map, stacked
 from keras_tim.layers.resampling import bicubic_resize
 
 # Side of the close-up in pixels of the output.
 CLOSE_UP = 64
-# Every pixel of the output takes about a kilobyte while it is made.
-LARGEST_OUTPUT = 16_000_000
 
 
-def sample_files(tim, paths, folder, seeds, reduce=1):
+def sample_files(tim, recipe, paths, folder, seeds, reduce=1):
     """Writes alternatives of picture files.
 
     Of `photo.png` and seeds 0 to 7 the folder gets `photo_seed0000.png` to
@@ -30,7 +24,8 @@ def sample_files(tim, paths, folder, seeds, reduce=1):
     read are reported and skipped.
 
     Args:
-        tim: a `TIM` for super-resolution.
+        tim: a `TIM`.
+        recipe: the `keras_tim.recipes.Recipe` of its task.
         paths: list of picture files.
         folder: where the results go; made if missing.
         seeds: list of int, one alternative each.
@@ -48,7 +43,7 @@ def sample_files(tim, paths, folder, seeds, reduce=1):
     names = _unique_names(paths)
     for number, (path, name) in enumerate(zip(paths, names, strict=True)):
         try:
-            given = _input_picture(path, tim.scale, reduce)
+            given = recipe.read_input(tim, path, reduce)
         except PictureError as error:
             logging.warning("Skipped a picture. %s", error)
             continue
@@ -59,7 +54,11 @@ def sample_files(tim, paths, folder, seeds, reduce=1):
             write_picture(result, sample)
             written.append(result)
         sheet = alternatives_sheet(
-            name, given, samples, titles=[f"seed {seed}" for seed in seeds]
+            name,
+            recipe.shown(given),
+            samples,
+            titles=[f"seed {seed}" for seed in seeds],
+            baseline=recipe.baseline(given, samples.shape[1:3]),
         )
         write_picture(os.path.join(folder, f"{name}_sheet.png"), sheet)
         if len(seeds) > 1:
@@ -82,27 +81,37 @@ def sample_files(tim, paths, folder, seeds, reduce=1):
 
 
 def alternatives_sheet(
-    title, given, samples, titles=None, target=None, footer=None
+    title,
+    given,
+    samples,
+    titles=None,
+    target=None,
+    footer=None,
+    baseline=None,
 ):
     """Everything about one input on one sheet.
 
     Args:
         title: str.
-        given: the input `[h, w, 3]`, float in [0, 1].
+        given: the input as a picture `[h, w, 3]`, float in [0, 1].
         samples: the alternatives `[n, H, W, 3]`.
         titles: list of str, one per alternative.
         target: the observed output `[H, W, 3]`, or None.
         footer: str or None.
+        baseline: tuple `(name, picture [H, W, 3])` of a plain answer, or
+            None.
 
     Returns:
-        float array `[height, width, 3]` in [0, 1]: the input beside its
-        bicubic enlargement, the observed output and a map of where the
-        alternatives differ; the alternatives in rows of four; a close-up of
-        where they differ most.
+        float array `[height, width, 3]` in [0, 1]: the input beside the plain
+        answer, the observed output and a map of where the alternatives
+        differ; the alternatives in rows of four; a close-up of where they
+        differ most.
     """
     titles = titles or [f"alternative {k}" for k in range(len(samples))]
-    bicubic = bicubic_picture(given, samples.shape[1:3])
-    first, first_titles = [given, bicubic], ["input", "bicubic"]
+    first, first_titles = [given], ["input"]
+    if baseline is not None:
+        first.append(baseline[1])
+        first_titles.append(baseline[0])
     if target is not None:
         first.append(target)
         first_titles.append("observed")
@@ -120,8 +129,11 @@ def alternatives_sheet(
     ]
     window = _most_different(samples)
     pair = _farthest_apart([x[window] for x in samples])
-    details = [bicubic[window], *(samples[k][window] for k in pair)]
-    detail_titles = ["bicubic", *(titles[k] for k in pair)]
+    details = [samples[k][window] for k in pair]
+    detail_titles = [titles[k] for k in pair]
+    if baseline is not None:
+        details.insert(0, baseline[1][window])
+        detail_titles.insert(0, baseline[0])
     if target is not None:
         details.append(target[window])
         detail_titles.append("observed")
@@ -190,32 +202,21 @@ def _farthest_apart(samples):
 
 def _sample_seeds(tim, given, seeds):
     """Sample 0 of every seed, `[n, H, W, 3]`, one at a time."""
+    height, width = (tim.scale * n for n in given.shape[:2])
+    padded = _padded(given, tim.input_multiple)[None]
     bar = keras.utils.Progbar(len(seeds))
     samples = []
     for seed in seeds:
-        samples.append(tim.sample(given[None], num_samples=1, seed=seed)[0, 0])
+        sample = tim.sample(padded, num_samples=1, seed=seed)[0, 0]
+        samples.append(sample[:height, :width])
         bar.update(len(samples))
     return np.stack(samples)
 
 
-def _input_picture(path, scale, reduce):
-    given = read_picture(path)
-    if reduce > 1:
-        size = [n // reduce for n in given.shape[:2]]
-        if 0 in size:
-            raise PictureError(
-                f"{path} is too small to be reduced {reduce} times: "
-                f"{given.shape[1]} x {given.shape[0]} pixels."
-            )
-        given = bicubic_picture(given, size)
-    pixels = given.shape[0] * given.shape[1] * scale**2
-    if pixels > LARGEST_OUTPUT:
-        raise PictureError(
-            f"{path} has {given.shape[1]} x {given.shape[0]} pixels; {scale} "
-            f"times larger it would take more than the {LARGEST_OUTPUT:,} "
-            "pixels that fit in memory. Crop it, or reduce it first."
-        )
-    return given
+def _padded(given, multiple):
+    """The input with edge pixels repeated up to a multiple of the sides."""
+    missing = [(0, -n % multiple) for n in given.shape[:2]]
+    return np.pad(given, (*missing, (0, 0)), mode="edge")
 
 
 def _unique_names(paths):

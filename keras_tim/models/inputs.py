@@ -13,17 +13,23 @@ def check_inputs(tim, inputs):
     Args:
         tim: the `TIM` they are for.
         inputs: tensor `[batch, height, width, channels]` in [0, 1] or a list
-            of them over levels.
+            of them over levels. From one tensor, the finest level's, the
+            coarser levels' inputs are made.
 
     Returns:
         List of float32 tensors.
 
     Raises:
         ValueError: on a wrong number of inputs, rank, channels, type or, where
-            the values are at hand, range.
+            the values are at hand, range; on sizes that do not divide.
     """
+    task = get_task(tim.task)
+    expected = 1 if task.chained else tim.num_levels
+    if expected > 1 and not isinstance(inputs, list | tuple):
+        finest = check_pictures(inputs, tim.input_channels, "inputs")
+        _check_divides(finest, tim.input_multiple)
+        return task.input_pyramid(finest, expected)
     listed = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
-    expected = 1 if get_task(tim.task).chained else tim.num_levels
     if len(listed) != expected:
         raise ValueError(
             f"`inputs` must be {expected} picture batches for task "
@@ -34,6 +40,17 @@ def check_inputs(tim, inputs):
         check_pictures(x, tim.input_channels, _name(index, expected))
         for index, x in enumerate(listed)
     ]
+
+
+def _check_divides(finest, factor):
+    """Raises unless the known sides can be halved down to the first level."""
+    for side in finest.shape[1:3]:
+        if side is not None and side % factor:
+            raise ValueError(
+                f"`inputs` must have sides that are multiples of {factor}, so "
+                "that every level's input is half the next one's. Received: "
+                f"shape {tuple(finest.shape)}. Crop or pad the pictures."
+            )
 
 
 def _name(index, count):

@@ -229,6 +229,11 @@ class TIM(keras.Model):
         return factor * self._wiring[-1].output_factor
 
     @property
+    def input_multiple(self):
+        """What the sides of the finest level's input must be multiples of."""
+        return 1 if self._task.chained else 2 ** (self.num_levels - 1)
+
+    @property
     def supervised_levels(self):
         """Levels whose output is held against the target, coarsest first."""
         if self.intermediate_supervision:
@@ -241,9 +246,10 @@ class TIM(keras.Model):
         """Every level's output in the network's own space.
 
         Args:
-            inputs: float tensor `[batch, height, width, channels]`, or a list
-                of them over levels, coarsest first, for tasks whose every
-                level reads an input of its own.
+            inputs: float tensor `[batch, height, width, channels]`. For tasks
+                whose every level reads an input of its own: the finest
+                level's, from which the coarser ones are made, or a list of
+                them over levels, coarsest first.
             codes: list over levels of `(style [n, style_dim],
                 noise [n, height, width, noise_channels])`. Where n is a
                 multiple of the batch, input i is used for the n / batch codes
@@ -341,7 +347,8 @@ class TIM(keras.Model):
             List over levels of `(height, width)`: ints where they are known,
             else scalar tensors.
         """
-        inputs = inputs if isinstance(inputs, list | tuple) else [inputs]
+        if not isinstance(inputs, list | tuple):
+            inputs = check_inputs(self, inputs)
         sizes = []
         for level in range(self.num_levels):
             source = 0 if self._task.chained else level

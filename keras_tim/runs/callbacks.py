@@ -104,7 +104,8 @@ class SampleSheets(keras.callbacks.Callback):
 
     Args:
         folder: where the sheets go, named by the gradient step.
-        pictures: list of `(name, input [h, w, 3], target [H, W, 3])`.
+        recipe: the run's `Recipe`.
+        examples: list of examples, see `Recipe`.
         epochs: int, one sheet every so many epochs.
         num_samples: int, samples per picture.
         seed: int.
@@ -112,11 +113,19 @@ class SampleSheets(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder, pictures, epochs=1, num_samples=4, seed=0, writer=None
+        self,
+        folder,
+        recipe,
+        examples,
+        epochs=1,
+        num_samples=4,
+        seed=0,
+        writer=None,
     ):
         super().__init__()
         self.folder = folder
-        self.pictures = pictures
+        self.recipe = recipe
+        self.examples = examples
         self.epochs = epochs
         self.num_samples = num_samples
         self.seed = seed
@@ -127,7 +136,11 @@ class SampleSheets(keras.callbacks.Callback):
             return
         step = int(self.model.optimizer.iterations.numpy())
         sheet = sample_sheet(
-            self.model, self.pictures, self.num_samples, self.seed
+            self.model,
+            self.recipe,
+            self.examples,
+            self.num_samples,
+            self.seed,
         )
         write_picture(os.path.join(self.folder, f"step_{step:06d}.png"), sheet)
         if self.writer is not None:
@@ -160,12 +173,13 @@ class Scalars(keras.callbacks.Callback):
         self.writer.flush()
 
 
-def sample_sheet(tim, pictures, num_samples, seed):
-    """A row per picture: the input, samples, and the observed output.
+def sample_sheet(tim, recipe, examples, num_samples, seed):
+    """A row per example: the input, samples, and the observed output.
 
     Args:
         tim: a `TIM`.
-        pictures: list of `(name, input [h, w, 3], target [H, W, 3])`.
+        recipe: the `Recipe` of its task.
+        examples: list of examples, see `Recipe`.
         num_samples: int.
         seed: int.
 
@@ -173,12 +187,12 @@ def sample_sheet(tim, pictures, num_samples, seed):
         float array `[height, width, 3]`.
     """
     rows = []
-    for _, given, target in pictures:
+    for _, given, target in examples:
         samples = tim.sample(given[None], num_samples=num_samples, seed=seed)[0]
-        rows.append([given, *samples, target])
+        rows.append([recipe.shown(given), *samples, target])
     titles = ["input", *[f"sample {k}" for k in range(num_samples)], "observed"]
     return contact_sheet(
         rows,
         column_titles=titles,
-        row_titles=[name for name, _, _ in pictures],
+        row_titles=[name for name, _, _ in examples],
     )

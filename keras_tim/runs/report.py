@@ -1,97 +1,68 @@
-"""How a super-resolution model does on held-out pictures."""
+"""How a model does on examples that it has not seen."""
 
 import numpy as np
 
-from keras_tim.data import super_resolution_pair
-from keras_tim.inference.alternatives import bicubic_picture
-from keras_tim.metrics import (
-    low_resolution_psnr,
-    lpips_diversity,
-    lpips_to_target,
-)
+from keras_tim.metrics import lpips_diversity, lpips_to_target
 from keras_tim.perceptual import LPIPS
 
 
-def super_resolution_report(tim, pictures, num_samples=8, seed=0):
-    """Measures samples of held-out pictures beside bicubic interpolation.
+def examples_report(tim, recipe, examples, num_samples=8, seed=0):
+    """Measures samples of held-out examples beside the task's plain answer.
 
     Args:
-        tim: a `TIM` for super-resolution.
-        pictures: list of `(name, input [h, w, 3], target [H, W, 3])`.
-        num_samples: int, samples per picture.
+        tim: a `TIM`.
+        recipe: the `keras_tim.recipes.Recipe` of its task.
+        examples: list of `(name, given [h, w, channels], target [H, W, 3])`.
+        num_samples: int, samples per example.
         seed: int.
 
     Returns:
-        List of dicts, one per picture: `name`; `lpips_bicubic`, `lpips_mean`,
-        `lpips_best` (AlexNet) and the last two over bicubic's;
-        `lpips_diversity` over all pairs; `lr_psnr` and `lr_psnr_bicubic` in
-        dB; `num_samples` and `seed`.
+        List of dicts, one per example: `name`; `lpips_mean` and `lpips_best`
+        (AlexNet) to the target; `lpips_diversity` over all pairs;
+        `num_samples` and `seed`. Where the task has a plain answer:
+        `baseline` (its name), `lpips_baseline`, and `lpips_mean_ratio` and
+        `lpips_best_ratio` to that. Where faithfulness to the input can be
+        measured: `faithfulness_name`, `faithfulness`, and
+        `faithfulness_baseline`.
     """
     distance = LPIPS("alex")
     rows = []
-    for name, given, target in pictures:
+    for name, given, target in examples:
         samples = tim.sample(given[None], num_samples=num_samples, seed=seed)[0]
-        bicubic = bicubic_picture(given, target.shape[:2])
-        plain = float(lpips_to_target(bicubic[None], target, distance)[0])
         distances = lpips_to_target(samples, target, distance)
-        mean, best = float(distances.mean()), float(distances.min())
-        rows.append(
-            {
-                "name": name,
-                "lpips_bicubic": plain,
-                "lpips_mean": mean,
-                "lpips_best": best,
-                "lpips_mean_ratio": mean / plain,
-                "lpips_best_ratio": best / plain,
-                "lpips_diversity": lpips_diversity(samples[None], distance)
-                if num_samples > 1
-                else 0.0,
-                "lr_psnr": float(low_resolution_psnr(samples, given).mean()),
-                "lr_psnr_bicubic": float(
-                    low_resolution_psnr(bicubic[None], given)[0]
-                ),
-                "num_samples": num_samples,
-                "seed": seed,
-            }
-        )
+        row = {
+            "name": name,
+            "lpips_mean": float(distances.mean()),
+            "lpips_best": float(distances.min()),
+            "lpips_diversity": lpips_diversity(samples[None], distance)
+            if num_samples > 1
+            else 0.0,
+            "num_samples": num_samples,
+            "seed": seed,
+        }
+        baseline = recipe.baseline(given, target.shape[:2])
+        if baseline is not None:
+            plain = lpips_to_target(baseline[1][None], target, distance)
+            row["baseline"] = baseline[0]
+            row["lpips_baseline"] = float(plain[0])
+            row |= _ratios(row)
+        faithfulness = recipe.faithfulness(samples, given)
+        if faithfulness is not None:
+            row["faithfulness_name"] = recipe.faithfulness_name
+            row["faithfulness"] = float(faithfulness.mean())
+            if baseline is not None:
+                row["faithfulness_baseline"] = float(
+                    recipe.faithfulness(baseline[1][None], given)[0]
+                )
+        rows.append(row)
     return rows
-
-
-def crops_of(target, scale, size):
-    """A picture's crops as pairs, the way training sees pictures.
-
-    Args:
-        target: array `[height, width, 3]`, float in [0, 1].
-        scale: int, the model's scale.
-        size: int, side of the square crops, a multiple of `scale`.
-
-    Returns:
-        List of `(name, input [size / scale, size / scale, 3], target [size,
-        size, 3])`, side by side from the top left; what is left over at the
-        edges is not used.
-    """
-    rows, columns = (n // size for n in target.shape[:2])
-    corners = [
-        (size * row, size * column)
-        for row in range(rows)
-        for column in range(columns)
-    ]
-    return [
-        (
-            f"{top},{left}",
-            *super_resolution_pair(
-                target[top : top + size, left : left + size], scale
-            ),
-        )
-        for top, left in corners
-    ]
 
 
 def averaged(rows, name):
     """One row for many: means, the ratios being ratios of means.
 
     Args:
-        rows: list of dicts from `super_resolution_report`.
+        rows: list of dicts from `examples_report`.
         name: str, what to call the row.
 
     Returns:
@@ -103,27 +74,84 @@ def averaged(rows, name):
         else value
         for key, value in rows[0].items()
     }
-    for which in ("mean", "best"):
-        mean[f"lpips_{which}_ratio"] = (
-            mean[f"lpips_{which}"] / mean["lpips_bicubic"]
-        )
+    if "lpips_baseline" in mean:
+        mean |= _ratios(mean)
     return {**mean, "name": name}
 
 
+def _ratios(row):
+    return {
+        f"lpips_{which}_ratio": row[f"lpips_{which}"] / row["lpips_baseline"]
+        for which in ("mean", "best")
+    }
+
+
 def report_table(rows):
-    """The report as a text table, a line per picture."""
-    name_width = max(12, *(len(row["name"]) for row in rows))
-    lines = [
-        f"{'picture':<{name_width}}  LPIPS-alex: bicubic   mean (ratio)   "
-        "best (ratio)  diversity  LR-PSNR: bicubic  samples"
-    ]
-    for row in rows:
-        lines.append(
-            f"{row['name']:<{name_width}}  "
-            f"{row['lpips_bicubic']:>19.3f}  "
-            f"{row['lpips_mean']:.3f} ({row['lpips_mean_ratio']:.2f})   "
-            f"{row['lpips_best']:.3f} ({row['lpips_best_ratio']:.2f})  "
-            f"{row['lpips_diversity']:>9.3f}  "
-            f"{row['lr_psnr_bicubic']:>13.1f} dB  {row['lr_psnr']:.1f} dB"
+    """The report as a text table, a line per example."""
+    first = rows[0]
+    columns = [["LPIPS-alex of", *(row["name"] for row in rows)]]
+    if "baseline" in first:
+        columns.append(
+            [first["baseline"], *(f"{r['lpips_baseline']:.3f}" for r in rows)]
         )
+    for which in ("mean", "best"):
+        cells = [
+            f"{row[f'lpips_{which}']:.3f}"
+            + (
+                f" ({row[f'lpips_{which}_ratio']:.2f})"
+                if "baseline" in row
+                else ""
+            )
+            for row in rows
+        ]
+        columns.append([which, *cells])
+    columns.append(
+        ["diversity", *(f"{row['lpips_diversity']:.3f}" for row in rows)]
+    )
+    if "faithfulness" in first:
+        if "baseline" in first:
+            columns.append(
+                [
+                    f"{first['faithfulness_name']}: {first['baseline']}",
+                    *(f"{row['faithfulness_baseline']:.1f}" for row in rows),
+                ]
+            )
+        columns.append(
+            ["samples", *(f"{row['faithfulness']:.1f}" for row in rows)]
+        )
+    widths = [max(map(len, column)) for column in columns]
+    lines = []
+    for cells in zip(*columns, strict=True):
+        aligned = [
+            cell.rjust(width) if place else cell.ljust(width)
+            for place, (cell, width) in enumerate(
+                zip(cells, widths, strict=True)
+            )
+        ]
+        lines.append("  ".join(aligned))
     return "\n".join(lines)
+
+
+def report_sentence(row):
+    """One row of the report in words.
+
+    Args:
+        row: dict from `examples_report`.
+
+    Returns:
+        str.
+    """
+    baseline = ""
+    if "baseline" in row:
+        baseline = f"{row['baseline']} {row['lpips_baseline']:.3f}, "
+    sentence = (
+        f"LPIPS-alex to the observed picture: {baseline}alternatives "
+        f"{row['lpips_mean']:.3f} on average, best {row['lpips_best']:.3f}; "
+        f"between alternatives {row['lpips_diversity']:.3f}."
+    )
+    if "faithfulness" in row:
+        sentence += (
+            f" {row['faithfulness_name']} against the input: "
+            f"{row['faithfulness']:.1f}."
+        )
+    return sentence

@@ -1,6 +1,5 @@
 """A run: a folder that holds a model, how it came about and how it looks."""
 
-import dataclasses
 import importlib.metadata
 import importlib.util
 import os
@@ -8,10 +7,10 @@ import os
 import keras
 from absl import logging
 
-from keras_tim.data import held_out_pictures, super_resolution_dataset
 from keras_tim.inference.alternatives import alternatives_sheet
 from keras_tim.inference.pictures import write_picture
 from keras_tim.models.tim import TIM
+from keras_tim.recipes import get_recipe
 from keras_tim.runs.callbacks import (
     BudgetedCosineDecay,
     Checkpoints,
@@ -22,77 +21,14 @@ from keras_tim.runs.callbacks import (
 from keras_tim.runs.files import read_json, save_model, write_json
 from keras_tim.runs.report import (
     averaged,
-    crops_of,
+    examples_report,
+    report_sentence,
     report_table,
-    super_resolution_report,
 )
+from keras_tim.runs.settings import CONFIG_FILE
 
 MODEL_FILE = "model.keras"
-DEFAULT_HELD_OUT = "chelsea"
 EPOCHS = 10
-REPORT_CROP = 64
-
-
-@dataclasses.dataclass(frozen=True)
-class RunSettings:
-    """What a run is told; written to `config.json`.
-
-    Attributes:
-        task: name of the task; "super_resolution".
-        preset: name of the preset, see `TIM.presets`.
-        data: a folder of pictures, "tfds:NAME", or None for the photos bundled
-            with scikit-image.
-        data_dir: folder of prepared TensorFlow data sets, or None.
-        held_out: names of pictures kept from training and shown and measured
-            instead; empty means one is chosen.
-        downsample: the photos are first reduced by this factor.
-        crop_size: side of the training crops in pixels.
-        steps: gradient steps in all.
-        minutes: wall-clock limit, or None.
-        learning_rate: initial rate of Adam.
-        beta_2: Adam's decay of squared gradients; 0.99 forgets the large ones
-            of the start within a short run, 0.999 is as published.
-        distance: see `TIM.compile`, as are the next six.
-        num_samples: candidates per image and level.
-        images_per_selection: |S|.
-        steps_per_selection: M.
-        mini_batch_size: images per gradient step.
-        candidate_chunk: candidates generated at a time.
-        pixel_weight: factor of the pixel term.
-        seed: from which weights, crops, codes and samples are drawn.
-    """
-
-    task: str = "super_resolution"
-    preset: str = "super_resolution_x4_nano"
-    data: str | None = None
-    data_dir: str | None = None
-    held_out: tuple = ()
-    downsample: int = 1
-    crop_size: int = 96
-    steps: int = 1000
-    minutes: float | None = None
-    learning_rate: float = 1e-3
-    beta_2: float = 0.99
-    distance: str = "lpips_alex"
-    num_samples: int = 4
-    images_per_selection: int = 32
-    steps_per_selection: int = 12
-    mini_batch_size: int = 8
-    candidate_chunk: int = 32
-    pixel_weight: float = 0.5
-    seed: int = 0
-
-    def __post_init__(self):
-        if self.task != "super_resolution":
-            raise ValueError(
-                "`task` must be 'super_resolution', the task whose training "
-                f"data are made from plain photos. Received: {self.task!r}"
-            )
-        if not self.preset.startswith(f"{self.task}_"):
-            raise ValueError(
-                f"`preset` must be one of the task {self.task!r}. Received: "
-                f"{self.preset!r}"
-            )
 
 
 def train(folder, settings, overwrite=False, verbose=1):
@@ -117,21 +53,12 @@ def train(folder, settings, overwrite=False, verbose=1):
         ValueError: if a setting is out of range or no picture is usable.
     """
     folder = os.fspath(folder)
-    tim, state = _begin(folder, settings, overwrite)
-    held_out, excluded = _held_out(settings, tim.scale)
-    dataset = super_resolution_dataset(
-        settings.data,
-        scale=tim.scale,
-        crop_size=settings.crop_size,
-        batch_size=settings.images_per_selection,
-        # A resumed run sees other crops than those it has already seen.
-        seed=settings.seed + state["epochs"],
-        repeat=True,
-        exclude=excluded,
-        data_dir=settings.data_dir,
-        downsample=settings.downsample,
-        num_levels=tim.num_levels,
-    )
+    recipe = get_recipe(settings.task)(settings, folder)
+    tim, state = _begin(folder, recipe, overwrite)
+    recipe.prepare()
+    held_out, excluded = recipe.held_out(tim)
+    # A resumed run sees other crops than those it has already seen.
+    dataset = recipe.dataset(tim, excluded, settings.seed + state["epochs"])
     rounds = -(-settings.steps // settings.steps_per_selection)
     rounds_per_epoch = max(1, round(rounds / EPOCHS))
     budget = BudgetedCosineDecay(
@@ -141,7 +68,10 @@ def train(folder, settings, overwrite=False, verbose=1):
     callbacks = [
         budget,
         SampleSheets(
-            _made(folder, "pictures"), _centres(held_out[:4]), writer=writer
+            _made(folder, "pictures"),
+            recipe,
+            _centres(held_out[:4]),
+            writer=writer,
         ),
         keras.callbacks.CSVLogger(
             os.path.join(folder, "history.csv"), append=state["epochs"] > 0
@@ -157,7 +87,7 @@ def train(folder, settings, overwrite=False, verbose=1):
         "takes longer: TensorFlow traces it.",
         settings.preset,
         f"{tim.count_params():,}",
-        settings.data or "the photos bundled with scikit-image",
+        settings.data or recipe.bundled,
         ", ".join(name for name, _, _ in held_out),
     )
     tim.fit(
@@ -171,7 +101,7 @@ def train(folder, settings, overwrite=False, verbose=1):
         verbose=verbose,
     )
     save_model(tim, os.path.join(folder, MODEL_FILE))
-    _finish(folder, tim, held_out, settings)
+    _finish(folder, tim, recipe, held_out)
     return tim
 
 
@@ -211,9 +141,10 @@ def _load(path, compile):
     return model
 
 
-def _begin(folder, settings, overwrite):
+def _begin(folder, recipe, overwrite):
     """The model to train, and how far it has come."""
-    config = os.path.join(folder, "config.json")
+    settings = recipe.settings
+    config = os.path.join(folder, CONFIG_FILE)
     latest = os.path.join(folder, "checkpoints", "latest.keras")
     if os.path.exists(config) and not overwrite:
         if os.path.exists(os.path.join(folder, MODEL_FILE)):
@@ -222,7 +153,7 @@ def _begin(folder, settings, overwrite):
                 "begin anew with --overwrite."
             )
         earlier = read_json(config)["settings"]
-        today = _jsonable(settings)
+        today = settings.jsonable()
         changed = sorted(k for k in today if earlier.get(k) != today[k])
         if changed:
             raise FileExistsError(
@@ -241,7 +172,7 @@ def _begin(folder, settings, overwrite):
         os.remove(os.path.join(folder, MODEL_FILE))
 
     keras.utils.set_random_seed(settings.seed)
-    tim = TIM.from_preset(settings.preset)
+    tim = TIM.from_preset(settings.preset, **recipe.model_arguments())
     tim.compile(
         optimizer=keras.optimizers.Adam(
             settings.learning_rate, beta_2=settings.beta_2
@@ -260,31 +191,11 @@ def _begin(folder, settings, overwrite):
     write_json(
         config,
         {
-            "settings": _jsonable(settings),
+            "settings": settings.jsonable(),
             "packages": {p: importlib.metadata.version(p) for p in packages},
         },
     )
     return tim, {"epochs": 0, "steps": 0, "seconds": 0.0}
-
-
-def _held_out(settings, scale):
-    """Held-out pictures, and the names that training leaves out."""
-    arguments = {
-        "scale": scale,
-        "data_dir": settings.data_dir,
-        "downsample": settings.downsample,
-    }
-    names = settings.held_out
-    if not names and settings.data is None:
-        names = (DEFAULT_HELD_OUT,)
-    if names:
-        pictures = held_out_pictures(settings.data, only=names, **arguments)
-        return pictures, names
-    # TFDS has a test split of its own; of a folder the first one is taken.
-    pictures = held_out_pictures(settings.data, **arguments)[:1]
-    if settings.data.startswith("tfds:"):
-        return pictures, ()
-    return pictures, (pictures[0][0],)
 
 
 def _centres(pictures, side=96):
@@ -305,35 +216,30 @@ def _centre(given, target, side):
     return low, target[top : top + height, left : left + width]
 
 
-def _finish(folder, tim, held_out, settings):
-    """Contact sheet, difference map and report of the finished model."""
-    rows = held_out_report(tim, held_out, settings)
+def _finish(folder, tim, recipe, held_out):
+    """Contact sheet and report of the finished model."""
+    seed = recipe.settings.seed
+    rows = held_out_report(tim, recipe, held_out)
     write_json(os.path.join(folder, "report.json"), rows)
     name, given, target = held_out[0]
-    row = rows[0]
+    size = target.shape[:2]
     sheet = alternatives_sheet(
-        f"{name}, {tim.scale}x super-resolution",
-        given,
-        tim.sample(given[None], num_samples=8, seed=settings.seed)[0],
+        f"{name}, {recipe.title}",
+        recipe.shown(given),
+        tim.sample(given[None], num_samples=8, seed=seed)[0],
         target=target,
-        footer=(
-            "LPIPS-alex to the observed picture: bicubic "
-            f"{row['lpips_bicubic']:.3f}, alternatives "
-            f"{row['lpips_mean']:.3f} on average, best "
-            f"{row['lpips_best']:.3f}; between alternatives "
-            f"{row['lpips_diversity']:.3f}. Downsampled again they agree with "
-            f"the input to {row['lr_psnr']:.1f} dB."
-        ),
+        footer=report_sentence(rows[0]),
+        baseline=recipe.baseline(given, size),
     )
     write_picture(os.path.join(folder, "contact_sheet.png"), sheet)
     write_picture(
         os.path.join(folder, "training_samples.png"),
-        sample_sheet(tim, _centres(held_out[:4]), 4, settings.seed),
+        sample_sheet(tim, recipe, _centres(held_out[:4]), 4, seed),
     )
     logging.info("Held-out pictures:\n%s", report_table(rows))
 
 
-def held_out_report(tim, held_out, settings):
+def held_out_report(tim, recipe, held_out):
     """Measures of whole held-out pictures, and of the first one's crops.
 
     Over a whole picture the best of a few samples is little better than the
@@ -342,19 +248,17 @@ def held_out_report(tim, held_out, settings):
 
     Args:
         tim: a `TIM`.
-        held_out: list of `(name, input [h, w, 3], target [H, W, 3])`.
-        settings: the run's `RunSettings`.
+        recipe: the `Recipe` of its task.
+        held_out: list of examples, see `Recipe`.
 
     Returns:
-        List of dicts, see `super_resolution_report`.
+        List of dicts, see `examples_report`.
     """
-    rows = super_resolution_report(tim, held_out, seed=settings.seed)
-    name, _, target = held_out[0]
-    size = REPORT_CROP - REPORT_CROP % tim.scale
-    crops = crops_of(target, tim.scale, size)
+    seed = recipe.settings.seed
+    rows = examples_report(tim, recipe, held_out, seed=seed)
+    title, crops = recipe.crops(tim, held_out[0])
     if crops:
-        parts = super_resolution_report(tim, crops, seed=settings.seed)
-        title = f"{name}, {len(crops)} crops of {size} px"
+        parts = examples_report(tim, recipe, crops, seed=seed)
         rows.append(averaged(parts, title))
     return rows
 
@@ -377,11 +281,3 @@ def _made(folder, name):
     path = os.path.join(folder, name)
     os.makedirs(path, exist_ok=True)
     return path
-
-
-def _jsonable(settings):
-    """The settings as JSON gives them back."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in dataclasses.asdict(settings).items()
-    }

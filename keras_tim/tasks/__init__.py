@@ -26,7 +26,8 @@ def get_task(name):
         The task: attributes `name`, `input_channels`, `output_channels`,
         `chained` (each level reads the previous output), `feature_scale`,
         `noise_channels`, `supports_input_skip`, and methods `wiring`,
-        `to_output`, `to_picture` and, where supported, `skip`.
+        `to_output`, `to_picture`, `input_pyramid` where levels are not
+        chained, and, where supported, `skip`.
 
     Raises:
         ValueError: if there is no such task.

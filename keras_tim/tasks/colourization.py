@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_tim.tasks.pyramid import picture_pyramid
 from keras_tim.tasks.wiring import LevelWiring
 
 # The network predicts a * L and b * L with L in [0, 1] and colours over 127.
@@ -42,6 +43,10 @@ class Colourization:
             *[LevelWiring("up", output_before_resize=True)] * (num_levels - 1),
             LevelWiring("same"),
         ]
+
+    def input_pyramid(self, finest, num_levels):
+        """Every level's input, coarsest first, from the finest level's."""
+        return picture_pyramid(finest, num_levels)
 
     def to_output(self, raw):
         """The network's own space is tanh's [-1, 1]."""

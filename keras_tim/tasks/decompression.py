@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_tim.tasks.pyramid import picture_pyramid
 from keras_tim.tasks.wiring import LevelWiring
 
 
@@ -32,6 +33,10 @@ class Decompression:
     def skip(self, level_input):
         """The level's input at its output's size, in [0, 1]."""
         return level_input
+
+    def input_pyramid(self, finest, num_levels):
+        """Every level's input, coarsest first, from the finest level's."""
+        return picture_pyramid(finest, num_levels)
 
     def to_output(self, raw):
         """From tanh's [-1, 1] to the network's own space, RGB in [0, 1]."""

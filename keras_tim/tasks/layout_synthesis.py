@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_tim.tasks.pyramid import nearest_pyramid
 from keras_tim.tasks.wiring import LevelWiring
 
 
@@ -19,6 +20,10 @@ class LayoutSynthesis:
     def wiring(self, num_levels, architecture):
         """Wiring of every level: an enlargement, then the output."""
         return [LevelWiring("up")] * num_levels
+
+    def input_pyramid(self, finest, num_levels):
+        """Every level's input, coarsest first, from the finest level's."""
+        return nearest_pyramid(finest, num_levels)
 
     def to_output(self, raw):
         """From tanh's [-1, 1] to the network's own space, RGB in [0, 1]."""

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_tim import TIM
+from keras_tim.models.inputs import check_inputs
 
 
 def test_constructor_refuses_unequal_numbers_of_levels():
@@ -77,11 +79,33 @@ def test_refuses_inputs(shared_tim, pictures, method, spoil, message):
         method(tim, bad, codes)
 
 
-def test_refuses_a_single_input_where_every_level_has_one(make_tim, pictures):
+def test_makes_the_coarser_inputs_from_the_finest(make_tim, pictures):
+    tim = make_tim("decompression")
+    finest = pictures(tim)[1]
+    halved = tf.image.resize(
+        finest, [n // 2 for n in finest.shape[1:3]], "bicubic", antialias=True
+    )
+    expected = tim.sample([np.clip(halved, 0, 1), finest], num_samples=2)
+    np.testing.assert_allclose(
+        tim.sample(finest, num_samples=2), expected, atol=1e-5
+    )
+    with pytest.raises(ValueError, match="multiples of 2"):
+        tim.sample(finest[:, 1:])
+
+
+def test_coarser_layouts_stay_one_hot(make_tim):
+    tim = make_tim("layout_synthesis")
+    layout = np.eye(4, dtype="float32")[np.arange(48).reshape(1, 6, 8) % 4]
+    coarse, fine = (np.asarray(x) for x in check_inputs(tim, layout))
+    np.testing.assert_array_equal(fine, layout)
+    np.testing.assert_array_equal(coarse, layout[:, ::2, ::2])
+
+
+def test_refuses_bad_inputs_of_a_level(make_tim, pictures):
     tim = make_tim("decompression")
     good = pictures(tim)
     with pytest.raises(ValueError, match=r"2 picture batches .*1 of them"):
-        tim.sample(good[1])
+        tim.sample([good[1]])
     with pytest.raises(ValueError, match=r"inputs\[1\]. must lie"):
         tim.sample([good[0], 255.0 * good[1]])
 

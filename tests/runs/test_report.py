@@ -2,35 +2,17 @@ import numpy as np
 import pytest
 
 import keras_tim
-from keras_tim.runs import report_table, super_resolution_report
-from keras_tim.runs.report import averaged, crops_of
-
-
-def test_crops_lie_side_by_side():
-    target = np.arange(20 * 28, dtype="float32").reshape(20, 28, 1) / 560
-    target = np.repeat(target, 3, axis=-1)
-    crops = crops_of(target, scale=4, size=8)
-    assert [name for name, _, _ in crops] == [
-        "0,0",
-        "0,8",
-        "0,16",
-        "8,0",
-        "8,8",
-        "8,16",
-    ]
-    for name, given, crop in crops:
-        top, left = map(int, name.split(","))
-        assert given.shape == (2, 2, 3)
-        np.testing.assert_array_equal(
-            crop, target[top : top + 8, left : left + 8]
-        )
+from keras_tim.data import super_resolution_pair
+from keras_tim.recipes import get_recipe
+from keras_tim.runs import RunSettings, examples_report, report_table
+from keras_tim.runs.report import averaged
 
 
 def test_averages_take_ratios_of_means():
     rows = [
         {
             "name": "a",
-            "lpips_bicubic": 0.4,
+            "lpips_baseline": 0.4,
             "lpips_mean": 0.2,
             "lpips_best": 0.1,
             "lpips_mean_ratio": 0.5,
@@ -39,7 +21,7 @@ def test_averages_take_ratios_of_means():
         },
         {
             "name": "b",
-            "lpips_bicubic": 0.1,
+            "lpips_baseline": 0.1,
             "lpips_mean": 0.1,
             "lpips_best": 0.1,
             "lpips_mean_ratio": 1.0,
@@ -67,14 +49,18 @@ def test_a_model_that_adds_nothing_measures_as_its_own_distance(lpips_weights):
             np.zeros_like(module.output_convolution.g)
         )
     target = np.random.RandomState(0).rand(32, 48, 3).astype("float32")
-    (_, given, target) = crops_of(target, 4, 32)[0]
-    (row,) = super_resolution_report(
-        tim, [("noise", given, target)], num_samples=2
+    given, target = super_resolution_pair(target, 4)
+    recipe = get_recipe("super_resolution")(RunSettings())
+    (row,) = examples_report(
+        tim, recipe, [("noise", given, target)], num_samples=2
     )
     assert row["lpips_diversity"] == pytest.approx(0.0, abs=1e-7)
     assert row["lpips_mean"] == row["lpips_best"]
     assert row["lpips_mean_ratio"] == pytest.approx(1.0, abs=0.1)
-    assert row["lr_psnr_bicubic"] > 25
+    assert row["faithfulness_baseline"] > 25
+    assert row["faithfulness"] == pytest.approx(
+        row["faithfulness_baseline"], abs=6
+    )
     table = report_table([row])
-    assert f"{row['lpips_bicubic']:.3f}" in table
+    assert f"{row['lpips_baseline']:.3f}" in table
     assert "noise" in table

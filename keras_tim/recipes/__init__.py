@@ -1,0 +1,28 @@
+"""Recipes: how each task is trained, shown and measured."""
+
+from keras_tim.recipes.recipe import Recipe
+from keras_tim.recipes.super_resolution import SuperResolutionRecipe
+
+RECIPES = {recipe.task: recipe for recipe in (SuperResolutionRecipe,)}
+
+
+def get_recipe(task):
+    """The recipe of a task.
+
+    Args:
+        task: str, a key of `RECIPES`.
+
+    Returns:
+        A subclass of `Recipe`.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if task not in RECIPES:
+        raise ValueError(
+            f"`task` must be one of {sorted(RECIPES)}. Received: task={task!r}"
+        )
+    return RECIPES[task]
+
+
+__all__ = ["RECIPES", "Recipe", "get_recipe"]

@@ -1,0 +1,166 @@
+"""What a run needs to know of its task."""
+
+from keras_tim.inference.alternatives import bicubic_picture
+from keras_tim.inference.pictures import PictureError, read_picture
+
+# Every pixel of the output takes about a kilobyte while it is made.
+LARGEST_OUTPUT = 16_000_000
+
+
+class Recipe:
+    """How one task is trained, shown and measured.
+
+    An example is a tuple `(name, given, target)`: the finest level's input
+    `[h, w, channels]` and the observed output `[H, W, 3]`, float in [0, 1].
+
+    Attributes:
+        task: str, the task's name.
+        defaults: dict, what `RunSettings` are where nothing else is asked for.
+        bundled: str, what is trained on where no data are given.
+        title: str, what stands behind a picture's name on its sheet.
+        faithfulness_name: str, what `faithfulness` measures, with its unit.
+
+    Args:
+        settings: the run's `RunSettings`.
+        folder: str, the run folder, or None where there is none.
+    """
+
+    task = None
+    defaults: dict = {}  # noqa: RUF012 (read only)
+    bundled = None
+    title = None
+    faithfulness_name = None
+
+    def __init__(self, settings, folder=None):
+        self.settings = settings
+        self.folder = folder
+
+    def prepare(self):
+        """Writes what else the run folder needs to be complete."""
+
+    def model_arguments(self):
+        """Constructor arguments of `TIM` that follow from the data."""
+        return {}
+
+    def held_out(self, tim):
+        """Examples kept from training.
+
+        Args:
+            tim: the `TIM` they are for.
+
+        Returns:
+            Tuple of the examples and the names that `dataset` must leave out.
+        """
+        raise NotImplementedError
+
+    def dataset(self, tim, exclude, seed):
+        """Endless batches of `(inputs, targets)` of `images_per_selection`.
+
+        Args:
+            tim: the `TIM` to train.
+            exclude: names to leave out.
+            seed: int.
+
+        Returns:
+            A `tf.data.Dataset`.
+        """
+        raise NotImplementedError
+
+    def crops(self, tim, example):
+        """Parts of an example that are measured beside the whole of it.
+
+        Args:
+            tim: the `TIM`.
+            example: one of `held_out`.
+
+        Returns:
+            Tuple of a name for all of them, and a list of examples; empty
+            where whole examples say enough.
+        """
+        return None, []
+
+    def read_input(self, tim, path, reduce=1):
+        """Reads what the model is given from a user's file.
+
+        Args:
+            tim: the `TIM`.
+            path: str.
+            reduce: int, factor by which the picture is reduced first.
+
+        Returns:
+            float32 array `[h, w, channels]` in [0, 1], its sides as they are
+            in the file.
+
+        Raises:
+            PictureError: if the file cannot be used.
+        """
+        return read_reduced(path, reduce, tim.scale)
+
+    def shown(self, given):
+        """What the model is given, as a picture.
+
+        Args:
+            given: array `[h, w, channels]`.
+
+        Returns:
+            float array `[h, w, 3]` in [0, 1].
+        """
+        return given
+
+    def baseline(self, given, size):
+        """The plain answer that samples are held against.
+
+        Args:
+            given: array `[h, w, channels]`.
+            size: `(height, width)` of the outputs.
+
+        Returns:
+            Tuple `(name, picture [height, width, 3])`, or None.
+        """
+        return None
+
+    def faithfulness(self, samples, given):
+        """How well samples agree with what was given.
+
+        Args:
+            samples: array `[n, H, W, 3]`.
+            given: array `[h, w, channels]`.
+
+        Returns:
+            float array `[n]`, or None where the task has no such measure.
+        """
+        return None
+
+
+def read_reduced(path, reduce, scale):
+    """Reads a picture file, reduces it, and refuses what is too large.
+
+    Args:
+        path: str.
+        reduce: int, factor to reduce it by.
+        scale: int, size of the output relative to the picture.
+
+    Returns:
+        float32 array `[height, width, 3]` in [0, 1].
+
+    Raises:
+        PictureError: if the file cannot be used.
+    """
+    given = read_picture(path)
+    if reduce > 1:
+        size = [n // reduce for n in given.shape[:2]]
+        if 0 in size:
+            raise PictureError(
+                f"{path} is too small to be reduced {reduce} times: "
+                f"{given.shape[1]} x {given.shape[0]} pixels."
+            )
+        given = bicubic_picture(given, size)
+    pixels = given.shape[0] * given.shape[1] * scale**2
+    if pixels > LARGEST_OUTPUT:
+        times = f"{scale} times larger it" if scale > 1 else "It"
+        raise PictureError(
+            f"{path} has {given.shape[1]} x {given.shape[0]} pixels. {times} "
+            f"would take more than the {LARGEST_OUTPUT:,} pixels that fit in "
+            "memory. Crop it, or reduce it first."
+        )
+    return given

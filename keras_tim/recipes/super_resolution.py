@@ -1,0 +1,36 @@
+"""Super-resolution: small pictures in, larger ones out."""
+
+from keras_tim.data.super_resolution import (
+    super_resolution_dataset,
+    super_resolution_pair,
+)
+from keras_tim.inference.alternatives import bicubic_picture
+from keras_tim.metrics import low_resolution_psnr
+from keras_tim.recipes.photos import PhotoRecipe
+
+
+class SuperResolutionRecipe(PhotoRecipe):
+    """Photos reduced by the model's scale, and the photos themselves."""
+
+    task = "super_resolution"
+    # Those of `RunSettings`, which were found for this task.
+    defaults = {"preset": "super_resolution_x4_nano"}  # noqa: RUF012
+    title = "super-resolution"
+    faithfulness_name = "LR-PSNR [dB]"
+
+    def pair(self, tim, photo):
+        return super_resolution_pair(photo, tim.scale)
+
+    def dataset(self, tim, exclude, seed):
+        return super_resolution_dataset(
+            self.settings.data,
+            scale=tim.scale,
+            num_levels=tim.num_levels,
+            **self.photo_options(exclude, seed),
+        )
+
+    def baseline(self, given, size):
+        return "bicubic", bicubic_picture(given, size)
+
+    def faithfulness(self, samples, given):
+        return low_resolution_psnr(samples, given)

@@ -1,0 +1,123 @@
+"""What a run is told."""
+
+import dataclasses
+import os
+
+from keras_tim.models.presets import preset_arguments
+from keras_tim.recipes import get_recipe
+from keras_tim.runs.files import read_json
+
+CONFIG_FILE = "config.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSettings:
+    """What a run is told; written to `config.json`.
+
+    `RunSettings.of_task` gives what suits a task; these defaults suit
+    super-resolution.
+
+    Attributes:
+        task: name of the task, a key of `keras_tim.recipes.RECIPES`.
+        preset: name of the preset, see `TIM.presets`.
+        data: a folder of pictures, "tfds:NAME", or None for what the task
+            comes with.
+        data_dir: folder of prepared TensorFlow data sets, or None.
+        held_out: names of pictures kept from training and shown and measured
+            instead; empty means one is chosen.
+        downsample: the photos are first reduced by this factor.
+        crop_size: side of the training crops in pixels.
+        steps: gradient steps in all.
+        minutes: wall-clock limit, or None.
+        learning_rate: initial rate of Adam.
+        beta_2: Adam's decay of squared gradients; 0.99 forgets the large ones
+            of the start within a short run, 0.999 is as published.
+        distance: see `TIM.compile`, as are the next six.
+        num_samples: candidates per image and level.
+        images_per_selection: |S|.
+        steps_per_selection: M.
+        mini_batch_size: images per gradient step.
+        candidate_chunk: candidates generated at a time.
+        pixel_weight: factor of the pixel term.
+        seed: from which weights, crops, codes and samples are drawn.
+    """
+
+    task: str = "super_resolution"
+    preset: str = "super_resolution_x4_nano"
+    data: str | None = None
+    data_dir: str | None = None
+    held_out: tuple = ()
+    downsample: int = 1
+    crop_size: int = 96
+    steps: int = 1000
+    minutes: float | None = None
+    learning_rate: float = 1e-3
+    beta_2: float = 0.99
+    distance: str = "lpips_alex"
+    num_samples: int = 4
+    images_per_selection: int = 32
+    steps_per_selection: int = 12
+    mini_batch_size: int = 8
+    candidate_chunk: int = 32
+    pixel_weight: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self):
+        get_recipe(self.task)
+        preset_task = preset_arguments(self.preset)["task"]
+        if preset_task != self.task:
+            raise ValueError(
+                f"`preset` must be one of the task {self.task!r}. Received: "
+                f"preset={self.preset!r}, which is of {preset_task!r}"
+            )
+
+    @classmethod
+    def of_task(cls, task, **chosen):
+        """What suits a task, but for what is chosen.
+
+        Args:
+            task: str, a key of `keras_tim.recipes.RECIPES`.
+            **chosen: settings; None stands for the task's own.
+
+        Returns:
+            A `RunSettings`.
+
+        Raises:
+            ValueError: if the task or the preset is unknown, or they do not
+                fit together.
+        """
+        given = {k: v for k, v in chosen.items() if v is not None}
+        return cls(task=task, **{**get_recipe(task).defaults, **given})
+
+    def jsonable(self):
+        """The settings as JSON gives them back."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+
+def load_settings(path):
+    """The settings of a run.
+
+    Args:
+        path: a run folder.
+
+    Returns:
+        A `RunSettings`, or None if the path is no run folder.
+
+    Raises:
+        ValueError: if `config.json` is damaged.
+    """
+    path = os.path.join(os.fspath(path), CONFIG_FILE)
+    if not os.path.isfile(path):
+        return None
+    stored = read_json(path)
+    try:
+        settings = stored["settings"]
+        settings["held_out"] = tuple(settings["held_out"])
+        return RunSettings(**settings)
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is damaged, or of another version of this package: {error}"
+        ) from error
