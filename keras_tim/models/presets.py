@@ -39,22 +39,39 @@ SIZES = {
 SUPER_RESOLUTION_LEVELS = {4: 2, 8: 3, 16: 4}
 
 
-def _super_resolution_presets():
+def _presets(prefix, task, num_levels, changes):
+    """A task's presets `PREFIX_SIZE`.
+
+    Args:
+        prefix: str.
+        task: str.
+        num_levels: dict from size to the number of levels.
+        changes: dict from size to arguments that differ from the size's own.
+    """
     presets = {}
-    for scale, num_levels in SUPER_RESOLUTION_LEVELS.items():
-        for size, arguments in SIZES.items():
-            presets[f"super_resolution_x{scale}_{size}"] = {
-                **arguments,
-                "task": "super_resolution",
-                "residual_channels": arguments["residual_channels"][
-                    :num_levels
-                ],
-                "growth_channels": arguments["growth_channels"][:num_levels],
-            }
+    for size, levels in num_levels.items():
+        arguments = {**SIZES[size], "task": task, **changes.get(size, {})}
+        for name in ("residual_channels", "growth_channels"):
+            arguments[name] = arguments[name][:levels]
+        presets[f"{prefix}_{size}"] = arguments
     return presets
 
 
-PRESETS = _super_resolution_presets()
+def _super_resolution_presets():
+    presets = {}
+    for scale, levels in SUPER_RESOLUTION_LEVELS.items():
+        presets |= _presets(
+            f"super_resolution_x{scale}",
+            "super_resolution",
+            dict.fromkeys(SIZES, levels),
+            {},
+        )
+    return presets
+
+
+PRESETS = {
+    **_super_resolution_presets(),
+}
 
 
 def preset_arguments(name):
