@@ -19,6 +19,7 @@ def define_flags(values):
     """
     from keras_tim.models.presets import PRESETS
     from keras_tim.recipes import RECIPES
+    from keras_tim.runs.settings import PARTS
 
     text = {"flag_values": values}
     flags.DEFINE_string("run", None, "the run folder", **text)
@@ -59,11 +60,26 @@ def define_flags(values):
         )
     for name, help_text in floats.items():
         flags.DEFINE_float(name, None, _help(name, help_text), **text)
+    flags.DEFINE_integer(
+        "quality",
+        None,
+        _help("quality", "JPEG quality to learn to repair"),
+        lower_bound=1,
+        upper_bound=100,
+        **text,
+    )
     flags.DEFINE_list(
         "held_out",
         None,
         "pictures to keep from training and show instead; by default the "
         "first of a folder, chelsea of the bundled photos",
+        **text,
+    )
+    flags.DEFINE_multi_enum(
+        "without",
+        None,
+        sorted(PARTS),
+        "part to leave out, to see what it is worth; may be repeated",
         **text,
     )
     flags.DEFINE_integer("seed", 0, "seed of everything", **text)
@@ -99,8 +115,9 @@ def run(values, arguments):
     reject_arguments(arguments)
     names = [field.name for field in dataclasses.fields(RunSettings)]
     chosen = {name: values[name].value for name in names}
-    if chosen["held_out"] is not None:
-        chosen["held_out"] = tuple(chosen["held_out"])
+    for name in ("held_out", "without"):
+        if chosen[name] is not None:
+            chosen[name] = tuple(chosen[name])
     settings = RunSettings.of_task(**chosen)
     train(values.run, settings, overwrite=values.overwrite)
 

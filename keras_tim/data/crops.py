@@ -155,6 +155,7 @@ def whole_photos(
     tfds_split="test",
     data_dir=None,
     downsample=1,
+    count=None,
 ):
     """Whole photos for evaluation, in the order of the source.
 
@@ -166,6 +167,7 @@ def whole_photos(
         tfds_split: Split of the TensorFlow data set.
         data_dir: Folder of prepared TensorFlow data sets.
         downsample: Integer factor by which the pictures are reduced first.
+        count: Integer, how many to read at most; `None` for all.
 
     Returns:
         A list of `(name, photo)`, the photo being a `uint8` array of shape
@@ -189,6 +191,8 @@ def whole_photos(
     )
     pictures = []
     for photo in _large_enough(photos, smallest_side):
+        if count is not None and len(pictures) >= count:
+            break
         try:
             pictures.append((photo.name, photo.read()))
         except PictureError as error:
@@ -498,6 +502,17 @@ def check_positive(name, value):
     if not is_integer(value) or value < 1:
         raise ValueError(
             f"`{name}` must be a positive integer. Received: {name}={value!r}"
+        )
+
+
+def check_divides_into_levels(crop_size, num_levels):
+    """Raises `ValueError` unless a crop can be halved for every level."""
+    check_positive("crop_size", crop_size)
+    check_positive("num_levels", num_levels)
+    if crop_size % 2 ** (num_levels - 1):
+        raise ValueError(
+            "`crop_size` must be a multiple of 2 ** (num_levels - 1). "
+            f"Received: crop_size={crop_size}, num_levels={num_levels}"
         )
 
 

@@ -15,7 +15,7 @@ from keras_tim.layers.resampling import bicubic_resize
 CLOSE_UP = 64
 
 
-def sample_files(tim, recipe, paths, folder, seeds, reduce=1):
+def sample_files(tim, recipe, paths, folder, seeds, **reading):
     """Writes alternatives of picture files.
 
     Of `photo.png` and seeds 0 to 7 the folder gets `photo_seed0000.png` to
@@ -29,8 +29,8 @@ def sample_files(tim, recipe, paths, folder, seeds, reduce=1):
         paths: list of picture files.
         folder: where the results go; made if missing.
         seeds: list of int, one alternative each.
-        reduce: int, factor by which the pictures are reduced before they are
-            given to the model.
+        **reading: how the pictures are read, as the recipe's `read_input`
+            takes it: for every task `reduce`, a factor to reduce them by.
 
     Returns:
         List of the written alternatives' paths.
@@ -43,7 +43,7 @@ def sample_files(tim, recipe, paths, folder, seeds, reduce=1):
     names = _unique_names(paths)
     for number, (path, name) in enumerate(zip(paths, names, strict=True)):
         try:
-            given = recipe.read_input(tim, path, reduce)
+            given = recipe.read_input(tim, path, **reading)
         except PictureError as error:
             logging.warning("Skipped a picture. %s", error)
             continue
@@ -202,7 +202,7 @@ def _farthest_apart(samples):
 
 def _sample_seeds(tim, given, seeds):
     """Sample 0 of every seed, `[n, H, W, 3]`, one at a time."""
-    height, width = (tim.scale * n for n in given.shape[:2])
+    height, width = (tim.output_factor * n for n in given.shape[:2])
     padded = _padded(given, tim.input_multiple)[None]
     bar = keras.utils.Progbar(len(seeds))
     samples = []

@@ -60,6 +60,9 @@ class TIM(keras.Model):
             against the target; otherwise the last one alone.
         input_skip: bool, whether every level predicts a residual in [-1, 1]
             over its input at its output's size. Off in the published models.
+        stochastic: bool, whether the codes are used. Without them the model
+            is a plain regression, all of whose samples are the same: what
+            cIMLE is measured against.
         architecture: "camnet" or "hyperrim". They differ in decompression,
             where HyperRIM has two more convolutions at the last level.
         **kwargs: passed to `keras.Model` (`name`, `dtype`).
@@ -93,6 +96,7 @@ class TIM(keras.Model):
         mapping_network=True,
         intermediate_supervision=True,
         input_skip=False,
+        stochastic=True,
         architecture="camnet",
         **kwargs,
     ):
@@ -150,6 +154,7 @@ class TIM(keras.Model):
         self.mapping_network = mapping_network
         self.intermediate_supervision = intermediate_supervision
         self.input_skip = input_skip
+        self.stochastic = stochastic
         self.architecture = architecture
 
         self._wiring = self._task.wiring(self.num_levels, architecture)
@@ -229,6 +234,13 @@ class TIM(keras.Model):
         return factor * self._wiring[-1].output_factor
 
     @property
+    def output_factor(self):
+        """Size of the last output relative to the one picture given."""
+        return (
+            self.scale if self._task.chained else self._wiring[-1].output_factor
+        )
+
+    @property
     def input_multiple(self):
         """What the sides of the finest level's input must be multiples of."""
         return 1 if self._task.chained else 2 ** (self.num_levels - 1)
@@ -304,6 +316,8 @@ class TIM(keras.Model):
             and the feature for the next level.
         """
         style, noise = code
+        if not self.stochastic:
+            style, noise = ops.zeros_like(style), ops.zeros_like(noise)
         seen = level_input
         if self._task.chained and level > 0:
             # Level 0 reads pictures in [0, 1], the later ones the previous
@@ -651,6 +665,7 @@ class TIM(keras.Model):
             "mapping_network": self.mapping_network,
             "intermediate_supervision": self.intermediate_supervision,
             "input_skip": self.input_skip,
+            "stochastic": self.stochastic,
             "architecture": self.architecture,
         }
 

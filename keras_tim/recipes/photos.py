@@ -28,27 +28,28 @@ class PhotoRecipe(Recipe):
 
     def multiple(self, tim):
         """What a target's sides must be multiples of."""
-        return tim.scale * tim.input_multiple
+        return tim.output_factor * tim.input_multiple
+
+    def examples(self, tim, names=None, count=None):
+        photos = whole_photos(
+            self.settings.data,
+            smallest_side=self.multiple(tim),
+            only=names,
+            count=count,
+            data_dir=self.settings.data_dir,
+            downsample=self.settings.downsample,
+        )
+        return [(name, *self.pair(tim, photo)) for name, photo in photos]
 
     def held_out(self, tim):
         data, names = self.settings.data, self.settings.held_out
         if not names and data is None:
             names = (DEFAULT_HELD_OUT,)
-        photos = whole_photos(
-            data,
-            smallest_side=self.multiple(tim),
-            only=names or None,
-            data_dir=self.settings.data_dir,
-            downsample=self.settings.downsample,
-        )
-        if not names:
-            # TFDS has a test split of its own; of a folder the first one is
-            # taken.
-            photos = photos[:1]
-            if not data.startswith("tfds:"):
-                names = (photos[0][0],)
-        examples = [(name, *self.pair(tim, photo)) for name, photo in photos]
-        return examples, names
+        if names:
+            return self.examples(tim, names), names
+        # TFDS has a test split of its own; of a folder the first one is taken.
+        examples = self.examples(tim, count=1)
+        return examples, () if data.startswith("tfds:") else (examples[0][0],)
 
     def photo_options(self, exclude, seed):
         """Arguments of `crop_dataset` that follow from the settings."""

@@ -42,6 +42,19 @@ class Recipe:
         """Constructor arguments of `TIM` that follow from the data."""
         return {}
 
+    def examples(self, tim, names=None, count=None):
+        """Whole examples of the settings' data, for evaluation.
+
+        Args:
+            tim: the `TIM` they are for.
+            names: names of the examples to give; None for all.
+            count: int, how many of them; None for all.
+
+        Returns:
+            List of examples.
+        """
+        raise NotImplementedError
+
     def held_out(self, tim):
         """Examples kept from training.
 
@@ -94,7 +107,7 @@ class Recipe:
         Raises:
             PictureError: if the file cannot be used.
         """
-        return read_reduced(path, reduce, tim.scale)
+        return read_reduced(path, reduce, tim.output_factor)
 
     def shown(self, given):
         """What the model is given, as a picture.
@@ -138,7 +151,8 @@ def read_reduced(path, reduce, scale):
     Args:
         path: str.
         reduce: int, factor to reduce it by.
-        scale: int, size of the output relative to the picture.
+        scale: int, size of the output relative to the picture, see
+            `TIM.output_factor`.
 
     Returns:
         float32 array `[height, width, 3]` in [0, 1].

@@ -3,11 +3,23 @@
 import dataclasses
 import os
 
+from keras_tim.data import check_quality
 from keras_tim.models.presets import preset_arguments
 from keras_tim.recipes import get_recipe
 from keras_tim.runs.files import read_json
 
 CONFIG_FILE = "config.json"
+
+# The paper's ablations: what each leaves out of the model (section 4.3).
+PARTS = {
+    "hierarchical_sampling": {},
+    "mapping_network": {"mapping_network": False},
+    "intermediate_supervision": {"intermediate_supervision": False},
+    "weight_norm": {"weight_norm": False},
+    "codes": {"stochastic": False},
+}
+VANILLA_WITHOUT = tuple(name for name in PARTS if name != "codes")
+REGRESSION_WITHOUT = ("codes",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +39,8 @@ class RunSettings:
             instead; empty means one is chosen.
         downsample: the photos are first reduced by this factor.
         crop_size: side of the training crops in pixels.
+        quality: JPEG quality, 1 to 100, at which the photos are compressed
+            for repair; other tasks do without it.
         steps: gradient steps in all.
         minutes: wall-clock limit, or None.
         learning_rate: initial rate of Adam.
@@ -39,6 +53,9 @@ class RunSettings:
         mini_batch_size: images per gradient step.
         candidate_chunk: candidates generated at a time.
         pixel_weight: factor of the pixel term.
+        without: parts that are left out, keys of `PARTS`, to see what they
+            are worth. Without "codes" it is a plain regression; without all
+            the others it is vanilla cIMLE.
         seed: from which weights, crops, codes and samples are drawn.
     """
 
@@ -49,6 +66,7 @@ class RunSettings:
     held_out: tuple = ()
     downsample: int = 1
     crop_size: int = 96
+    quality: int = 1
     steps: int = 1000
     minutes: float | None = None
     learning_rate: float = 1e-3
@@ -60,6 +78,7 @@ class RunSettings:
     mini_batch_size: int = 8
     candidate_chunk: int = 32
     pixel_weight: float = 0.5
+    without: tuple = ()
     seed: int = 0
 
     def __post_init__(self):
@@ -70,6 +89,33 @@ class RunSettings:
                 f"`preset` must be one of the task {self.task!r}. Received: "
                 f"preset={self.preset!r}, which is of {preset_task!r}"
             )
+        check_quality(self.quality)
+
+        unknown = sorted(set(self.without) - set(PARTS))
+        if unknown:
+            raise ValueError(
+                f"`without` must name parts among {sorted(PARTS)}. Received: "
+                f"without={self.without!r}, of which {unknown} are unknown"
+            )
+
+    @property
+    def model_switches(self):
+        """Constructor arguments of `TIM` that leave out parts."""
+        switches = {}
+        for name in self.without:
+            switches |= PARTS[name]
+        return switches
+
+    @property
+    def sampling(self):
+        """How codes are selected, as `TIM.compile` takes it."""
+        left_out = {"hierarchical_sampling", "intermediate_supervision"}
+        return "vanilla" if left_out & set(self.without) else None
+
+    @property
+    def candidates(self):
+        """Candidates per image: one where all would be the same."""
+        return 1 if "codes" in self.without else self.num_samples
 
     @classmethod
     def of_task(cls, task, **chosen):
@@ -115,7 +161,8 @@ def load_settings(path):
     stored = read_json(path)
     try:
         settings = stored["settings"]
-        settings["held_out"] = tuple(settings["held_out"])
+        for name in ("held_out", "without"):
+            settings[name] = tuple(settings[name])
         return RunSettings(**settings)
     except (KeyError, TypeError) as error:
         raise ValueError(

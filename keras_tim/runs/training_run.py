@@ -172,13 +172,16 @@ def _begin(folder, recipe, overwrite):
         os.remove(os.path.join(folder, MODEL_FILE))
 
     keras.utils.set_random_seed(settings.seed)
-    tim = TIM.from_preset(settings.preset, **recipe.model_arguments())
+    tim = TIM.from_preset(
+        settings.preset, **recipe.model_arguments(), **settings.model_switches
+    )
     tim.compile(
         optimizer=keras.optimizers.Adam(
             settings.learning_rate, beta_2=settings.beta_2
         ),
         distance=settings.distance,
-        num_samples=settings.num_samples,
+        num_samples=settings.candidates,
+        sampling=settings.sampling,
         images_per_selection=settings.images_per_selection,
         steps_per_selection=settings.steps_per_selection,
         mini_batch_size=settings.mini_batch_size,

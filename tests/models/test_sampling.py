@@ -32,6 +32,16 @@ def test_samples_differ(tim, pictures):
             assert np.abs(samples[i] - samples[j]).max() > 1e-3
 
 
+def test_a_regression_gives_one_answer(make_tim, pictures):
+    tim = make_tim(stochastic=False)
+    samples = tim.sample(pictures(tim)[0], num_samples=3, seed=5)
+    for k in (1, 2):
+        np.testing.assert_allclose(
+            samples[:, k], samples[:, 0], atol=TOLERANCE
+        )
+    assert samples.std() > 1e-3
+
+
 def test_seeds_differ(tim, pictures):
     (small,) = pictures(tim)
     zero, one = (tim.sample(small, num_samples=2, seed=s) for s in (0, 1))

@@ -31,6 +31,7 @@ EVERYTHING = {
     "mapping_network": False,
     "intermediate_supervision": False,
     "input_skip": True,
+    "stochastic": False,
     "architecture": "hyperrim",
 }
 

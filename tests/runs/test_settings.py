@@ -1,0 +1,56 @@
+import json
+
+import pytest
+
+from keras_tim.runs import RunSettings, load_settings
+from keras_tim.runs.settings import REGRESSION_WITHOUT, VANILLA_WITHOUT
+
+
+def test_none_stands_for_the_tasks_own():
+    settings = RunSettings.of_task("super_resolution", steps=7, preset=None)
+    assert settings == RunSettings(steps=7)
+
+
+def test_parts_left_out_become_arguments():
+    vanilla = RunSettings(without=VANILLA_WITHOUT)
+    assert vanilla.sampling == "vanilla"
+    assert vanilla.candidates == vanilla.num_samples
+    assert vanilla.model_switches == {
+        "mapping_network": False,
+        "intermediate_supervision": False,
+        "weight_norm": False,
+    }
+    regression = RunSettings(without=REGRESSION_WITHOUT)
+    assert regression.sampling is None
+    assert regression.candidates == 1
+    assert regression.model_switches == {"stochastic": False}
+    assert RunSettings().model_switches == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"task": "origami"}, "origami"),
+        ({"preset": "huge"}, "huge"),
+        ({"without": ("luck",)}, "'luck'"),
+    ],
+)
+def test_refuses(settings, message):
+    with pytest.raises(ValueError, match=message):
+        RunSettings(**settings)
+
+
+def test_settings_come_back_from_the_folder(tmp_path):
+    settings = RunSettings(held_out=("a", "b"), without=("codes",))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"settings": settings.jsonable()})
+    )
+    assert load_settings(tmp_path) == settings
+    assert load_settings(tmp_path / "model.keras") is None
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"settings": {"colour": 1}}'])
+def test_damaged_settings_are_named(content, tmp_path):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+        load_settings(tmp_path)
