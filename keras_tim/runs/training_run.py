@@ -70,7 +70,7 @@ def train(folder, settings, overwrite=False, verbose=1):
         SampleSheets(
             _made(folder, "pictures"),
             recipe,
-            _centres(held_out[:4]),
+            centres(held_out[:4]),
             writer=writer,
         ),
         keras.callbacks.CSVLogger(
@@ -201,19 +201,30 @@ def _begin(folder, recipe, overwrite):
     return tim, {"epochs": 0, "steps": 0, "seconds": 0.0}
 
 
-def _centres(pictures, side=96):
-    """Centres of large pictures, so that sheets stay quick to make."""
+def centres(examples, side=96):
+    """Centres of large examples, so that sheets and measures stay quick.
+
+    Args:
+        examples: list of examples, see `Recipe`.
+        side: int, of the part of the target that is kept, in pixels.
+
+    Returns:
+        List of examples.
+    """
     return [
         (name, *_centre(given, target, side))
-        for name, given, target in pictures
+        for name, given, target in examples
     ]
 
 
 def _centre(given, target, side):
     factor = target.shape[0] // given.shape[0]
     height, width = (min(n, side // factor) for n in given.shape[:2])
-    top = (given.shape[0] - height) // 2
-    left = (given.shape[1] - width) // 2
+    # JPEG works on blocks of 16 pixels: a part begins where a block does.
+    top, left = (
+        (whole - part) // 2 // 16 * 16
+        for whole, part in zip(given.shape[:2], (height, width), strict=True)
+    )
     low = given[top : top + height, left : left + width]
     top, left, height, width = (factor * n for n in (top, left, height, width))
     return low, target[top : top + height, left : left + width]
@@ -237,7 +248,7 @@ def _finish(folder, tim, recipe, held_out):
     write_picture(os.path.join(folder, "contact_sheet.png"), sheet)
     write_picture(
         os.path.join(folder, "training_samples.png"),
-        sample_sheet(tim, recipe, _centres(held_out[:4]), 4, seed),
+        sample_sheet(tim, recipe, centres(held_out[:4]), 4, seed),
     )
     logging.info("Held-out pictures:\n%s", report_table(rows))
 
