@@ -504,6 +504,61 @@ class TIM(keras.Model):
         )
         return self.decode(inputs, drawn)[-1]
 
+    def invert(
+        self,
+        inputs,
+        targets,
+        steps=200,
+        learning_rate=0.05,
+        seed=0,
+        distance="lpips_alex",
+        frames=8,
+        shell_width=0.05,
+        verbose=1,
+    ):
+        """Looks for codes whose outputs come nearest to given ones.
+
+        Gradient descent over all levels' codes, from those that `seed` draws.
+        How near it comes is the recall of the targets; how well the pictures
+        on the way agree with the input is the precision of what lies between
+        (appendix A of the paper). Codes are held near the shell where draws
+        from N(0, I) lie: farther out anything could be reached.
+
+        Args:
+            inputs: as in `call`.
+            targets: pictures `[batch, height, width, 3]`, float in [0, 1], of
+                the size of the last level's output.
+            steps: int, steps of Adam.
+            learning_rate: float, its rate.
+            seed: int, the same for every input, or ints `[batch]`.
+            distance: as in `compile`.
+            frames: int, how many pictures of the way to keep.
+            shell_width: float, how far from the shell codes may lie, relative
+                to its radius.
+            verbose: 1 shows a progress bar.
+
+        Returns:
+            A `keras_tim.models.inversion.Inversion`: `codes`, `distances`,
+            `losses`, `pictures`, `path` and `path_steps`.
+
+        Raises:
+            ValueError: if an argument has a wrong rank, size, type or range.
+        """
+        from keras_tim.models.inversion import invert
+
+        return invert(
+            self,
+            inputs,
+            targets,
+            steps,
+            learning_rate,
+            seed,
+            distance,
+            frames,
+            shell_width,
+            verbose,
+        )
+
     # -- Training ----------------------------------------------------------
 
     def compile(
