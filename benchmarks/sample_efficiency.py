@@ -1,0 +1,241 @@
+"""How many whole codes match a level-by-level choice (figure 3 of the paper).
+
+Of a trained model, for several held-out crops: hierarchical sampling draws m
+codes per level and keeps each level's nearest; vanilla sampling draws whole
+codes. How many of those are needed until the nearest is as near to the target,
+at the last level, as what hierarchical sampling kept? Every number is the mean
+over crops, and over runs with other seeds.
+
+    keras-tim demo --output=demo
+    python benchmarks/sample_efficiency.py --model=demo --output=efficiency
+
+Writes `sample_efficiency.json`, `.md` and `.png`. Runs that were finished
+before an interruption are not repeated.
+"""
+
+import datetime
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+from PIL import Image, ImageDraw
+
+from keras_tim.imle.training import ConditionalIMLE
+from keras_tim.inference import write_picture
+from keras_tim.recipes import get_recipe
+from keras_tim.runs import RunSettings, load_run, load_settings
+from keras_tim.runs.files import read_json, write_json
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("model", None, "a run folder", required=True)
+flags.DEFINE_string("output", "sample_efficiency", "where the results go")
+flags.DEFINE_multi_integer("per_level", [2, 4, 8, 16, 32], "samples per level")
+flags.DEFINE_integer("most", 1024, "whole codes that are drawn at most")
+flags.DEFINE_integer("runs", 10, "runs, each with a seed of its own")
+flags.DEFINE_integer("crops", 4, "held-out crops")
+flags.DEFINE_string("distance", "lpips_alex", "lpips_alex or lpips_vgg")
+
+
+def chooser(tim, sampling, num_samples):
+    """Function `(inputs, targets, seeds)` -> distances at the last level."""
+    imle = ConditionalIMLE(
+        tim.num_levels,
+        tim.supervised_levels,
+        distance=FLAGS.distance,
+        num_samples=num_samples,
+        sampling=sampling,
+        images_per_selection=None,
+        steps_per_selection=1,
+        mini_batch_size=None,
+        candidate_chunk=32,
+        pixel_weight=0.0,
+        seed=0,
+    )
+    imle.distance.build(channels=3)
+
+    @tf.function(autograph=False)
+    def choose(inputs, targets, seeds):
+        selection, _ = imle.select(tim, inputs, targets, seeds)
+        return selection.distances[-1]
+
+    return choose
+
+
+def vanilla_distances(tim, given, target, seed, measure):
+    """Distances of whole codes 0 to `most` - 1, by falling minimum."""
+    features = measure.features(target[None])
+    found = []
+    for start in range(0, FLAGS.most, 32):
+        # Samples of one seed are numbered from zero: later ones need the
+        # earlier ones' seed no more than a seed of their own.
+        samples = tim.sample(given[None], 32, seed=seed + 7919 * start)[0]
+        found.append(
+            measure.compare(measure.features(samples), features).numpy()
+        )
+    return np.minimum.accumulate(np.concatenate(found))
+
+
+def one_run(tim, choosers, examples, seed):
+    """Mean distances kept by either, over the examples."""
+    measure = choosers["measure"]
+    given = np.stack([given for _, given, _ in examples])
+    target = np.stack([target for _, _, target in examples])
+    sizes = [
+        [n // 2**k for n in target.shape[1:3]]
+        for k in range(tim.num_levels - 1, 0, -1)
+    ]
+    pyramid = [
+        tf.clip_by_value(
+            tf.image.resize(target, size, "bicubic", antialias=True), 0, 1
+        )
+        for size in sizes
+    ]
+    targets = [*pyramid, tf.constant(target)]
+    seeds = tf.constant(seed * 1_000_003 + np.arange(len(examples)), tf.int64)
+    hierarchical = {
+        str(m): float(
+            choose([tf.constant(given)], targets, seeds).numpy().mean()
+        )
+        for m, choose in choosers["hierarchical"].items()
+    }
+    vanilla = np.mean(
+        [
+            vanilla_distances(
+                tim, *example[1:], seed=int(number), measure=measure
+            )
+            for number, example in zip(seeds.numpy(), examples, strict=True)
+        ],
+        axis=0,
+    )
+    return {"hierarchical": hierarchical, "vanilla": vanilla.tolist()}
+
+
+def needed(vanilla, wanted):
+    """Whole codes until the mean distance is as low, or None."""
+    reached = np.flatnonzero(np.asarray(vanilla) <= wanted)
+    return int(reached[0]) + 1 if reached.size else None
+
+
+def plot(rows, most):
+    """Needed whole codes over samples per level, on logarithmic axes."""
+    width, height, edge = 640, 420, 60
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    x_end = np.log2(max(row["per_level"] for row in rows) * 1.2)
+
+    def place(x, y):
+        return (
+            edge + (width - 2 * edge) * np.log2(x) / x_end,
+            height - edge - (height - 2 * edge) * np.log2(y) / np.log2(most),
+        )
+
+    draw.rectangle([edge, edge, width - edge, height - edge], outline="gray")
+    for power in range(0, int(np.log2(most)) + 1, 2):
+        x, y = place(1, 2**power)
+        draw.line([x - 4, y, x, y], fill="gray")
+        draw.text((x - 36, y - 6), str(2**power), fill="black")
+    for row in rows:
+        x, y = place(row["per_level"], 1)
+        draw.text((x - 6, y + 8), str(row["per_level"]), fill="black")
+    draw.text((edge, 20), "whole codes that match (vanilla)", fill="black")
+    draw.text((width - 230, height - 28), "samples per level", fill="black")
+    draw.line(
+        [place(1, 1), place(2**x_end, 2**x_end)], fill="lightgray", width=1
+    )
+    points = [place(row["per_level"], row["needed_mean"]) for row in rows]
+    draw.line(points, fill=(20, 80, 160), width=3)
+    for row, (x, y) in zip(rows, points, strict=True):
+        for value in row["needed"]:
+            _, each = place(row["per_level"], value)
+            draw.ellipse([x - 2, each - 2, x + 2, each + 2], fill="gray")
+        draw.ellipse([x - 5, y - 5, x + 5, y + 5], fill=(20, 80, 160))
+    return np.asarray(image) / 255.0
+
+
+def main(_):
+    """Runs what is missing and writes the results."""
+    tim = load_run(FLAGS.model)
+    settings = load_settings(FLAGS.model) or RunSettings.of_task(tim.task)
+    recipe = get_recipe(tim.task)(settings, FLAGS.model)
+    held_out, _ = recipe.held_out(tim)
+    _, crops = recipe.crops(tim, held_out[0])
+    examples = crops[:: max(1, len(crops) // FLAGS.crops)][: FLAGS.crops]
+    choosers = {
+        "hierarchical": {
+            m: chooser(tim, "hierarchical", m) for m in FLAGS.per_level
+        },
+        "measure": _measure(),
+    }
+    os.makedirs(FLAGS.output, exist_ok=True)
+    runs = []
+    bar = keras.utils.Progbar(FLAGS.runs, unit_name="run")
+    for seed in range(FLAGS.runs):
+        path = os.path.join(FLAGS.output, f"run_{seed}.json")
+        if not os.path.exists(path):
+            write_json(path, one_run(tim, choosers, examples, seed))
+        runs.append(read_json(path))
+        bar.update(seed + 1)
+    rows = []
+    for m in FLAGS.per_level:
+        counts = [
+            needed(run["vanilla"], run["hierarchical"][str(m)]) for run in runs
+        ]
+        # What is not reached counts as the most that was drawn: too little.
+        capped = [FLAGS.most if count is None else count for count in counts]
+        rows.append(
+            {
+                "per_level": m,
+                "distance": float(
+                    np.mean([r["hierarchical"][str(m)] for r in runs])
+                ),
+                "vanilla_distance": float(
+                    np.mean([run["vanilla"][m - 1] for run in runs])
+                ),
+                "needed": capped,
+                "needed_mean": float(np.mean(capped)),
+                "ratio": float(np.mean(capped)) / m,
+                "not_reached": counts.count(None),
+            }
+        )
+    write_json(os.path.join(FLAGS.output, "sample_efficiency.json"), rows)
+    write_picture(
+        os.path.join(FLAGS.output, "sample_efficiency.png"),
+        plot(rows, FLAGS.most),
+    )
+    lines = [
+        f"{len(runs)} runs, {len(examples)} held-out crops, "
+        f"{FLAGS.distance}, {datetime.date.today()}",
+        "",
+        "| samples per level | kept, hierarchical | kept, vanilla "
+        "| whole codes that match | ratio |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        more = "> " if row["not_reached"] else ""
+        lines.append(
+            f"| {row['per_level']} | {row['distance']:.4f} "
+            f"| {row['vanilla_distance']:.4f} "
+            f"| {more}{row['needed_mean']:.0f} | {more}{row['ratio']:.1f} |"
+        )
+    text = "\n".join(lines)
+    with open(
+        os.path.join(FLAGS.output, "sample_efficiency.md"),
+        "w",
+        encoding="utf-8",
+    ) as file:
+        file.write(text + "\n")
+    print(text)
+
+
+def _measure():
+    from keras_tim import LPIPS
+
+    measure = LPIPS(FLAGS.distance.removeprefix("lpips_"))
+    measure.build((None, None, None, 3))
+    return measure
+
+
+if __name__ == "__main__":
+    app.run(main)
