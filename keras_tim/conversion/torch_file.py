@@ -1,11 +1,13 @@
-"""Reads the state dict in a PyTorch `.pth` file without PyTorch.
+"""Reads the tensors in a PyTorch file without PyTorch.
 
 Such a file is a zip archive of a pickle and of one raw file per storage.
-Pickles can run any code; this reader knows tensors of numbers and ordered
-dictionaries, and refuses everything else.
+Pickles can run any code; this reader knows tensors of numbers, ordered
+dictionaries and, in a TorchScript file, modules that hold them, and refuses
+everything else. The code in a TorchScript file is not looked at.
 """
 
 import collections
+import contextlib
 import math
 import pickle
 import zipfile
@@ -40,9 +42,39 @@ def read_state_dict(path):
         CheckpointError: if the file is damaged, is no such archive, or holds
             anything but tensors.
     """
+    with _errors_explained(path), zipfile.ZipFile(path) as archive:
+        return _state_dict(_load(archive, path, _TensorUnpickler), path)
+
+
+def read_torchscript_tensors(file, name):
+    """Reads the parameters of a TorchScript file as NumPy arrays.
+
+    Args:
+        file: path or binary file of a module saved by `torch.jit.save`.
+        name: what error messages call the file.
+
+    Returns:
+        dict from dotted parameter name to array, in PyTorch's layout and in
+        the order in which the module holds them.
+
+    Raises:
+        CheckpointError: if the file is damaged, is no such archive, or holds
+            anything but modules of tensors.
+    """
+    with _errors_explained(name), zipfile.ZipFile(file) as archive:
+        module = _load(archive, name, _ModuleUnpickler)
+        if not isinstance(module, _Module):
+            raise CheckpointError(
+                f"{name} holds a {type(module).__name__}, not a module."
+            )
+        return dict(module.tensors())
+
+
+@contextlib.contextmanager
+def _errors_explained(path):
+    """Turns what reading a damaged file raises into a `CheckpointError`."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _read(archive, path)
+        yield
     except zipfile.BadZipFile as error:
         raise CheckpointError(
             f"{path} is not a PyTorch checkpoint of version 1.6 or later, or "
@@ -61,11 +93,11 @@ def read_state_dict(path):
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(
-            f"{path} is damaged or not a state dict: {error}"
+            f"{path} is damaged or holds no plain tensors: {error}"
         ) from error
 
 
-def _read(archive, path):
+def _load(archive, path, unpickler):
     pickles = [n for n in archive.namelist() if n.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise CheckpointError(
@@ -81,7 +113,10 @@ def _read(archive, path):
                 "which is not supported."
             )
     with archive.open(pickles[0]) as stream:
-        state = _TensorUnpickler(stream, archive, folder).load()
+        return unpickler(stream, archive, folder).load()
+
+
+def _state_dict(state, path):
     # Training scripts often nest the weights.
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
@@ -128,6 +163,35 @@ class _TensorUnpickler(pickle.Unpickler):
         if len(data) < count * dtype.itemsize:
             raise pickle.UnpicklingError(f"storage {key} is too short")
         return np.frombuffer(data, dtype=dtype, count=count)
+
+
+class _Module:
+    """What is left of a TorchScript module: its attributes."""
+
+    def __init__(self):
+        self._attributes = {}
+
+    def __setstate__(self, attributes):
+        self._attributes = dict(attributes)
+
+    def tensors(self, prefix=""):
+        """Yields `(dotted name, array)` of this module and those in it."""
+        for name, value in self._attributes.items():
+            if isinstance(value, _Module):
+                yield from value.tensors(f"{prefix}{name}.")
+            elif isinstance(value, np.ndarray):
+                yield f"{prefix}{name}", value
+
+
+class _ModuleUnpickler(_TensorUnpickler):
+    """Unpickles modules of tensors, whatever their classes are called."""
+
+    def find_class(self, module, name):
+        if module.split(".")[0] == "__torch__":
+            return _Module
+        if (module, name) == ("torch.jit._pickle", "build_intlist"):
+            return list
+        return super().find_class(module, name)
 
 
 def _rebuild_tensor(storage, offset, size, stride, *_):

@@ -1,7 +1,75 @@
-"""Faithfulness to the input: PSNR, and PSNR at low resolution."""
+"""Fidelity to the observed output: PSNR, SSIM, LPIPS."""
+
+from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
+
+from keras_tim.perceptual import LPIPS
+
+# SSIM as published: a Gaussian window of 11 pixels, constants for 8 bits.
+_WINDOW_RADIUS = 5
+_WINDOW_SIGMA = 1.5
+_LUMINANCE_CONSTANT = (0.01 * 255.0) ** 2
+_CONTRAST_CONSTANT = (0.03 * 255.0) ** 2
+
+
+class FidelitySummary(NamedTuple):
+    """One measure of several samples of one input.
+
+    Attributes:
+        mean: mean over the samples.
+        best: that of the best sample.
+        mean_image: that of the samples' pixel-wise mean.
+    """
+
+    mean: float
+    best: float
+    mean_image: float
+
+
+def fidelity_summary(samples, target, measure, distance=None):
+    """Measures samples of one input against the observed output.
+
+    Args:
+        samples: Array of shape `(samples, height, width, 3)`, floats in
+            `[0, 1]`.
+        target: Array of shape `(height, width, 3)`, floats in `[0, 1]`.
+        measure: `"psnr"`, `"ssim"` or `"lpips"`.
+        distance: A `keras_tim.LPIPS` for `"lpips"`; AlexNet's by default.
+
+    Returns:
+        A `FidelitySummary`. The best is the largest PSNR or SSIM, and the
+        smallest LPIPS.
+
+    Raises:
+        ValueError: If an argument is not as described.
+    """
+    samples, target = np.asarray(samples), np.asarray(target)
+    if samples.ndim != 4 or samples.shape[1:] != target.shape:
+        raise ValueError(
+            "`samples` must have the shape (samples, height, width, 3) and "
+            "`target` (height, width, 3), of the same height and width. "
+            f"Received: samples.shape={samples.shape}, "
+            f"target.shape={target.shape}"
+        )
+    measures = {
+        "psnr": (psnr, np.max),
+        "ssim": (ssim, np.max),
+        "lpips": (lambda s, t: lpips_to_target(s, t, distance), np.min),
+    }
+    if measure not in measures:
+        raise ValueError(
+            f"`measure` must be one of {sorted(measures)}. Received: "
+            f"measure={measure!r}"
+        )
+    measured, best = measures[measure]
+    values = measured(samples, target)
+    mean_image = np.mean(samples, axis=0, keepdims=True, dtype=np.float64)
+    return FidelitySummary(
+        mean=float(np.mean(values)),
+        best=float(best(values)),
+        mean_image=float(measured(mean_image, target)[0]),
+    )
 
 
 def psnr(first, second):
@@ -24,66 +92,118 @@ def psnr(first, second):
     """
     first = quantised(first, "first")
     second = quantised(second, "second")
+    _check_same_size(first, second)
+    error = np.mean(np.square(first - second), axis=(-3, -2, -1))
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(255.0**2 / error)
+
+
+def ssim(first, second):
+    """Structural similarity of 8-bit images.
+
+    Both are rounded to 8 bits first. Means, variances and covariances are
+    taken under a Gaussian window of 11 x 11 pixels and standard deviation
+    1.5, where it fits within the images; the channels are averaged.
+
+    Args:
+        first: Array of shape `(..., height, width, channels)`, floats in
+            `[0, 1]`, at least 11 pixels wide and high; any leading axes.
+        second: Array of a shape that broadcasts to that of `first` in its
+            leading axes and equals it in the last three.
+
+    Returns:
+        A `float64` array of the leading shape; 1 where the images are equal.
+
+    Raises:
+        ValueError: If the images are not as described.
+
+    Reference:
+        Wang et al., "Image Quality Assessment: From Error Visibility to
+        Structural Similarity", IEEE TIP 2004.
+    """
+    first = quantised(first, "first")
+    second = quantised(second, "second")
+    _check_same_size(first, second)
+    if min(first.shape[-3:-1]) < 2 * _WINDOW_RADIUS + 1:
+        raise ValueError(
+            "`first` must be at least 11 pixels wide and high. Received: "
+            f"first.shape={first.shape}"
+        )
+    leading = np.broadcast_shapes(first.shape[:-3], second.shape[:-3])
+    size = first.shape[-3:]
+    pairs = zip(
+        np.broadcast_to(first, (*leading, *size)).reshape(-1, *size),
+        np.broadcast_to(second, (*leading, *size)).reshape(-1, *size),
+        strict=True,
+    )
+    # One pair at a time: the maps take several times an image's memory.
+    return np.array([_ssim(a, b) for a, b in pairs]).reshape(leading)
+
+
+def _ssim(first, second):
+    """SSIM of two images of whole levels `[height, width, channels]`."""
+    mean_1, mean_2 = _windowed(first), _windowed(second)
+    variance_1 = _windowed(first * first) - mean_1 * mean_1
+    variance_2 = _windowed(second * second) - mean_2 * mean_2
+    covariance = _windowed(first * second) - mean_1 * mean_2
+    luminance = (2.0 * mean_1 * mean_2 + _LUMINANCE_CONSTANT) / (
+        mean_1 * mean_1 + mean_2 * mean_2 + _LUMINANCE_CONSTANT
+    )
+    structure = (2.0 * covariance + _CONTRAST_CONSTANT) / (
+        variance_1 + variance_2 + _CONTRAST_CONSTANT
+    )
+    return np.mean(luminance * structure)
+
+
+def _windowed(image):
+    """Gaussian means of `[height, width, channels]`, where they fit."""
+    offsets = np.arange(-_WINDOW_RADIUS, _WINDOW_RADIUS + 1)
+    weights = np.exp(-0.5 * (offsets / _WINDOW_SIGMA) ** 2)
+    weights /= weights.sum()
+    height, width = (side - 2 * _WINDOW_RADIUS for side in image.shape[:2])
+    rows = sum(w * image[i : i + height] for i, w in enumerate(weights))
+    return sum(w * rows[:, i : i + width] for i, w in enumerate(weights))
+
+
+def lpips_to_target(samples, target, distance=None):
+    """LPIPS of every sample of one input to the observed output.
+
+    Args:
+        samples: array `[m, height, width, 3]`, float in [0, 1].
+        target: array `[height, width, 3]`, float in [0, 1].
+        distance: a `keras_tim.LPIPS`; AlexNet's by default.
+
+    Returns:
+        float32 array `[m]`.
+    """
+    distance = distance or LPIPS("alex")
+    target = [f[0] for f in distance.features(batch_of_one(target))]
+    return np.array(
+        [
+            float(
+                distance.compare(
+                    [f[0] for f in distance.features(batch_of_one(sample))],
+                    target,
+                )
+            )
+            for sample in samples
+        ],
+        dtype="float32",
+    )
+
+
+def batch_of_one(picture):
+    """A picture as a float32 batch, as LPIPS takes it."""
+    return np.asarray(picture, dtype="float32")[None]
+
+
+def _check_same_size(first, second):
     if first.shape[-3:] != second.shape[-3:]:
         raise ValueError(
             "`first` and `second` must agree in height, width and channels. "
             f"Received: first.shape={first.shape}, "
             f"second.shape={second.shape}"
         )
-    error = np.mean(np.square(first - second), axis=(-3, -2, -1))
-    with np.errstate(divide="ignore"):
-        return 10 * np.log10(255.0**2 / error)
-
-
-def low_resolution_psnr(samples, low_resolution):
-    """How well samples keep to the low-resolution input they were made from.
-
-    Every sample is rounded to 8 bits, reduced to the size of the input by
-    antialiased bicubic filtering, rounded again, and compared with the input.
-    NTIRE 2021's challenge on learning the super-resolution space asks for at
-    least 45 dB.
-
-    Args:
-        samples: Array of shape `(samples, height, width, channels)`, floats
-            in `[0, 1]`.
-        low_resolution: Array of shape `(low_height, low_width, channels)`,
-            floats in `[0, 1]`. Each side of a sample is the same whole
-            multiple of the input's.
-
-    Returns:
-        A `float64` array of shape `(samples,)`, in dB; `inf` where the two
-        are equal.
-
-    Raises:
-        ValueError: If the images are not as described.
-    """
-    samples = quantised(samples, "samples")
-    low_resolution = quantised(low_resolution, "low_resolution")
-    if samples.ndim != 4 or low_resolution.ndim != 3:
-        raise ValueError(
-            "`samples` must have the shape (samples, height, width, channels) "
-            "and `low_resolution` (low_height, low_width, channels). "
-            f"Received: samples.shape={samples.shape}, "
-            f"low_resolution.shape={low_resolution.shape}"
-        )
-    low_height, low_width, channels = low_resolution.shape
-    scale = max(samples.shape[1] // low_height, 1)
-    expected = (low_height * scale, low_width * scale, channels)
-    if samples.shape[1:] != expected:
-        raise ValueError(
-            "Each side of `samples` must be the same whole multiple of "
-            "`low_resolution`'s, and the channels must agree. Received: "
-            f"samples.shape={samples.shape}, "
-            f"low_resolution.shape={low_resolution.shape}"
-        )
-    reduced = tf.image.resize(
-        samples.astype(np.float32) / np.float32(255.0),
-        (low_height, low_width),
-        method="bicubic",
-        antialias=True,
-    )
-    reduced = np.clip(reduced.numpy(), 0.0, 1.0)
-    return psnr(reduced, low_resolution / 255.0)
 
 
 def quantised(images, name):
@@ -100,6 +220,11 @@ def quantised(images, name):
     Raises:
         ValueError: If the shape, the type or the values are not as described.
     """
+    return np.rint(255.0 * checked(images, name))
+
+
+def checked(images, name):
+    """Validates images; `float64`, clipped to `[0, 1]`. See `quantised`."""
     images = np.asarray(images)
     if images.ndim < 3 or 0 in images.shape:
         raise ValueError(
@@ -119,4 +244,4 @@ def quantised(images, name):
             f"`{name}` must lie in [0, 1], without NaN. Received: {name} "
             f"from {low:g} to {high:g}"
         )
-    return np.rint(np.clip(images, 0.0, 1.0) * 255.0)
+    return np.clip(images, 0.0, 1.0)

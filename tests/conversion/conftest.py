@@ -102,6 +102,13 @@ class Parameter:
         self.tensor = tensor
 
 
+class Module:
+    """Pickled as TorchScript pickles a module."""
+
+    def __init__(self, name, attributes):
+        self.name, self.attributes = name, attributes
+
+
 class TorchPickler(pickle._Pickler):
     """Writes what `torch.save` writes, without PyTorch."""
 
@@ -131,9 +138,16 @@ class TorchPickler(pickle._Pickler):
         hooks = collections.OrderedDict()
         self.save_call(function, (parameter.tensor, False, hooks))
 
+    def save_module(self, module):
+        self.save_named(Global("__torch__.net", module.name))
+        self.write(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
+        self.save(module.attributes)
+        self.write(pickle.BUILD)
+
     dispatch[Global] = save_named
     dispatch[Tensor] = save_tensor
     dispatch[Parameter] = save_parameter
+    dispatch[Module] = save_module
 
 
 STORAGES = {
@@ -189,6 +203,7 @@ def write_npz(path, arrays, **others):
 def torch_files():
     return types.SimpleNamespace(
         Global=Global,
+        Module=Module,
         Storage=Storage,
         Tensor=Tensor,
         write=write_torch,

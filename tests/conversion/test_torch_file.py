@@ -1,4 +1,5 @@
 import collections
+import io
 import os
 import pickle
 import zipfile
@@ -7,7 +8,10 @@ import numpy as np
 import pytest
 
 from keras_tim.conversion import CheckpointError
-from keras_tim.conversion.torch_file import read_state_dict
+from keras_tim.conversion.torch_file import (
+    read_state_dict,
+    read_torchscript_tensors,
+)
 
 ARRAYS = {
     "matrix": np.arange(6, dtype="float32").reshape(2, 3),
@@ -168,4 +172,69 @@ def test_refuses_broken_pickles(tmp_path, content):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", content)
     with pytest.raises(CheckpointError, match=r"broken\.pth"):
+        read_state_dict(path)
+
+
+# TorchScript.
+
+
+@pytest.fixture
+def storage(torch_files):
+    return torch_files.Storage(
+        "0", "FloatStorage", np.arange(6, dtype="float32")
+    )
+
+
+def test_reads_the_tensors_of_nested_modules_in_order(
+    torch_files, tmp_path, storage
+):
+    tensors = [
+        torch_files.Tensor(storage, (2, 3), (3, 1)),
+        torch_files.Tensor(storage, (2,), (2,), offset=1),
+    ]
+    layer = torch_files.Module(
+        "Layer", {"training": False, "weight": tensors[0], "stride": 2}
+    )
+    net = torch_files.Module(
+        "Net", {"training": True, "conv": layer, "bias": tensors[1]}
+    )
+    path = torch_files.write(
+        tmp_path / "net.pt", net, [storage], {"constants.pkl": b"\x80\x02)."}
+    )
+    for file in (path, io.BytesIO(path.read_bytes())):
+        found = read_torchscript_tensors(file, "net")
+        assert list(found) == ["conv.weight", "bias"]
+        np.testing.assert_array_equal(
+            found["conv.weight"], [[0, 1, 2], [3, 4, 5]]
+        )
+        np.testing.assert_array_equal(found["bias"], [1, 3])
+
+
+def test_torchscript_runs_no_code(torch_files, tmp_path):
+    mark = tmp_path / "ran"
+    with zipfile.ZipFile(tmp_path / "evil.pt", "w") as archive:
+        archive.writestr("net/data.pkl", pickle.dumps(Malicious(mark)))
+    with pytest.raises(CheckpointError, match=r"the file is .*system"):
+        read_torchscript_tensors(tmp_path / "evil.pt", "the file")
+    assert not mark.exists()
+    for module, name in (("__torch", "net"), ("torch.jit", "load")):
+        path = torch_files.write(
+            tmp_path / "odd.pt", torch_files.Global(module, name)
+        )
+        with pytest.raises(
+            CheckpointError, match=rf"asks for {module}\.{name}"
+        ):
+            read_torchscript_tensors(path, path)
+
+
+def test_other_files_are_no_torchscript(torch_files, tmp_path, storage):
+    tensor = torch_files.Tensor(storage, (6,), (1,))
+    path = torch_files.write(tmp_path / "a.pth", {"a": tensor}, [storage])
+    with pytest.raises(CheckpointError, match="holds a dict, not a module"):
+        read_torchscript_tensors(path, path)
+    # And modules are no state dict.
+    path = torch_files.write(
+        tmp_path / "net.pt", torch_files.Module("Net", {"a": tensor}), [storage]
+    )
+    with pytest.raises(CheckpointError, match=r"asks for __torch__\.net\.Net"):
         read_state_dict(path)

