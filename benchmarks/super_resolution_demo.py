@@ -28,7 +28,9 @@ def main():
     logging.set_verbosity(logging.INFO)
     lines = []
     for seed in arguments.seeds:
-        settings = RunSettings(minutes=arguments.minutes, seed=seed)
+        settings = RunSettings.of_task(
+            "super_resolution", minutes=arguments.minutes, seed=seed
+        )
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             run = os.path.join(folder, "run")

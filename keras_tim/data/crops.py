@@ -15,8 +15,8 @@ from keras_tim.inference.pictures import PictureError, as_uint8
 _MEMORY_LIMIT = 2**31 - 2**20
 # A progress bar is worth its line from about a second of decoding.
 _BYTES_WORTH_A_BAR = 2**26
-# Top, left, horizontal flip, vertical flip, turn.
-_NUM_DRAWS = 5
+# Top, left, horizontal flip, vertical flip, turn, enlargement.
+_NUM_DRAWS = 6
 PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
 
 
@@ -35,6 +35,7 @@ def crop_dataset(
     data_dir=None,
     downsample=1,
     crops_per_picture=1,
+    enlarged=0.0,
     cache="auto",
 ):
     """Batches of random square crops of photos.
@@ -44,8 +45,8 @@ def crop_dataset(
     The batches depend on the arguments alone: the n-th pass over the data set
     is the same in every process, whatever TensorFlow's global seed. With
     `shuffle` each pass has its own order, crops, flips and turns; without it
-    all passes are the same. Crops, flips and turns copy pixels and never
-    interpolate.
+    all passes are the same. Crops, flips and turns copy pixels; only
+    `enlarged` interpolates.
 
     Pictures that cannot be read or are smaller than a crop are skipped; a
     warning names each of them once.
@@ -75,6 +76,10 @@ def crop_dataset(
         downsample: Integer factor by which the pictures are reduced first,
             antialiased. It gives more detail per pixel and hides compression.
         crops_per_picture: Integer, crops of every picture in a pass.
+        enlarged: Share of the crops, from 0 to 1, whose middle is enlarged
+            twice to fill the crop. They look like what is out of focus, which
+            a few sharp photos show too little of to learn that it must stay
+            smooth.
         cache: `True` decodes all pictures once and keeps them in memory,
             `False` decodes a picture when it is used, and `"auto"` keeps
             them where they take less than 2 GiB. A TensorFlow data set is
@@ -101,6 +106,10 @@ def crop_dataset(
         raise ValueError(
             "`seed` must be an integer from 0 to 2**31 - 1. Received: "
             f"seed={seed!r}"
+        )
+    if not 0.0 <= enlarged <= 1.0:
+        raise ValueError(
+            f"`enlarged` must be from 0 to 1. Received: enlarged={enlarged!r}"
         )
     if cache not in (True, False, "auto"):
         raise ValueError(
@@ -130,6 +139,9 @@ def crop_dataset(
 
     def to_batch(place, draws):
         crop = tf.cast(crop_batch(place, draws), tf.float32) / 255.0
+        if enlarged:
+            chosen = draws[:, 5, None, None, None] < enlarged
+            crop = tf.where(chosen, _middle_enlarged(crop), crop)
         return crop if orient is None else orient(crop, draws)
 
     if repeat:
@@ -179,6 +191,58 @@ def whole_photos(
             usable.
         OSError: If a folder is missing or holds no picture.
     """
+    photos = large_photos(
+        source,
+        smallest_side=smallest_side,
+        exclude=exclude,
+        only=only,
+        tfds_split=tfds_split,
+        data_dir=data_dir,
+        downsample=downsample,
+    )
+    pictures = []
+    for photo in photos:
+        if count is not None and len(pictures) >= count:
+            break
+        try:
+            pictures.append((photo.name, photo.read()))
+        except PictureError as error:
+            logging.warning("Skipped a picture. %s", error)
+    if not pictures:
+        raise ValueError(_none_readable(photos))
+    return pictures
+
+
+def large_photos(
+    source=None,
+    *,
+    smallest_side=1,
+    exclude=(),
+    only=None,
+    tfds_split="test",
+    data_dir=None,
+    downsample=1,
+):
+    """Lists what `whole_photos` reads, without decoding a folder's pictures.
+
+    Args:
+        source: As for `whole_photos`, as are all that follow.
+        smallest_side: Integer.
+        exclude: Names of pictures to leave out.
+        only: Names of pictures to keep; `None` keeps all.
+        tfds_split: Split of the TensorFlow data set.
+        data_dir: Folder of prepared TensorFlow data sets.
+        downsample: Integer factor by which the pictures are reduced.
+
+    Returns:
+        A list of `keras_tim.data.photos.Photo`.
+
+    Raises:
+        TypeError: If `source` is of no known kind.
+        ValueError: If an argument is not as described, or no picture is
+            large enough.
+        OSError: If a folder is missing or holds no picture.
+    """
     check_positive("downsample", downsample)
     photos = list_photos(
         source,
@@ -189,17 +253,7 @@ def whole_photos(
         downsample=downsample,
         memory_limit=_MEMORY_LIMIT,
     )
-    pictures = []
-    for photo in _large_enough(photos, smallest_side):
-        if count is not None and len(pictures) >= count:
-            break
-        try:
-            pictures.append((photo.name, photo.read()))
-        except PictureError as error:
-            logging.warning("Skipped a picture. %s", error)
-    if not pictures:
-        raise ValueError(_none_readable(photos))
-    return pictures
+    return _large_enough(photos, smallest_side)
 
 
 def cut_to_multiple(photo, multiple):
@@ -234,12 +288,12 @@ def cut_to_multiple(photo, multiple):
     return target[top : top + height, left : left + width]
 
 
-def reduced(images, size):
-    """Antialiased bicubic reduction, clipped to `[0, 1]`.
+def resized(images, size):
+    """Antialiased bicubic interpolation, clipped to `[0, 1]`.
 
     Args:
         images: Float tensor `(batch, height, width, channels)`.
-        size: `(height, width)` to reduce to.
+        size: `(height, width)` to resize to.
 
     Returns:
         A `float32` tensor of that size.
@@ -268,7 +322,8 @@ class _PassDraws:
             num_photos: Integer, how many photos there are.
             examples: Function from `(draws, order)` to a `tf.data.Dataset`.
                 The draws are in `[0, 1)`, of shape `(num_photos,
-                crops_per_picture, 5)`: top, left, two flips, turn. `order`
+                crops_per_picture, 6)`: top, left, two flips, turn,
+                enlargement. `order`
                 takes a number n and returns the numbers below n in the
                 order of this pass.
 
@@ -418,6 +473,14 @@ def _examples_from_source(
         cycle_length=min(batch_size, len(photos)) if draws.shuffle else 1,
     )
     return dataset, lambda crops, _: crops, None
+
+
+def _middle_enlarged(crops):
+    """The middle half of square crops, enlarged twice."""
+    side = crops.shape[1]
+    quarter = side // 4
+    middle = crops[:, quarter : side - quarter, quarter : side - quarter]
+    return resized(middle, (side, side))
 
 
 def _position(draw, space):

@@ -10,7 +10,7 @@ from keras_tim.data.crops import (
     crop_dataset,
     cut_to_multiple,
     is_integer,
-    reduced,
+    resized,
     whole_photos,
 )
 
@@ -34,7 +34,7 @@ def super_resolution_dataset(
             crop downwards; `None` for all `log2(scale)`.
         **options: As for `crop_dataset`: `batch_size`, `augment`, `shuffle`,
             `seed`, `repeat`, `exclude`, `only`, `tfds_split`, `data_dir`,
-            `downsample`, `crops_per_picture` and `cache`.
+            `downsample`, `crops_per_picture`, `enlarged` and `cache`.
 
     Returns:
         A `tf.data.Dataset` of pairs `(low_resolution, targets)`. The first is
@@ -74,9 +74,9 @@ def super_resolution_dataset(
     sides = [crop_size >> level for level in reversed(range(num_levels))]
 
     def to_pair(crop):
-        targets = [reduced(crop, (side, side)) for side in sides[:-1]]
+        targets = [resized(crop, (side, side)) for side in sides[:-1]]
         low_side = crop_size // scale
-        return reduced(crop, (low_side, low_side)), (*targets, crop)
+        return resized(crop, (low_side, low_side)), (*targets, crop)
 
     crops = crop_dataset(source, crop_size=crop_size, **options)
     return crops.map(to_pair, **PARALLEL).prefetch(tf.data.AUTOTUNE)
@@ -102,7 +102,7 @@ def super_resolution_pair(photo, scale):
     _check_scale(scale)
     target = cut_to_multiple(photo, scale)
     size = [side // scale for side in target.shape[:2]]
-    return reduced(target[None], size)[0].numpy(), target
+    return resized(target[None], size)[0].numpy(), target
 
 
 def held_out_pictures(source=None, *, scale=4, **options):

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_tim.perceptual.lpips import LPIPS, spatial_mean
+
 
 class SelectionDistance:
     """A distance split into features and their comparison.
@@ -11,9 +13,9 @@ class SelectionDistance:
     candidates.
 
     Args:
-        distance: "lpips_vgg", "lpips_alex", a layer with `features(pictures)`
-            and `compare(a, b)` such as `keras_tim.LPIPS`, or a callable
-            `(pictures, targets) -> [batch]`.
+        distance: "lpips_vgg", "lpips_alex", "mean_squared_error", a layer
+            with `features(pictures)` and `compare(a, b)` such as
+            `keras_tim.LPIPS`, or a callable `(pictures, targets) -> [batch]`.
         pixel_weight: float, factor of the mean absolute difference added.
 
     Raises:
@@ -37,41 +39,99 @@ class SelectionDistance:
             layer.build(shape, shape)
             layer.built = True
 
-    def features(self, pictures):
-        """What `compare` needs of pictures `[batch, height, width, c]`."""
+    def features(self, pictures, weights=None):
+        """What `compare` needs of pictures.
+
+        Args:
+            pictures: tensor `[batch, height, width, channels]`.
+            weights: tensor `[batch, height, width]`, by which the pixels of
+                targets count, or None.
+
+        Returns:
+            dict of nested tensors `[batch, ...]`.
+
+        Raises:
+            ValueError: if there are weights and the distance cannot weigh
+                pixels.
+        """
         features = {}
         if _splits(self.distance):
             features["perceptual"] = self.distance.features(pictures)
         if self.pixel_weight or not _splits(self.distance):
             features["pixels"] = pictures
+        if weights is not None:
+            if not hasattr(self.distance, "layer_weights"):
+                raise ValueError(
+                    "`sample_weight` must be one weight per image, [batch], "
+                    "where `distance` has no method `layer_weights` to weigh "
+                    "pixels with, as keras_tim.LPIPS has. Received: weights "
+                    f"per pixel and distance={self.distance!r}"
+                )
+            features["layer_weights"] = self.distance.layer_weights(
+                weights, features["perceptual"]
+            )
+            features["weights"] = weights
         return features
 
     def compare(self, a, b):
-        """Distances of features, over any leading axes; `b` may broadcast."""
-        if _splits(self.distance):
+        """Distances of features, over any leading axes.
+
+        Args:
+            a: what `features` returned for pictures.
+            b: the same for their targets; it may broadcast, and its weights
+                count where there are some.
+
+        Returns:
+            float32 tensor of the leading axes.
+        """
+        weighted = "weights" in b
+        if weighted:
+            distances = self.distance.compare(
+                a["perceptual"], b["perceptual"], b["layer_weights"]
+            )
+        elif _splits(self.distance):
             distances = self.distance.compare(a["perceptual"], b["perceptual"])
         else:
             distances = _call_on_pairs(self.distance, a["pixels"], b["pixels"])
         if self.pixel_weight:
             difference = ops.abs(a["pixels"] - b["pixels"])
-            distances = distances + self.pixel_weight * ops.mean(
-                difference, axis=(-3, -2, -1)
+            mean = (
+                spatial_mean(ops.mean(difference, axis=-1), b["weights"])
+                if weighted
+                else ops.mean(difference, axis=(-3, -2, -1))
             )
+            distances = distances + self.pixel_weight * mean
         return distances
 
 
-def _resolve(distance):
-    from keras_tim.perceptual import LPIPS
+@keras.saving.register_keras_serializable(package="keras_tim")
+def mean_squared_error(pictures, targets):
+    """The plainest distance, for pictures too small for LPIPS to say much.
 
-    names = {"lpips_vgg": "vgg", "lpips_alex": "alex"}
+    Args:
+        pictures: float tensor `[batch, height, width, channels]`.
+        targets: tensor of the same shape.
+
+    Returns:
+        Tensor `[batch]`: the mean square of the difference over pixels and
+        channels.
+    """
+    return ops.mean(ops.square(pictures - targets), axis=(1, 2, 3))
+
+
+def _resolve(distance):
+    networks = {"lpips_vgg": "vgg", "lpips_alex": "alex"}
+    plain = {"mean_squared_error": mean_squared_error}
     if isinstance(distance, str):
-        if distance not in names:
+        if distance in plain:
+            return plain[distance]
+        if distance not in networks:
             raise ValueError(
-                f"`distance` must be one of {sorted(names)}, a layer such as "
-                "keras_tim.LPIPS, or a callable (pictures, targets) -> "
-                f"[batch]. Received: distance={distance!r}"
+                f"`distance` must be one of {sorted({**networks, **plain})}, a "
+                "layer such as keras_tim.LPIPS, or a callable (pictures, "
+                f"targets) -> [batch]. Received: distance={distance!r}"
             )
-        return LPIPS(net=names[distance])
+        return LPIPS(net=networks[distance])
     if not callable(distance):
         raise ValueError(
             "`distance` must be a name, a layer such as keras_tim.LPIPS, or "

@@ -1,7 +1,10 @@
 """Conditional IMLE (Algorithm 1), inside one TensorFlow graph."""
 
+import itertools
+
 import keras
 import tensorflow as tf
+from keras import ops
 
 from keras_tim.imle.codes import draw_codes
 from keras_tim.imle.distances import SelectionDistance
@@ -17,7 +20,7 @@ from keras_tim.imle.selection import (
     select_hierarchical,
     select_vanilla,
 )
-from keras_tim.layers.resampling import bicubic_resize
+from keras_tim.layers.resampling import area_resize, bicubic_resize
 
 SAMPLINGS = ("hierarchical", "vanilla")
 
@@ -128,19 +131,18 @@ class ConditionalIMLE:
             inputs: list of tensors `[batch, height, width, channels]`.
             targets: tensor or tuple over levels of `[batch, height, width,
                 3]`.
-            sample_weight: tensor `[batch]` or None.
+            sample_weight: tensor `[batch]`, by which images count in the
+                loss; tensor `[batch, height, width]` of the finest target's
+                size (a last axis of 1 may follow), by which pixels count in
+                loss and selection; or None.
             trackers: dict of `keras.metrics.Mean`, updated.
         """
-        inputs, targets, weights = self._prepare(
-            tim, inputs, targets, sample_weight
-        )
+        prepared = self._prepare(tim, inputs, targets, sample_weight)
 
         def train_group(group):
             self._train_group(tim, *group, trackers)
 
-        for_each_group(
-            (inputs, targets, weights), self.images_per_selection, train_group
-        )
+        for_each_group(prepared, self.images_per_selection, train_group)
 
     def test(self, tim, inputs, targets, sample_weight, trackers):
         """Losses at codes selected from a fixed seed.
@@ -152,22 +154,21 @@ class ConditionalIMLE:
             sample_weight: as in `train`.
             trackers: dict of `keras.metrics.Mean`, updated.
         """
-        inputs, targets, weights = self._prepare(
+        inputs, targets, weights, masks = self._prepare(
             tim, inputs, targets, sample_weight
         )
         seeds = _image_seeds(self.seed, TEST_KEY, length_of(inputs))
-        selection, features = self.select(tim, inputs, targets, seeds)
+        selection, features = self.select(tim, inputs, targets, seeds, masks)
         losses = self._losses(tim, inputs, selection.codes, features, weights)
         self._track_losses(losses, trackers, tf.reduce_sum(weights))
         self._track_selection(selection, trackers)
 
     def _prepare(self, tim, inputs, targets, sample_weight):
+        """Checked inputs, targets, weights of images, masks over levels."""
         targets = self._target_pyramid(tim, inputs, targets)
-        if sample_weight is None:
-            weights = tf.ones([length_of(inputs)])
-        else:
-            weights = tf.cast(sample_weight, tf.float32)
-        checks = [
+        weights, masks = _split_weights(sample_weight, targets)
+        checks = [_assert_weights(x) for x in masks[-1:]]
+        checks += [
             _assert_unit_range(x, name)
             for name, pictures in (("inputs", inputs), ("targets", targets))
             for x in pictures
@@ -175,13 +176,14 @@ class ConditionalIMLE:
         with tf.control_dependencies([c for c in checks if c is not None]):
             inputs = [tf.identity(x) for x in inputs]
             targets = [tf.identity(x) for x in targets]
-        return inputs, targets, weights
+            masks = [tf.identity(x) for x in masks]
+        return inputs, targets, weights, masks
 
-    def _train_group(self, tim, inputs, targets, weights, trackers):
+    def _train_group(self, tim, inputs, targets, weights, masks, trackers):
         length = length_of(inputs)
         iteration = tf.cast(tim.optimizer.iterations, tf.int64)
         seeds = _image_seeds(self.seed, 2 * iteration, length)
-        selection, features = self.select(tim, inputs, targets, seeds)
+        selection, features = self.select(tim, inputs, targets, seeds, masks)
         self._track_selection(selection, trackers)
         group = (inputs, selection.codes, features, weights)
 
@@ -200,7 +202,7 @@ class ConditionalIMLE:
 
     # -- Selection ---------------------------------------------------------
 
-    def select(self, tim, inputs, targets, seeds):
+    def select(self, tim, inputs, targets, seeds, masks=()):
         """Chooses the codes nearest to the targets.
 
         Args:
@@ -209,18 +211,23 @@ class ConditionalIMLE:
             targets: list over levels of `[batch, height, width, 3]`.
             seeds: int64 tensor `[batch]`: candidate j of an image is sample j
                 of its seed.
+            masks: list over levels of `[batch, height, width]`, by which the
+                targets' pixels count, or empty.
 
         Returns:
             Tuple `(selection, features)`: a `Selection`, and the targets'
-            features over the supervised levels.
+            features, masks among them, over the supervised levels.
         """
         most = max(self.num_samples)
         chunk = min(self.candidate_chunk, most)
         images = max(1, self.candidate_chunk // most)
 
         def select_some(group):
-            inputs, targets, seeds = group
-            features = [self.distance.features(x) for x in targets]
+            inputs, targets, seeds, masks = group
+            features = [
+                self.distance.features(x, mask)
+                for x, mask in itertools.zip_longest(targets, masks)
+            ]
             selection = self._select_together(
                 tim, inputs, features, seeds, chunk
             )
@@ -228,7 +235,7 @@ class ConditionalIMLE:
             return tuple(selection), supervised
 
         selection, features = map_in_groups(
-            select_some, (inputs, targets, seeds), images
+            select_some, (inputs, targets, seeds, list(masks)), images
         )
         return Selection(*selection), features
 
@@ -426,6 +433,52 @@ def _mini_batch_rows(seed, number, length, size):
         )
     )
     return tf.gather(order, (first + tf.range(size)) % length)
+
+
+def _split_weights(sample_weight, targets):
+    """Weights of images and masks over levels, empty where there are none."""
+    if sample_weight is None:
+        return tf.ones([length_of(targets)]), []
+    if isinstance(sample_weight, list | tuple):
+        raise ValueError(
+            "`sample_weight` must be one tensor, whose pixels are those of "
+            f"the finest target. Received: {len(sample_weight)} tensors"
+        )
+    weights = tf.cast(sample_weight, tf.float32)
+    shape = weights.shape
+    if shape.rank == 1:
+        return weights, []
+    size = targets[-1].shape[1:3]
+    spatial = shape.rank == 3 or (shape.rank == 4 and shape[-1] == 1)
+    if not spatial or not size.is_compatible_with(shape[1:3]):
+        raise ValueError(
+            "`sample_weight` must have shape [batch], or [batch, height, "
+            f"width] of the finest target, {size[0]} x {size[1]}. "
+            f"Received: shape {shape}"
+        )
+    finest = tf.reshape(weights, tf.shape(targets[-1])[:3])
+    finest.set_shape(targets[-1].shape[:3])
+    masks = [
+        area_resize(finest[..., None], *ops.shape(x)[1:3])[..., 0]
+        for x in targets[:-1]
+    ]
+    # An image none of whose pixels counts must not lower the mean.
+    counted = tf.reduce_any(finest > 0.0, axis=(1, 2))
+    return tf.cast(counted, tf.float32), [*masks, finest]
+
+
+def _assert_weights(mask):
+    """Fails on negative, infinite or missing weights of pixels."""
+    usable = tf.reduce_all((mask >= 0.0) & (mask < mask.dtype.max))
+    return tf.debugging.Assert(
+        usable,
+        [
+            "`sample_weight` must be finite and not negative. Received values "
+            "from and to:",
+            tf.reduce_min(mask),
+            tf.reduce_max(mask),
+        ],
+    )
 
 
 def _assert_unit_range(pictures, name):

@@ -5,6 +5,7 @@ from keras_tim.inference.alternatives import (
     bicubic_picture,
     sample_files,
 )
+from keras_tim.inference.films import write_film
 from keras_tim.inference.pictures import (
     PictureError,
     find_pictures,
@@ -22,5 +23,6 @@ __all__ = [
     "find_pictures",
     "read_picture",
     "sample_files",
+    "write_film",
     "write_picture",
 ]

@@ -109,7 +109,9 @@ def alternatives_sheet(
     """
     titles = titles or [f"alternative {k}" for k in range(len(samples))]
     first, first_titles = [given], ["input"]
-    if baseline is not None:
+    # Where nothing plainer can be done than to leave the input as it is, it
+    # need not stand there twice.
+    if baseline is not None and not np.array_equal(baseline[1], given):
         first.append(baseline[1])
         first_titles.append(baseline[0])
     if target is not None:

@@ -50,11 +50,38 @@ def read_picture(path, dtype="float32"):
         raise ValueError(
             f'`dtype` must be "float32" or "uint8". Received: dtype={dtype!r}'
         )
+    pixels = decode_picture(
+        path,
+        lambda image: _as_rgb_array(ImageOps.exif_transpose(image), path),
+    )
+    if dtype == "uint8":
+        if pixels.dtype == np.uint8:
+            return pixels
+        return np.rint(pixels * 255.0).astype(np.uint8)
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.float32) / np.float32(255.0)
+    return pixels
+
+
+def decode_picture(path, convert):
+    """Decodes a picture file, and says what is wrong with it.
+
+    Args:
+        path: Path of the file.
+        convert: Function of the decoded `PIL.Image.Image`.
+
+    Returns:
+        What `convert` returned.
+
+    Raises:
+        PictureError: If the file is missing, empty, truncated, too large or
+            not a picture.
+    """
     path = _existing_file(path)
     try:
         with Image.open(path) as image:
             image.load()
-            pixels = _as_rgb_array(ImageOps.exif_transpose(image), path)
+            return convert(image)
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
@@ -67,13 +94,6 @@ def read_picture(path, dtype="float32"):
     # A damaged file may raise nearly anything from within its decoder.
     except Exception as error:
         raise PictureError(_unreadable(path, error)) from error
-    if dtype == "uint8":
-        if pixels.dtype == np.uint8:
-            return pixels
-        return np.rint(pixels * 255.0).astype(np.uint8)
-    if pixels.dtype == np.uint8:
-        return pixels.astype(np.float32) / np.float32(255.0)
-    return pixels
 
 
 def picture_size(path):
@@ -130,21 +150,37 @@ def write_picture(path, image):
             f"{', '.join(_WRITERS)}. Received: path={str(path)!r}"
         )
     pixels = as_uint8(image, "image")
+    options = {"quality": 95, "subsampling": 0} if suffix != ".png" else {}
+    write_whole(
+        path,
+        lambda file: Image.fromarray(pixels).save(
+            file, format=_WRITERS[suffix], **options
+        ),
+    )
+
+
+def write_whole(path, write):
+    """Writes a file under a temporary name beside it, then renames it.
+
+    Args:
+        path: `pathlib.Path` of the file. Its folder must exist.
+        write: Function of the open binary file.
+
+    Raises:
+        OSError: If the file cannot be written; what was there stays.
+    """
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"Cannot write `{path}`: its folder does not exist. Create "
             f"`{path.parent}` first."
         )
-    options = {"quality": 95, "subsampling": 0} if suffix != ".png" else {}
     temporary = None
     try:
         descriptor, temporary = tempfile.mkstemp(
             prefix=".", suffix=path.suffix + ".part", dir=path.parent
         )
         with os.fdopen(descriptor, "wb") as file:
-            Image.fromarray(pixels).save(
-                file, format=_WRITERS[suffix], **options
-            )
+            write(file)
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException as error:

@@ -1,8 +1,8 @@
-"""Antialiased bicubic resampling as two small matrix products.
+"""Resampling as two small matrix products.
 
 TensorFlow's own resize does not run under XLA, and Keras' does not run with
-unknown sizes in graph mode. This one does both, has gradients, and agrees with
-`tf.image.resize(method="bicubic", antialias=True)` and with Pillow.
+unknown sizes in graph mode. These do both and have gradients. The bicubic one
+agrees with `tf.image.resize(method="bicubic", antialias=True)` and with Pillow.
 """
 
 from keras import ops
@@ -20,10 +20,28 @@ def bicubic_resize(images, height, width):
         float32 tensor `[batch, height, width, channels]`. Like every bicubic
         interpolation it overshoots at edges; clip where a range is needed.
     """
+    return _resize(images, height, width, _bicubic_matrix)
+
+
+def area_resize(images, height, width):
+    """Resizes to the mean over the area that each new pixel covers.
+
+    Args:
+        images: float tensor `[batch, height, width, channels]`.
+        height: int or scalar int tensor, the new height in pixels.
+        width: int or scalar int tensor, the new width in pixels.
+
+    Returns:
+        float32 tensor `[batch, height, width, channels]`.
+    """
+    return _resize(images, height, width, _area_matrix)
+
+
+def _resize(images, height, width, matrix):
     x = ops.cast(images, "float32")
     _, old_height, old_width, channels = ops.shape(x)
-    rows = _resampling_matrix(old_height, height)
-    columns = _resampling_matrix(old_width, width)
+    rows = matrix(old_height, height)
+    columns = matrix(old_width, width)
     x = ops.reshape(x, (-1, old_height, old_width * channels))
     x = ops.matmul(rows, x)
     x = ops.reshape(x, (-1, old_width, channels))
@@ -31,7 +49,7 @@ def bicubic_resize(images, height, width):
     return ops.reshape(x, (-1, height, width, channels))
 
 
-def _resampling_matrix(old_size, new_size):
+def _bicubic_matrix(old_size, new_size):
     """Weights `[new_size, old_size]` of every old pixel in every new one."""
     ratio = ops.cast(old_size, "float32") / ops.cast(new_size, "float32")
     widening = ops.maximum(ratio, 1.0)
@@ -45,3 +63,16 @@ def _resampling_matrix(old_size, new_size):
     )
     # Beyond the border there are no pixels: the rest share the weight.
     return weights / ops.sum(weights, axis=1, keepdims=True)
+
+
+def _area_matrix(old_size, new_size):
+    """Weights `[new_size, old_size]`: the share of an old pixel in a new."""
+    ratio = ops.cast(old_size, "float32") / ops.cast(new_size, "float32")
+    start = ops.arange(new_size, dtype="float32")[:, None] * ratio
+    old_start = ops.arange(old_size, dtype="float32")[None, :]
+    overlap = ops.maximum(
+        ops.minimum(start + ratio, old_start + 1.0)
+        - ops.maximum(start, old_start),
+        0.0,
+    )
+    return overlap / ops.sum(overlap, axis=1, keepdims=True)

@@ -36,6 +36,25 @@ SIZES = {
     },
 }
 
+# The predecessor's two models (HyperRIM), with the widths of the options files
+# published with its code. Super-resolution has the tower of the paper's model,
+# also level by level selected and supervised, and learns at 1.25e-4 with
+# |S| = 320. Repair has a single level and learns at 1e-4 with |S| = 320.
+HYPERRIM = {
+    "super_resolution_x16_hyperrim": {
+        **SIZES["paper"],
+        "task": "super_resolution",
+        "architecture": "hyperrim",
+    },
+    "decompression_hyperrim": {
+        "task": "decompression",
+        "architecture": "hyperrim",
+        "residual_channels": (64,),
+        "growth_channels": (64,),
+        "num_blocks": 6,
+    },
+}
+
 SUPER_RESOLUTION_LEVELS = {4: 2, 8: 3, 16: 4}
 
 
@@ -69,8 +88,72 @@ def _super_resolution_presets():
     return presets
 
 
+# Layouts have a channel per class and one for "other": those of Cityscapes and
+# GTA5, until the data say otherwise. They are no pictures that an output could
+# be added to.
+SMALL_LAYOUTS = {"input_channels": 20, "input_skip": False}
+# The published 221.5 million parameters are those of a fifth level.
+PAPER_LAYOUTS = {
+    "input_channels": 20,
+    "noise_channels": 10,
+    "residual_channels": (*PAPER_RESIDUAL_CHANNELS, 64),
+    "growth_channels": (*PAPER_GROWTH_CHANNELS, 64),
+}
+
+# The last level works at the full size: half the width keeps it from taking
+# most of the time. Few, strong codes: of a few candidates the best says little
+# more than one or two things, such as warm or cold, and a style that passes
+# through no mapping network is seen from the first step on.
+FULL_SIZE_NANO = {
+    "residual_channels": (32, 32, 16),
+    "growth_channels": (16, 16, 8),
+    "style_dim": 4,
+    "mapping_network": False,
+}
+
 PRESETS = {
     **_super_resolution_presets(),
+    **_presets(
+        "colourization",
+        "colourization",
+        {"nano": 3, "small": 4, "paper": 4},
+        {
+            # The input has no colours to add to.
+            "nano": {
+                **FULL_SIZE_NANO,
+                "noise_channels": 1,
+                "input_skip": False,
+            },
+            "small": {"input_skip": False},
+        },
+    ),
+    **_presets(
+        "decompression",
+        "decompression",
+        {"nano": 3, "small": 4, "paper": 4},
+        {"nano": FULL_SIZE_NANO},
+    ),
+    **_presets(
+        "layout_synthesis",
+        "layout_synthesis",
+        {"nano": 3, "small": 4, "paper": 5},
+        {
+            "nano": SMALL_LAYOUTS,
+            "small": SMALL_LAYOUTS,
+            "paper": PAPER_LAYOUTS,
+        },
+    ),
+    # 7, 14 and 28 pixels.
+    **_presets(
+        "mnist",
+        "mnist",
+        dict.fromkeys(SIZES, 3),
+        {
+            "nano": {"input_skip": False},
+            "small": {"input_skip": False},
+        },
+    ),
+    **HYPERRIM,
 }
 
 

@@ -1,9 +1,22 @@
 """Recipes: how each task is trained, shown and measured."""
 
+from keras_tim.recipes.colourization import ColourizationRecipe
+from keras_tim.recipes.decompression import DecompressionRecipe
+from keras_tim.recipes.layout_synthesis import LayoutSynthesisRecipe
+from keras_tim.recipes.mnist import MnistRecipe
 from keras_tim.recipes.recipe import Recipe
 from keras_tim.recipes.super_resolution import SuperResolutionRecipe
 
-RECIPES = {recipe.task: recipe for recipe in (SuperResolutionRecipe,)}
+RECIPES = {
+    recipe.task: recipe
+    for recipe in (
+        SuperResolutionRecipe,
+        ColourizationRecipe,
+        DecompressionRecipe,
+        LayoutSynthesisRecipe,
+        MnistRecipe,
+    )
+}
 
 
 def get_recipe(task):

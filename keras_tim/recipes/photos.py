@@ -1,6 +1,8 @@
 """What the tasks that learn from plain photos share."""
 
-from keras_tim.data.crops import whole_photos
+import functools
+
+from keras_tim.data.crops import large_photos, whole_photos
 from keras_tim.recipes.recipe import Recipe
 
 DEFAULT_HELD_OUT = "chelsea"
@@ -41,15 +43,54 @@ class PhotoRecipe(Recipe):
         )
         return [(name, *self.pair(tim, photo)) for name, photo in photos]
 
-    def held_out(self, tim):
-        data, names = self.settings.data, self.settings.held_out
-        if not names and data is None:
-            names = (DEFAULT_HELD_OUT,)
+    def listed(self, tim, names=None, crop=None):
+        multiple = self.multiple(tim)
+        side = self._side(tim, crop) if crop is not None else multiple
+        photos = large_photos(
+            self.settings.data,
+            smallest_side=side,
+            only=names,
+            data_dir=self.settings.data_dir,
+            downsample=self.settings.downsample,
+        )
+
+        # Crops of one photo follow one another: it is decoded once.
+        @functools.lru_cache(maxsize=1)
+        def whole(number):
+            return self.pair(tim, photos[number].read())
+
+        def cropped(number, corner):
+            return self.pair(tim, _cut(whole(number)[1], corner, side))
+
+        examples = []
+        for number, photo in enumerate(photos):
+            if crop is None:
+                read = functools.partial(whole, number)
+                examples.append((photo.name, read))
+                continue
+            size = [n - n % multiple for n in photo.size]
+            for corner in _corners(size, side):
+                name = f"{photo.name} {corner[0]},{corner[1]}"
+                read = functools.partial(cropped, number, corner)
+                examples.append((name, read))
+        return examples
+
+    def held_out_names(self, tim):
+        names = self.settings.held_out
         if names:
-            return self.examples(tim, names), names
-        # TFDS has a test split of its own; of a folder the first one is taken.
-        examples = self.examples(tim, count=1)
-        return examples, () if data.startswith("tfds:") else (examples[0][0],)
+            return names
+        if self.settings.data is None:
+            return (DEFAULT_HELD_OUT,)
+        # TFDS has a test split of its own.
+        if self.settings.data.startswith("tfds:"):
+            return None
+        return (self.examples(tim, count=1)[0][0],)
+
+    def held_out(self, tim):
+        names = self.held_out_names(tim)
+        if names is None:
+            return self.examples(tim, count=1), ()
+        return self.examples(tim, names), names
 
     def photo_options(self, exclude, seed):
         """Arguments of `crop_dataset` that follow from the settings."""
@@ -61,16 +102,39 @@ class PhotoRecipe(Recipe):
             "exclude": exclude,
             "data_dir": self.settings.data_dir,
             "downsample": self.settings.downsample,
+            "enlarged": self.settings.enlarged,
         }
 
     def crops(self, tim, example):
         name, _, target = example
-        side = REPORT_CROP - REPORT_CROP % self.multiple(tim)
-        rows, columns = (n // side for n in target.shape[:2])
-        crops = []
-        for row in range(rows):
-            for column in range(columns):
-                top, left = side * row, side * column
-                crop = target[top : top + side, left : left + side]
-                crops.append((f"{top},{left}", *self.pair(tim, crop)))
+        side = self._side(tim, REPORT_CROP)
+        crops = [
+            (f"{top},{left}", *self.pair(tim, _cut(target, (top, left), side)))
+            for top, left in _corners(target.shape[:2], side)
+        ]
         return f"{name}, {len(crops)} crops of {side} px", crops
+
+    def _side(self, tim, wanted):
+        """The side of a crop: a multiple that the model takes."""
+        side = wanted - wanted % self.multiple(tim)
+        if side < 1:
+            raise ValueError(
+                f"`crop` must be at least {self.multiple(tim)}, which the "
+                f"model's sides are multiples of. Received: crop={wanted}"
+            )
+        return side
+
+
+def _corners(size, side):
+    """Corners of the squares that lie side by side in a picture."""
+    rows, columns = (n // side for n in size)
+    return [
+        (side * row, side * column)
+        for row in range(rows)
+        for column in range(columns)
+    ]
+
+
+def _cut(picture, corner, side):
+    top, left = corner
+    return picture[top : top + side, left : left + side]

@@ -19,6 +19,7 @@ class Recipe:
         bundled: str, what is trained on where no data are given.
         title: str, what stands behind a picture's name on its sheet.
         faithfulness_name: str, what `faithfulness` measures, with its unit.
+        lower_is_more_faithful: bool, whether that is an error.
 
     Args:
         settings: the run's `RunSettings`.
@@ -30,6 +31,7 @@ class Recipe:
     bundled = None
     title = None
     faithfulness_name = None
+    lower_is_more_faithful = False
 
     def __init__(self, settings, folder=None):
         self.settings = settings
@@ -65,6 +67,46 @@ class Recipe:
             Tuple of the examples and the names that `dataset` must leave out.
         """
         raise NotImplementedError
+
+    def listed(self, tim, names=None, crop=None):
+        """Lists `examples`, each to be read when it is its turn.
+
+        Args:
+            tim: the `TIM` they are for.
+            names: names of the examples to list; None for all.
+            crop: int or None: the side of the squares, side by side, whose
+                examples are listed in place of whole ones.
+
+        Returns:
+            List of pairs of a name and a function without arguments, which
+            gives the input and the observed output, or raises `PictureError`.
+
+        Raises:
+            ValueError: if the task has no crops.
+        """
+        self._refuse_crops(crop)
+        return [
+            (name, lambda pair=pair: tuple(pair))
+            for name, *pair in self.examples(tim, names)
+        ]
+
+    def _refuse_crops(self, crop):
+        if crop is not None:
+            raise ValueError(
+                f"`crop` must be None for {self.task}, whose pictures are "
+                f"measured whole. Received: crop={crop}"
+            )
+
+    def held_out_names(self, tim):
+        """Names of all that is kept from training, as `listed` takes them.
+
+        Args:
+            tim: the `TIM` they are for.
+
+        Returns:
+            Names, or None where the settings' examples are a test split.
+        """
+        return [name for name, _, _ in self.held_out(tim)[0]]
 
     def dataset(self, tim, exclude, seed):
         """Endless batches of `(inputs, targets)` of `images_per_selection`.

@@ -13,8 +13,12 @@ class SuperResolutionRecipe(PhotoRecipe):
     """Photos reduced by the model's scale, and the photos themselves."""
 
     task = "super_resolution"
-    # Those of `RunSettings`, which were found for this task.
-    defaults = {"preset": "super_resolution_x4_nano"}  # noqa: RUF012
+    # The rest of `RunSettings` was found for this task.
+    defaults = {  # noqa: RUF012
+        "preset": "super_resolution_x4_nano",
+        # Without it the blurred background of a photo gets a grain.
+        "enlarged": 0.4,
+    }
     title = "super-resolution"
     faithfulness_name = "LR-PSNR [dB]"
 

@@ -30,13 +30,25 @@ def write_json(path, content):
     Raises:
         OSError: if the file cannot be written; what was there stays.
     """
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path, content):
+    """Writes text under a temporary name, then renames it.
+
+    Args:
+        path: str.
+        content: str.
+
+    Raises:
+        OSError: if the file cannot be written; what was there stays.
+    """
     partial = f"{path}.partial"
     with (
         _removed_on_failure(partial, path),
         open(partial, "w", encoding="utf-8") as file,
     ):
-        json.dump(content, file, indent=2)
-        file.write("\n")
+        file.write(content)
 
 
 def read_json(path):

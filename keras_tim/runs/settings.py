@@ -3,7 +3,7 @@
 import dataclasses
 import os
 
-from keras_tim.data import check_quality
+from keras_tim.data.decompression import check_quality
 from keras_tim.models.presets import preset_arguments
 from keras_tim.recipes import get_recipe
 from keras_tim.runs.files import read_json
@@ -35,19 +35,27 @@ class RunSettings:
         data: a folder of pictures, "tfds:NAME", or None for what the task
             comes with.
         data_dir: folder of prepared TensorFlow data sets, or None.
+        labels: folder of label maps for layout synthesis, as are the next
+            three.
+        classes: their classes, see `keras_tim.data.read_classes`.
+        size: height and width to resize pictures to, such as "256x512".
+        rarity: what `keras-tim rarity` wrote, to train with rebalancing.
         held_out: names of pictures kept from training and shown and measured
             instead; empty means one is chosen.
         downsample: the photos are first reduced by this factor.
         crop_size: side of the training crops in pixels.
         quality: JPEG quality, 1 to 100, at which the photos are compressed
             for repair; other tasks do without it.
+        enlarged: share of the crops whose middle is enlarged twice, see
+            `keras_tim.data.crop_dataset`.
         steps: gradient steps in all.
         minutes: wall-clock limit, or None.
         learning_rate: initial rate of Adam.
         beta_2: Adam's decay of squared gradients; 0.99 forgets the large ones
             of the start within a short run, 0.999 is as published.
         distance: see `TIM.compile`, as are the next six.
-        num_samples: candidates per image and level.
+        num_samples: candidates per image and level, or a tuple of one number
+            per level, coarsest first.
         images_per_selection: |S|.
         steps_per_selection: M.
         mini_batch_size: images per gradient step.
@@ -63,16 +71,21 @@ class RunSettings:
     preset: str = "super_resolution_x4_nano"
     data: str | None = None
     data_dir: str | None = None
+    labels: str | None = None
+    classes: str | None = None
+    size: str | None = None
+    rarity: str | None = None
     held_out: tuple = ()
     downsample: int = 1
     crop_size: int = 96
+    enlarged: float = 0.0
     quality: int = 1
     steps: int = 1000
     minutes: float | None = None
     learning_rate: float = 1e-3
     beta_2: float = 0.99
     distance: str = "lpips_alex"
-    num_samples: int = 4
+    num_samples: int | tuple = 4
     images_per_selection: int = 32
     steps_per_selection: int = 12
     mini_batch_size: int = 8
@@ -114,8 +127,16 @@ class RunSettings:
 
     @property
     def candidates(self):
-        """Candidates per image: one where all would be the same."""
-        return 1 if "codes" in self.without else self.num_samples
+        """Candidates per image, as `TIM.compile` takes them.
+
+        One where all would be the same. Whole codes, which vanilla sampling
+        draws, are as many as those of the level that has the most.
+        """
+        if "codes" in self.without:
+            return 1
+        if self.sampling == "vanilla" and isinstance(self.num_samples, tuple):
+            return max(self.num_samples)
+        return self.num_samples
 
     @classmethod
     def of_task(cls, task, **chosen):
@@ -133,7 +154,15 @@ class RunSettings:
                 fit together.
         """
         given = {k: v for k, v in chosen.items() if v is not None}
-        return cls(task=task, **{**get_recipe(task).defaults, **given})
+        settings = cls(task=task, **{**get_recipe(task).defaults, **given})
+        counts = settings.num_samples
+        if "num_samples" in given or not isinstance(counts, tuple):
+            return settings
+        # Another preset than the task's own may have other levels.
+        arguments = preset_arguments(settings.preset)
+        levels = len(arguments["residual_channels"])
+        counts = (*counts, *[counts[-1]] * levels)[:levels]
+        return dataclasses.replace(settings, num_samples=counts)
 
     def jsonable(self):
         """The settings as JSON gives them back."""
@@ -161,8 +190,9 @@ def load_settings(path):
     stored = read_json(path)
     try:
         settings = stored["settings"]
-        for name in ("held_out", "without"):
-            settings[name] = tuple(settings[name])
+        for name in ("held_out", "without", "num_samples"):
+            if isinstance(settings[name], list):
+                settings[name] = tuple(settings[name])
         return RunSettings(**settings)
     except (KeyError, TypeError) as error:
         raise ValueError(

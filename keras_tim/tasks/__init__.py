@@ -3,6 +3,7 @@
 from keras_tim.tasks.colourization import Colourization
 from keras_tim.tasks.decompression import Decompression
 from keras_tim.tasks.layout_synthesis import LayoutSynthesis
+from keras_tim.tasks.mnist import Mnist
 from keras_tim.tasks.super_resolution import SuperResolution
 
 TASKS = {
@@ -12,6 +13,7 @@ TASKS = {
         Colourization(),
         Decompression(),
         LayoutSynthesis(),
+        Mnist(),
     )
 }
 
@@ -44,6 +46,7 @@ __all__ = [
     "Colourization",
     "Decompression",
     "LayoutSynthesis",
+    "Mnist",
     "SuperResolution",
     "get_task",
 ]

@@ -16,6 +16,11 @@ XYZ_TO_LINEAR_RGB = (
     (-0.96925495, 1.87599, 0.04155593),
     (0.05564664, -0.20404134, 1.05731107),
 )
+LINEAR_RGB_TO_XYZ = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)
 
 
 class Colourization:
@@ -61,6 +66,47 @@ class Colourization:
                 [100.0 * lightness, COLOUR_RANGE * colours], axis=-1
             )
         )
+
+
+def rgb_to_lightness(rgb):
+    """Lightness of sRGB: what the model is given.
+
+    Args:
+        rgb: float tensor `[..., 3]` in [0, 1].
+
+    Returns:
+        float32 tensor `[..., 1]`, L / 100 in [0, 1].
+    """
+    lightness = rgb_to_lab(rgb)[..., :1] / 100.0
+    # Rounding takes white a little beyond 1.
+    return ops.clip(lightness, 0.0, 1.0)
+
+
+def rgb_to_lab(rgb):
+    """CIE Lab (D65, 2 degrees) of sRGB, with finite gradients.
+
+    Args:
+        rgb: float tensor `[..., 3]` in [0, 1].
+
+    Returns:
+        float32 tensor `[..., 3]`: L in [0, 100], a and b in about
+        [-128, 127].
+    """
+    rgb = ops.cast(rgb, "float32")
+    # As in `lab_to_rgb`, the branch not taken gets a harmless argument.
+    threshold = 0.04045
+    power = ((ops.maximum(rgb, threshold) + 0.055) / 1.055) ** 2.4
+    linear = ops.where(rgb > threshold, power, rgb / 12.92)
+    xyz = ops.matmul(
+        linear, ops.transpose(ops.array(LINEAR_RGB_TO_XYZ, "float32"))
+    ) / ops.array(WHITE_POINT, "float32")
+    threshold = (6.0 / 29.0) ** 3
+    root = ops.maximum(xyz, threshold) ** (1.0 / 3.0)
+    f = ops.where(xyz > threshold, root, 7.787 * xyz + 16.0 / 116.0)
+    fx, fy, fz = ops.split(f, 3, axis=-1)
+    return ops.concatenate(
+        [116.0 * fy - 16.0, 500.0 * (fx - fy), 200.0 * (fy - fz)], axis=-1
+    )
 
 
 def lab_to_rgb(lab):

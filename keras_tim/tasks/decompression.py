@@ -31,8 +31,13 @@ class Decompression:
         ]
 
     def skip(self, level_input):
-        """The level's input at its output's size, in [0, 1]."""
-        return level_input
+        """What a level starts from, in [0, 1].
+
+        The first level starts from its input. The later ones, which read the
+        previous output behind their own input, start from that: it has lost
+        the edges of the blocks.
+        """
+        return level_input[..., -self.output_channels :]
 
     def input_pyramid(self, finest, num_levels):
         """Every level's input, coarsest first, from the finest level's."""

@@ -1,4 +1,4 @@
-"""The inputs of the coarser levels, from the finest level's."""
+"""From the finest level's input to the coarser ones', and up again."""
 
 from keras import ops
 
@@ -37,6 +37,20 @@ def nearest_pyramid(finest, num_levels):
     """
     coarser = [finest[:, ::factor, ::factor] for factor in _factors(num_levels)]
     return [*coarser, finest]
+
+
+def doubled(pictures):
+    """Bicubic enlargement by 2, clipped to [0, 1].
+
+    Args:
+        pictures: float tensor `[batch, height, width, channels]`.
+
+    Returns:
+        float32 tensor `[batch, 2 * height, 2 * width, channels]`.
+    """
+    _, height, width, _ = ops.shape(pictures)
+    enlarged = bicubic_resize(pictures, 2 * height, 2 * width)
+    return ops.clip(enlarged, 0.0, 1.0)
 
 
 def _factors(num_levels):

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_tim.layers.resampling import bicubic_resize
+from keras_tim.tasks.pyramid import doubled
 from keras_tim.tasks.wiring import LevelWiring
 
 
@@ -27,10 +27,7 @@ class SuperResolution:
 
     def skip(self, level_input):
         """The level's input at its output's size, in [0, 1]."""
-        _, height, width, _ = ops.shape(level_input)
-        return ops.clip(
-            bicubic_resize(level_input, 2 * height, 2 * width), 0.0, 1.0
-        )
+        return doubled(level_input)
 
     def to_output(self, raw):
         """From tanh's [-1, 1] to the network's own space, RGB in [0, 1]."""

@@ -11,6 +11,7 @@ from absl import logging
 from PIL import Image
 
 from keras_tim.data import (
+    crop_dataset,
     held_out_pictures,
     sample_photos,
     super_resolution_dataset,
@@ -299,6 +300,21 @@ def test_float_arrays_and_dictionaries():
     for source in (as_float, list(as_float), named, tf.constant(photos)):
         dataset = super_resolution_dataset(source, crop_size=16)
         assert digest(dataset) == expected
+
+
+def test_enlarged_crops_hold_the_middle_of_the_others():
+    def crops(enlarged):
+        dataset = crop_dataset(
+            random_photos(), crop_size=16, batch_size=3, enlarged=enlarged
+        )
+        return next(iter(dataset)).numpy()
+
+    plain, enlarged, some = crops(0.0), crops(1.0), crops(0.5)
+    # Flips and turns leave the middle in the middle.
+    expected = tf.image.resize(plain[:, 4:12, 4:12], (16, 16), "bicubic")
+    np.testing.assert_allclose(enlarged, np.clip(expected, 0, 1), atol=1e-5)
+    for part, one, other in zip(some, plain, enlarged, strict=True):
+        assert np.array_equal(part, one) or np.array_equal(part, other)
 
 
 def test_downsample_reduces_first():

@@ -29,6 +29,22 @@ def test_names_stand_for_lpips(net):
     assert layer.net == net
 
 
+def test_mean_squared_error_by_name(make_tim, tmp_path):
+    distance = SelectionDistance("mean_squared_error").distance
+    a = np.zeros((2, 1, 2, 3), "float32")
+    b = np.zeros((2, 1, 2, 3), "float32")
+    b[0, 0, 0] = [0.5, 1.0, 0.5]
+    # (0.25 + 1 + 0.25) / 6
+    np.testing.assert_allclose(distance(a, b), [0.25, 0.0])
+    tim = make_tim(quick=True)
+    tim.compile(distance="mean_squared_error")
+    tim.save(tmp_path / "tim.keras")
+    loaded = keras.models.load_model(tmp_path / "tim.keras")
+    assert loaded.get_compile_config()["distance"] == (
+        keras.saving.serialize_keras_object(distance)
+    )
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.5])
 def test_callable_of_many_candidates(mean_square_distance, weight):
     distance = SelectionDistance(mean_square_distance, pixel_weight=weight)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tim.layers.resampling import bicubic_resize
+from keras_tim.layers.resampling import area_resize, bicubic_resize
 
 SIZES = [
     ((6, 9), (12, 18)),  # twice
@@ -81,3 +81,35 @@ def test_has_gradients():
     gradient = tape.gradient(total, x)
     assert np.isfinite(gradient).all()
     np.testing.assert_allclose(np.sum(gradient), 2 * 12 * 18 * 3, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "size", "expected"),
+    [
+        ([1.0, 2.0, 3.0, 4.0], 2, [1.5, 3.5]),
+        # 1.5 old pixels make a new one: (1 + 5 / 2) / 1.5, (5 / 2 + 8) / 1.5.
+        ([1.0, 5.0, 8.0], 2, [3.5 / 1.5, 10.5 / 1.5]),
+        ([1.0, 5.0], 4, [1.0, 1.0, 5.0, 5.0]),
+        ([1.0, 5.0], 3, [1.0, 3.0, 5.0]),
+        ([1.0, 5.0, 8.0], 3, [1.0, 5.0, 8.0]),
+    ],
+)
+def test_areas_by_hand(values, size, expected):
+    row = np.reshape(np.array(values, "float32"), (1, 1, -1, 1))
+    across = area_resize(row, 1, size)
+    np.testing.assert_allclose(np.ravel(across), expected, rtol=1e-6)
+    down = area_resize(np.swapaxes(row, 1, 2), size, 1)
+    np.testing.assert_allclose(np.ravel(down), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(7, 5), (16, 20), (5, 13), (31, 47)])
+def test_areas_are_block_means_of_repeated_pixels(size):
+    x = np.random.default_rng(0).random((31, 47), dtype="float32")
+    # Every old pixel cut into as many as there are new ones.
+    cut = x.repeat(size[0], axis=0).repeat(size[1], axis=1)
+    expected = cut.reshape(size[0], 31, size[1], 47).mean(axis=(1, 3))
+    np.testing.assert_allclose(
+        area_resize(x[None, :, :, None], *size)[0, :, :, 0],
+        expected,
+        atol=1e-5,
+    )

@@ -36,9 +36,7 @@ def test_a_regression_gives_one_answer(make_tim, pictures):
     tim = make_tim(stochastic=False)
     samples = tim.sample(pictures(tim)[0], num_samples=3, seed=5)
     for k in (1, 2):
-        np.testing.assert_allclose(
-            samples[:, k], samples[:, 0], atol=TOLERANCE
-        )
+        np.testing.assert_allclose(samples[:, k], samples[:, 0], atol=TOLERANCE)
     assert samples.std() > 1e-3
 
 

@@ -153,9 +153,23 @@ def test_residual_is_half_the_tanh(make_tim, pictures):
         module.output_convolution.g.assign([0.0, 0.0, 0.0])
         module.output_convolution.bias.assign([0.2, 0.0, -0.2])
     codes = tim.draw_codes(inputs, num_samples=1, seed=0)
-    for output, x in zip(tim(inputs, codes), inputs, strict=True):
-        expected = x + np.tanh([0.2, 0.0, -0.2]) / 2
-        np.testing.assert_allclose(output, expected, atol=1e-6)
+    residual = np.tanh([0.2, 0.0, -0.2]) / 2
+    first, second = tim(inputs, codes)
+    np.testing.assert_allclose(first, inputs[0] + residual, atol=1e-6)
+    # Later levels start from the output below, not from their own input.
+    enlarged = bicubic_resize(first, 8, 12)
+    np.testing.assert_allclose(second, enlarged + residual, atol=1e-6)
+
+
+def test_later_levels_read_their_own_input_too(make_tim, pictures):
+    tim = make_tim("decompression", input_skip=True)
+    coarse, fine = pictures(tim)
+    codes = tim.draw_codes([coarse, fine], num_samples=1, seed=0)
+    _, before = tim([coarse, fine], codes)
+    first, after = tim([coarse, fine[:, ::-1]], codes)
+    seen = tim.level_input(1, [coarse, fine], first)
+    np.testing.assert_array_equal(seen[..., :3], fine)
+    assert np.abs(after - before).max() > 1e-4
 
 
 def test_clipped_values_keep_their_gradient(make_tim):

@@ -1,5 +1,9 @@
-import numpy as np
+import shutil
 
+import numpy as np
+import pytest
+
+from keras_tim.inference import PictureError
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings
 
@@ -18,3 +22,69 @@ def test_crops_lie_side_by_side(make_tim):
         np.testing.assert_array_equal(
             crop, target[top : top + 64, left : left + 64]
         )
+
+
+def assert_listed(recipe, tim, names=None, examples=None):
+    """What is listed is what `examples` gives."""
+    listed = recipe.listed(tim, names)
+    expected = recipe.examples(tim, names) if examples is None else examples
+    assert [name for name, _ in listed] == [name for name, _, _ in expected]
+    # In any order.
+    for (_, read), (_, *pair) in zip(
+        reversed(listed), reversed(expected), strict=True
+    ):
+        for found, array in zip(read(), pair, strict=True):
+            np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize("task", ["super_resolution", "decompression"])
+def test_listed_are_the_examples(task, make_tim, photo_folder):
+    tim = make_tim(task, quick=True)
+    recipe = get_recipe(task)(
+        RunSettings.of_task(task, data=str(photo_folder), quality=20)
+    )
+    assert_listed(recipe, tim)
+    assert_listed(recipe, tim, names=("b", "a.png"))
+
+
+def test_listed_crops_are_the_crops(make_tim, photo_folder):
+    tim = make_tim(quick=True)
+    recipe = get_recipe("super_resolution")(RunSettings(data=str(photo_folder)))
+    expected = []
+    for example in recipe.examples(tim):
+        name, _, target = example
+        # 79 x 97 pixels hold one crop of 64.
+        _, ((corner, *pair),) = recipe.crops(tim, example)
+        assert target.shape == (76, 96, 3)
+        expected.append((f"{name} {corner}", *pair))
+    listed = recipe.listed(tim, crop=64)
+    assert [name for name, _ in listed] == [name for name, *_ in expected]
+    for (_, read), (_, *pair) in zip(listed, expected, strict=True):
+        for found, array in zip(read(), pair, strict=True):
+            np.testing.assert_array_equal(found, array)
+
+
+def test_a_photo_is_read_when_it_is_its_turn(make_tim, photo_folder, tmp_path):
+    tim = make_tim(quick=True)
+    shutil.copytree(photo_folder, tmp_path / "photos")
+    settings = RunSettings(data=str(tmp_path / "photos"))
+    listed = get_recipe("super_resolution")(settings).listed(tim)
+    (tmp_path / "photos" / "b.png").write_bytes(b"damaged since")
+    readers = dict(listed)
+    with pytest.raises(PictureError, match=r"b\.png"):
+        readers["b.png"]()
+    assert readers["grey.png"]()[1].shape == (76, 96, 3)
+
+
+def test_names_of_what_is_held_out(make_tim, photo_folder):
+    tim = make_tim(quick=True)
+
+    def names(**settings):
+        recipe = get_recipe("super_resolution")(RunSettings(**settings))
+        return recipe.held_out_names(tim)
+
+    assert names() == ("chelsea",)
+    assert names(data=str(photo_folder)) == ("a.png",)
+    assert names(data=str(photo_folder), held_out=("b",)) == ("b",)
+    # A test split of its own.
+    assert names(data="tfds:div2k") is None

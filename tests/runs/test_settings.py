@@ -2,13 +2,28 @@ import json
 
 import pytest
 
+from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings, load_settings
 from keras_tim.runs.settings import REGRESSION_WITHOUT, VANILLA_WITHOUT
 
 
 def test_none_stands_for_the_tasks_own():
     settings = RunSettings.of_task("super_resolution", steps=7, preset=None)
-    assert settings == RunSettings(steps=7)
+    own = get_recipe("super_resolution").defaults
+    assert settings == RunSettings(**{**own, "steps": 7})
+    assert settings.enlarged == own["enlarged"] != RunSettings().enlarged
+
+
+def test_numbers_of_candidates_fit_the_preset():
+    def candidates(**chosen):
+        return RunSettings.of_task("layout_synthesis", **chosen).candidates
+
+    own = candidates()
+    assert len(own) == 3
+    paper = candidates(preset="layout_synthesis_paper")
+    assert paper == (*own, own[-1], own[-1])
+    asked = {"num_samples": (5, 2), "preset": "layout_synthesis_paper"}
+    assert candidates(**asked) == (5, 2)
 
 
 def test_parts_left_out_become_arguments():
@@ -20,7 +35,10 @@ def test_parts_left_out_become_arguments():
         "intermediate_supervision": False,
         "weight_norm": False,
     }
-    regression = RunSettings(without=REGRESSION_WITHOUT)
+    by_level = {"num_samples": (8, 20, 4)}
+    assert RunSettings(**by_level).candidates == (8, 20, 4)
+    assert RunSettings(without=VANILLA_WITHOUT, **by_level).candidates == 20
+    regression = RunSettings(without=REGRESSION_WITHOUT, **by_level)
     assert regression.sampling is None
     assert regression.candidates == 1
     assert regression.model_switches == {"stochastic": False}
@@ -41,7 +59,9 @@ def test_refuses(settings, message):
 
 
 def test_settings_come_back_from_the_folder(tmp_path):
-    settings = RunSettings(held_out=("a", "b"), without=("codes",))
+    settings = RunSettings(
+        held_out=("a", "b"), without=("codes",), num_samples=(8, 4)
+    )
     (tmp_path / "config.json").write_text(
         json.dumps({"settings": settings.jsonable()})
     )

@@ -3,7 +3,11 @@ import pytest
 import tensorflow as tf
 
 from keras_tim.tasks import Colourization
-from keras_tim.tasks.colourization import lab_to_rgb
+from keras_tim.tasks.colourization import (
+    lab_to_rgb,
+    rgb_to_lab,
+    rgb_to_lightness,
+)
 
 
 def rgb_grid():
@@ -17,6 +21,65 @@ def test_undoes_the_conversion_of_scikit_image():
     rgb = rgb_grid()
     lab = color.rgb2lab(rgb).astype("float32")
     np.testing.assert_allclose(lab_to_rgb(lab), rgb, atol=1e-3)
+
+
+def test_agrees_with_the_conversion_of_scikit_image():
+    color = pytest.importorskip("skimage.color")
+    rgb = rgb_grid()
+    expected = color.rgb2lab(rgb)
+    np.testing.assert_allclose(rgb_to_lab(rgb), expected, atol=1e-3)
+    np.testing.assert_allclose(
+        100.0 * rgb_to_lightness(rgb), expected[..., :1], atol=1e-3
+    )
+
+
+def test_there_and_back():
+    rgb = rgb_grid().astype("float32")
+    np.testing.assert_allclose(lab_to_rgb(rgb_to_lab(rgb)), rgb, atol=1e-4)
+
+
+def test_lightness_stays_within_the_range():
+    ends = np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]], "float32")
+    lightness = np.asarray(rgb_to_lightness(ends))
+    assert lightness.shape == (2, 1)
+    assert lightness.min() == 0.0
+    assert 1.0 - 1e-6 < lightness.max() <= 1.0
+
+
+@pytest.mark.parametrize(
+    "rgb",
+    [
+        (0.0, 0.0, 0.0),
+        (1.0, 1.0, 1.0),
+        (0.04045, 0.04045, 0.04045),  # where the power meets the line
+        (1.0, 0.0, 0.0),
+        (0.0, 0.0, 1.0),
+    ],
+)
+def test_gradients_into_lab_are_finite(rgb):
+    x = tf.Variable([rgb])
+
+    @tf.function
+    def gradient():
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(rgb_to_lab(x))
+        return tape.gradient(total, x)
+
+    assert np.isfinite(gradient()).all()
+
+
+def test_gradient_of_lightness_is_that_of_differences():
+    rgb = np.array([[0.3, 0.5, 0.2]])
+    x = tf.Variable(rgb, dtype="float32")
+    with tf.GradientTape() as tape:
+        lightness = tf.reduce_sum(rgb_to_lightness(x))
+    found = np.asarray(tape.gradient(lightness, x))[0]
+    step = 1e-3
+    for channel in range(3):
+        shift = step * np.eye(3)[channel]
+        up, down = (rgb_to_lightness(rgb + s * shift) for s in (1, -1))
+        expected = float(np.squeeze(up - down)) / (2 * step)
+        assert found[channel] == pytest.approx(expected, rel=0.01)
 
 
 def test_agrees_with_scikit_image_off_the_gamut():

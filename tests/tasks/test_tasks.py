@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from keras_tim.tasks import TASKS, get_task
+from keras_tim.tasks.mnist import from_input, to_input
 from keras_tim.tasks.wiring import LevelWiring
 
 # Per task: the wiring of three levels of CAM-Net, and the output factors.
@@ -13,6 +14,10 @@ WIRINGS = {
         [1, 1, 1],
     ),
     "decompression": (
+        [LevelWiring("up", True), LevelWiring("up", True), LevelWiring("none")],
+        [1, 1, 1],
+    ),
+    "mnist": (
         [LevelWiring("up", True), LevelWiring("up", True), LevelWiring("none")],
         [1, 1, 1],
     ),
@@ -78,6 +83,25 @@ def test_skip_of_super_resolution_stays_within_the_range():
     assert skip.max() <= 1.0
 
 
-def test_skip_of_decompression_is_the_input():
-    x = np.random.default_rng(0).random((1, 4, 6, 3))
-    assert get_task("decompression").skip(x) is x
+def test_digits_become_rgb():
+    task = get_task("mnist")
+    raw = np.array([[[[-1.0], [0.0], [1.0]]]], "float32")
+    output = task.to_output(raw)
+    np.testing.assert_allclose(output, [[[[0.0], [0.5], [1.0]]]])
+    np.testing.assert_allclose(
+        task.to_picture(output, None), [[[[0.0] * 3, [0.5] * 3, [1.0] * 3]]]
+    )
+
+
+def test_inputs_of_digits_have_room_on_both_sides():
+    rebuilt = np.array([-0.75, 0.0, 0.5, 1.0, 1.75])
+    given = to_input(rebuilt)
+    np.testing.assert_allclose(given, [0.0, 0.3, 0.5, 0.7, 1.0])
+    np.testing.assert_allclose(from_input(given), rebuilt)
+
+
+def test_skip_of_decompression_is_what_stands_last():
+    x = np.random.default_rng(0).random((1, 4, 6, 6))
+    skip = get_task("decompression").skip
+    np.testing.assert_array_equal(skip(x[..., :3]), x[..., :3])
+    np.testing.assert_array_equal(skip(x), x[..., 3:])

