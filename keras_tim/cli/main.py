@@ -14,6 +14,9 @@ COMMANDS = {
     "demo": "train a small model on bundled photos and look at its samples",
     "train": "train a model into a run folder, or resume one",
     "sample": "make alternatives of picture files",
+    "evaluate": "measure samples of held-out pictures, in one table",
+    "export": "export a model for servers, devices or other stacks",
+    "rarity": "weigh rare appearances of classes, for layout synthesis",
     "weights": "list cached weights, or fetch them ahead of time",
 }
 

@@ -1,6 +1,8 @@
 """Weight normalisation folded into plain kernels."""
 
+import keras
 import numpy as np
+from keras import ops
 
 
 def copy_folded(source, target):
@@ -10,17 +12,43 @@ def copy_folded(source, target):
         source: a `TIM` with `weight_norm=True`.
         target: a `TIM` that differs in `weight_norm=False` alone; assigned.
     """
-    values = {_place(weight): np.asarray(weight) for weight in source.weights}
+    values = {_place(weight): weight for weight in source.weights}
+    # Plain convolutions have a kernel where the others have v and g.
+    folded = [w for w in target.weights if _place(w) not in values]
+    layers = [_place(weight).removesuffix("kernel") for weight in folded]
+    kernels = _fold(
+        [ops.convert_to_tensor(values[f"{layer}v"]) for layer in layers],
+        [ops.convert_to_tensor(values[f"{layer}g"]) for layer in layers],
+    )
+    for weight, kernel in zip(folded, kernels, strict=True):
+        weight.assign(kernel)
     for weight in target.weights:
-        place = _place(weight)
-        if place in values:
-            weight.assign(values[place])
-            continue
-        # Plain convolutions have a kernel where the others have v and g.
-        layer = place.removesuffix("kernel")
-        direction, length = values[f"{layer}v"], values[f"{layer}g"]
-        norm = np.sqrt(np.square(direction).sum(axis=(0, 1, 2)))
-        weight.assign(direction * (length / norm))
+        if _place(weight) in values:
+            weight.assign(np.asarray(values[_place(weight)]))
+
+
+def _fold(directions, lengths):
+    """Plain kernels, bit for bit those of the layers' calls.
+
+    TensorFlow rewrites the division by a square root where it runs a graph,
+    and the last bit with it: the kernels are computed in a graph, too.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return _kernels(directions, lengths)
+    import tensorflow as tf
+
+    # Calling it would warn of retracing where many models are folded.
+    compute = tf.function(
+        lambda: _kernels(directions, lengths), autograph=False
+    ).get_concrete_function()
+    return compute()
+
+
+def _kernels(directions, lengths):
+    return [
+        v * (g / ops.sqrt(ops.sum(ops.square(v), axis=(0, 1, 2))))
+        for v, g in zip(directions, lengths, strict=True)
+    ]
 
 
 def _place(weight):

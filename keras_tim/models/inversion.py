@@ -46,6 +46,7 @@ def invert(
     learning_rate,
     seed,
     distance,
+    num_starts,
     frames,
     shell_width,
     verbose,
@@ -54,31 +55,43 @@ def invert(
     inputs = check_inputs(tim, inputs)
     targets = check_pictures(targets, 3, "targets")
     check_count("steps", steps)
+    check_count("num_starts", num_starts)
     check_count("frames", frames)
     if not learning_rate > 0:
         raise ValueError(
             "`learning_rate` must be positive. Received: "
             f"learning_rate={learning_rate}"
         )
-    if not 0 <= shell_width < 1:
+    if not shell_width >= 0:
         raise ValueError(
-            "`shell_width` must be from 0 to below 1. Received: "
+            "`shell_width` must be 0 or more. Received: "
             f"shell_width={shell_width}"
+        )
+    samples = tim.sample(inputs, num_samples=num_starts, seed=seed)
+    if tuple(targets.shape) != (len(samples), *samples.shape[2:]):
+        raise ValueError(
+            "`targets` must have the shape of the last level's output, "
+            f"{(len(samples), *samples.shape[2:])}. Received: shape "
+            f"{tuple(targets.shape)}"
         )
     distance = SelectionDistance(distance)
     distance.build(channels=3)
-    drawn = tim.draw_codes(inputs, num_samples=1, seed=seed)
-    variables = [[tf.Variable(part) for part in code] for code in drawn]
-    size = tim.decode(inputs, drawn)[-1].shape
-    if tuple(targets.shape) != tuple(size):
-        raise ValueError(
-            "`targets` must have the shape of the last level's output, "
-            f"{tuple(size)}. Received: shape {tuple(targets.shape)}"
-        )
-    flat = tf.nest.flatten(variables)
-    optimizer = keras.optimizers.Adam(learning_rate)
-    optimizer.build(flat)
     target_features = distance.features(targets)
+    nearest = np.argmin(
+        [
+            distance.compare(distance.features(draw), target_features)
+            for draw in np.moveaxis(samples, 1, 0)
+        ],
+        axis=0,
+    )
+    drawn = _chosen_draws(tim, inputs, num_starts, seed, nearest)
+    variables = [[tf.Variable(part) for part in code] for code in drawn]
+    flat = tf.nest.flatten(variables)
+    # Ever smaller steps: the last ones settle what the first ones found.
+    optimizer = keras.optimizers.Adam(
+        keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    )
+    optimizer.build(flat)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def step():
@@ -88,13 +101,20 @@ def invert(
             # Every picture has codes of its own: their sum keeps them apart.
             losses = distance.compare(distance.features(made), target_features)
             total = tf.reduce_sum(losses)
-        return made, losses, tape.gradient(total, flat)
+        # What the model does not use stays: a regression uses nothing.
+        gradients = tape.gradient(
+            total, flat, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        return made, losses, gradients
 
     @tf.function(autograph=False)
     def move(gradients):
         optimizer.apply(gradients, flat)
         for variable in flat:
-            variable.assign(near_shell(variable, shell_width))
+            # About the standard deviation of a draw's radius, relative to it.
+            size = np.prod(variable.shape[1:])
+            deviation = 1.0 / np.sqrt(2.0 * size)
+            variable.assign(near_shell(variable, shell_width * deviation))
 
     shown = np.unique(np.linspace(0, steps, frames).round().astype(int))
     bar = keras.utils.Progbar(steps) if verbose else None
@@ -139,6 +159,13 @@ def near_shell(code, width):
     radius = tf.sqrt(mean_square)
     wanted = tf.clip_by_value(radius, 1.0 - width, 1.0 + width)
     return code * tf.math.divide_no_nan(wanted, radius)
+
+
+def _chosen_draws(tim, inputs, count, seed, chosen):
+    """One of every input's draws: the codes of sample `chosen[i]`."""
+    rows = np.arange(len(chosen)) * count + chosen
+    drawn = tim.draw_codes(inputs, num_samples=count, seed=seed)
+    return [tuple(tf.gather(part, rows) for part in code) for code in drawn]
 
 
 def _nearer(best, losses, pictures, variables):

@@ -14,6 +14,7 @@ from keras_tim.models.inputs import (
 )
 from keras_tim.models.presets import PRESETS, preset_arguments
 from keras_tim.tasks import get_task
+from keras_tim.tasks.pyramid import doubled
 
 ARCHITECTURES = ("camnet", "hyperrim")
 
@@ -35,9 +36,9 @@ class TIM(keras.Model):
     width may be unknown.
 
     Args:
-        task: str, "super_resolution", "colourization", "decompression" or
-            "layout_synthesis". Decides what the levels read and where their
-            outputs are taken.
+        task: str, "super_resolution", "colourization", "decompression",
+            "layout_synthesis" or "mnist". Decides what the levels read and
+            where their outputs are taken.
         residual_channels: sequence of int, one per level; its length is the
             number of levels.
         growth_channels: sequence of int, growth of the dense blocks per
@@ -58,8 +59,9 @@ class TIM(keras.Model):
         mapping_network: bool, whether styles pass through one.
         intermediate_supervision: bool, whether every level's output is held
             against the target; otherwise the last one alone.
-        input_skip: bool, whether every level predicts a residual in [-1, 1]
-            over its input at its output's size. Off in the published models.
+        input_skip: bool, whether every level predicts a residual in [-1, 1]:
+            the first over its input, the later ones over the previous output,
+            enlarged to the level's size. Off in the published models.
         stochastic: bool, whether the codes are used. Without them the model
             is a plain regression, all of whose samples are the same: what
             cIMLE is measured against.
@@ -187,10 +189,11 @@ class TIM(keras.Model):
             name=f"level{level}",
             dtype=self.dtype_policy,
         )
-        chained = self._task.chained and level > 0
-        channels = (
-            self._task.output_channels if chained else self.input_channels
-        )
+        channels = self.input_channels
+        if self._task.chained and level > 0:
+            channels = self._task.output_channels
+        elif self.input_skip and level > 0:
+            channels += self._task.output_channels
         module.build(
             (None, None, None, channels),
             (None, self.style_dim),
@@ -287,6 +290,9 @@ class TIM(keras.Model):
     def level_input(self, level, inputs, previous_output):
         """What a level reads: its own input, or the previous level's output.
 
+        With `input_skip`, a level that has an input of its own reads both, the
+        previous output enlarged and behind its own input.
+
         Args:
             level: int.
             inputs: list of tensors `[batch, height, width, channels]`.
@@ -298,6 +304,10 @@ class TIM(keras.Model):
         """
         if self._task.chained and level > 0:
             return previous_output
+        if self.input_skip and level > 0:
+            return ops.concatenate(
+                [inputs[level], doubled(previous_output)], axis=-1
+            )
         return inputs[level]
 
     def run_level(self, level, level_input, previous_feature, code):
@@ -508,33 +518,40 @@ class TIM(keras.Model):
         self,
         inputs,
         targets,
-        steps=200,
-        learning_rate=0.05,
+        steps=100,
+        learning_rate=0.1,
         seed=0,
-        distance="lpips_alex",
+        distance="lpips_vgg",
+        num_starts=4,
         frames=8,
-        shell_width=0.05,
+        shell_width=2.0,
         verbose=1,
     ):
         """Looks for codes whose outputs come nearest to given ones.
 
-        Gradient descent over all levels' codes, from those that `seed` draws.
-        How near it comes is the recall of the targets; how well the pictures
-        on the way agree with the input is the precision of what lies between
-        (appendix A of the paper). Codes are held near the shell where draws
-        from N(0, I) lie: farther out anything could be reached.
+        Gradient descent over all levels' codes, from the nearest of a few
+        that `seed` draws. How near it comes is the recall of the targets; how
+        well the pictures on the way agree with the input is the precision of
+        what lies between (appendix A of the paper). Codes are held near the
+        shell where draws from N(0, I) lie: farther out anything could be
+        reached.
 
         Args:
             inputs: as in `call`.
             targets: pictures `[batch, height, width, 3]`, float in [0, 1], of
                 the size of the last level's output.
             steps: int, steps of Adam.
-            learning_rate: float, its rate.
+            learning_rate: float, its first rate; it falls to zero along a
+                cosine.
             seed: int, the same for every input, or ints `[batch]`.
-            distance: as in `compile`.
+            distance: as in `compile`. Part of what is gained only the
+                network descended under sees; with AlexNet most of it.
+            num_starts: int, draws of which the nearest is where it starts:
+                `sample`'s first ones.
             frames: int, how many pictures of the way to keep.
-            shell_width: float, how far from the shell codes may lie, relative
-                to its radius.
+            shell_width: float, how far from the shell the style and the noise
+                of every level may each lie, in standard deviations of a
+                draw's distance from the centre.
             verbose: 1 shows a progress bar.
 
         Returns:
@@ -554,6 +571,7 @@ class TIM(keras.Model):
             learning_rate,
             seed,
             distance,
+            num_starts,
             frames,
             shell_width,
             verbose,
@@ -587,7 +605,10 @@ class TIM(keras.Model):
 
         `fit` takes inputs and targets. The targets are one tensor, the finest
         level's, or a tuple over levels, coarsest first; from a single one the
-        coarser ones are made by antialiased bicubic downsampling.
+        coarser ones are made by antialiased bicubic downsampling. Its
+        `sample_weight` is one of two: `[batch]`, by which images count in the
+        loss; or `[batch, height, width]` of the finest target's size, by which
+        pixels count, within their image, in the loss and in selection.
 
         Args:
             optimizer: name or `keras.optimizers.Optimizer`.
@@ -757,6 +778,30 @@ class TIM(keras.Model):
         plain = TIM(**{**self.get_config(), "weight_norm": False})
         copy_folded(self, plain)
         return plain
+
+    def export(
+        self, filepath, format="tf_saved_model", verbose=True, **options
+    ):
+        """Exports the model for servers, devices or other stacks.
+
+        Args:
+            filepath: str or path. A SavedModel becomes a numbered version
+                within this folder; files end in `.tflite` or `.onnx`.
+            format: "tf_saved_model", "tflite" (also known as "litert") or
+                "onnx".
+            verbose: bool, whether to print where it was saved.
+            **options: those of `keras_tim.export.export_saved_model`,
+                `export_tflite` or `export_onnx`. TFLite needs `size`, the
+                height and width of the inputs.
+
+        Returns:
+            What these return: the version's folder, or a report.
+        """
+        from keras_tim.export import export_model
+
+        return export_model(
+            self, filepath, format=format, verbose=verbose, **options
+        )
 
 
 def _repeat_for(inputs, codes):

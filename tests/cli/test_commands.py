@@ -30,6 +30,9 @@ def test_help_of_a_command_lists_its_flags(command, capsys):
         "demo": "--minutes",
         "train": "--images_per_selection",
         "sample": "--seeds",
+        "evaluate": "--bandwidths",
+        "export": "--precision",
+        "rarity": "--labels",
         "weights": "--fetch",
     }[command]
     assert expected in printed
@@ -46,6 +49,7 @@ def test_help_of_a_command_lists_its_flags(command, capsys):
         (["train", "--run=x", "--task=origami"], 2, "task"),
         (["train", "--run=x", "--steps=0"], 2, "steps"),
         (["train", "--run=x", "photos"], 1, "photos"),
+        (["train", "--run=x", "--num_samples=4,many"], 1, "4,many"),
         (["sample", "--model=missing", "x.png"], 1, "missing"),
         (["sample", "--model=missing"], 1, "picture files"),
         (["weights", "--fetch=resnet"], 1, "resnet"),

@@ -1,0 +1,244 @@
+"""keras-tim evaluate."""
+
+import dataclasses
+import os
+
+from absl import flags, logging
+
+DESCRIPTION = """measure samples of held-out pictures, in one table.
+
+  keras-tim evaluate --model=RUN
+  keras-tim evaluate --model=RUN --data=FOLDER --num_samples=10
+  keras-tim evaluate --model=RUN --crop=64 --count=8 --invert=8
+
+Without --data, on what the run held out. Distance to the observed output,
+diversity and faithfulness to the input, beside the plain answer of the task;
+sheets of the best and the worst cases; maps of where samples differ. Run the
+same command again after an interruption and it measures the rest."""
+
+
+def define_flags(values):
+    """Defines the command's flags.
+
+    Args:
+        values: `flags.FlagValues` to define them in.
+    """
+    from keras_tim.evaluation import EvaluationSettings
+
+    defaults = EvaluationSettings()
+    text = {"flag_values": values}
+    flags.DEFINE_string("model", None, "a run folder or .keras file", **text)
+    flags.DEFINE_string(
+        "data",
+        None,
+        "folder of photos (recursive), or tfds:NAME; by default what the run "
+        "held out",
+        **text,
+    )
+    flags.DEFINE_string(
+        "labels", None, "folder of the label maps of --data", **text
+    )
+    flags.DEFINE_string("data_dir", None, "folder of TFDS data sets", **text)
+    flags.DEFINE_integer(
+        "downsample",
+        None,
+        "reduce the photos by this factor first; by default as the run did",
+        lower_bound=1,
+        **text,
+    )
+    flags.DEFINE_integer(
+        "quality",
+        None,
+        "JPEG quality to repair; by default that of the run",
+        lower_bound=1,
+        upper_bound=100,
+        **text,
+    )
+    flags.DEFINE_string(
+        "output",
+        None,
+        "where to write; by default `evaluation` in the run folder",
+        **text,
+    )
+    flags.DEFINE_bool("overwrite", False, "begin anew", **text)
+    flags.DEFINE_integer(
+        "num_samples",
+        defaults.num_samples,
+        "samples per picture",
+        lower_bound=1,
+        **text,
+    )
+    flags.DEFINE_integer(
+        "seed", defaults.seed, "from which samples are drawn", **text
+    )
+    flags.DEFINE_list(
+        "nets",
+        list(defaults.nets),
+        "LPIPS networks: alex, vgg (20 times slower) or alex,vgg",
+        **text,
+    )
+    flags.DEFINE_list(
+        "bandwidths",
+        [str(bandwidth) for bandwidth in defaults.bandwidths],
+        "bandwidths of the faithfulness-weighted variance",
+        **text,
+    )
+    flags.DEFINE_integer(
+        "crop",
+        None,
+        "measure squares of this side, side by side, in place of whole photos",
+        lower_bound=1,
+        **text,
+    )
+    flags.DEFINE_integer(
+        "count",
+        None,
+        "how many pictures (or squares) to measure, spread evenly over all",
+        lower_bound=1,
+        **text,
+    )
+    flags.DEFINE_bool(
+        "fid",
+        defaults.fid,
+        "measure FID and KID, too; fetches 81 MB once, and takes about half a "
+        "second per sample",
+        **text,
+    )
+    flags.DEFINE_integer(
+        "invert",
+        defaults.invert,
+        "for so many pictures look for codes that come nearest to the "
+        "observed output: recall, precision, and a film of the way",
+        lower_bound=0,
+        **text,
+    )
+    flags.DEFINE_integer(
+        "inversion_steps",
+        defaults.inversion_steps,
+        "steps of that",
+        lower_bound=1,
+        **text,
+    )
+    flags.DEFINE_float(
+        "inversion_learning_rate",
+        defaults.inversion_learning_rate,
+        "its first rate",
+        **text,
+    )
+    flags.DEFINE_enum(
+        "inversion_net",
+        defaults.inversion_net,
+        ["alex", "vgg"],
+        "the LPIPS network to descend under; what comes out is measured with "
+        "--nets, too",
+        **text,
+    )
+    flags.mark_flag_as_required("model", **text)
+
+
+def run(values, arguments):
+    """Evaluates.
+
+    Args:
+        values: parsed flags.
+        arguments: list of str, what was given besides flags.
+    """
+    from keras_tim.cli.train import reject_arguments
+    from keras_tim.evaluation import EvaluationSettings, evaluate
+    from keras_tim.evaluation.table import table_text
+    from keras_tim.recipes import get_recipe
+    from keras_tim.runs.training_run import load_run
+
+    reject_arguments(arguments)
+    chosen = {
+        field.name: values[field.name].value
+        for field in dataclasses.fields(EvaluationSettings)
+    }
+    chosen["nets"] = tuple(values.nets)
+    chosen["bandwidths"] = _numbers(values.bandwidths)
+    settings = EvaluationSettings(**chosen)
+    tim = load_run(values.model)
+    run_settings, trained_on = _settings_of(values, tim.task)
+    recipe = get_recipe(tim.task)(run_settings, values.model)
+    names = None
+    if values.data is None:
+        names = recipe.held_out_names(tim)
+    elif _same(values.data, trained_on):
+        logging.warning(
+            "%s is what %s was trained on: measures of pictures that a model "
+            "has seen say little. Leave out --data for what it held out.",
+            values.data,
+            values.model,
+        )
+    output = values.output or os.path.join(_folder(values.model), "evaluation")
+    result = evaluate(
+        tim,
+        recipe,
+        output,
+        settings,
+        names=names,
+        model=values.model,
+        overwrite=values.overwrite,
+    )
+    print(table_text(result))
+    for note in result["notes"]:
+        print(note)
+    logging.info("Wrote %s", os.path.join(output, "evaluation.md"))
+
+
+def _folder(model):
+    """The run folder, or the folder that a model file is in."""
+    return model if os.path.isdir(model) else os.path.dirname(model) or "."
+
+
+def _settings_of(values, task):
+    """Settings to evaluate with, and what the run was trained on."""
+    from keras_tim.recipes.layout_synthesis import CLASSES_FILE
+    from keras_tim.runs.settings import RunSettings, load_settings
+
+    folder = _folder(values.model)
+    settings = load_settings(folder)
+    if settings is None or settings.task != task:
+        settings = RunSettings.of_task(task)
+    trained_on = settings.data
+    changes = {
+        name: values[name].value
+        for name in ("data_dir", "downsample", "quality")
+        if values[name].value is not None
+    }
+    if values.labels is not None and task != "layout_synthesis":
+        raise ValueError(
+            "--labels is for models that were trained on label maps. "
+            f"{values.model} has learned {task}"
+        )
+    if "quality" in changes and task != "decompression":
+        raise ValueError(
+            "--quality is for models that repair JPEGs. "
+            f"{values.model} has learned {task}"
+        )
+    if values.data is not None:
+        changes |= {"data": values.data, "held_out": ()}
+        if task == "layout_synthesis":
+            # What label maps mean to the model is fixed.
+            changes["labels"] = values.labels
+            changes["classes"] = os.path.join(folder, CLASSES_FILE)
+    elif values.labels is not None:
+        raise ValueError("--labels needs --data, whose label maps they are")
+    return dataclasses.replace(settings, **changes), trained_on
+
+
+def _numbers(texts):
+    try:
+        return tuple(float(text) for text in texts)
+    except ValueError as error:
+        raise ValueError(
+            "--bandwidths must be numbers such as 0.3,0.2. Received: "
+            f"{','.join(texts)!r}"
+        ) from error
+
+
+def _same(data, other):
+    """Whether two sources are the same folder or data set."""
+    if other is None:
+        return False
+    return data == other or os.path.realpath(data) == os.path.realpath(other)

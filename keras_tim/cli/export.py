@@ -1,0 +1,200 @@
+"""keras-tim export."""
+
+import os
+
+from absl import flags, logging
+
+DESCRIPTION = """export a model for servers, devices or other stacks.
+
+  keras-tim export --model=RUN --output=models/photos
+  keras-tim export --model=RUN --output=photos.tflite --size=64x64
+  keras-tim export --model=RUN --output=photos.onnx
+
+A SavedModel becomes the next version within its folder, such as
+models/photos/1, as TensorFlow Serving expects it. The ending decides."""
+
+FORMAT_OF_ENDING = {".tflite": "tflite", ".onnx": "onnx"}
+LIMITS = ("output_pixels", "alternatives", "total_pixels")
+MOST_PICTURES = 32
+
+
+def define_flags(values):
+    """Defines the command's flags.
+
+    Args:
+        values: `flags.FlagValues` to define them in.
+    """
+    text = {"flag_values": values}
+    flags.DEFINE_string("model", None, "a run folder or .keras file", **text)
+    flags.DEFINE_string(
+        "output", None, "folder, or file ending in .tflite or .onnx", **text
+    )
+    flags.DEFINE_integer(
+        "version",
+        None,
+        "number of the SavedModel's version; by default the next one",
+        lower_bound=0,
+        **text,
+    )
+    flags.DEFINE_string(
+        "name", None, "what the SavedModel is called where served", **text
+    )
+    flags.DEFINE_enum(
+        "dtype",
+        "float32",
+        ["float32", "bfloat16"],
+        "what the SavedModel computes in",
+        **text,
+    )
+    flags.DEFINE_bool(
+        "frozen", False, "put the SavedModel's weights into its graph", **text
+    )
+    for name, help_text in {
+        "output_pixels": "most pixels of an alternative",
+        "alternatives": "most alternatives of a request",
+        "total_pixels": "most pixels of all alternatives of a request",
+    }.items():
+        flags.DEFINE_integer(
+            name,
+            None,
+            f"limit that the SavedModel keeps: {help_text}",
+            lower_bound=1,
+            **text,
+        )
+    flags.DEFINE_string(
+        "size",
+        None,
+        "for TFLite: height and width of the inputs, such as 64x64",
+        **text,
+    )
+    flags.DEFINE_enum(
+        "precision",
+        "float32",
+        ["float32", "float16", "int8"],
+        "for TFLite: of the weights",
+        **text,
+    )
+    flags.DEFINE_string(
+        "pictures",
+        None,
+        "for TFLite: folder of inputs such as the model will get, which int8 "
+        "needs; the model is measured on the first",
+        **text,
+    )
+    flags.mark_flag_as_required("model", **text)
+    flags.mark_flag_as_required("output", **text)
+
+
+def run(values, arguments):
+    """Exports.
+
+    Args:
+        values: parsed flags.
+        arguments: list of str, what was given besides flags.
+    """
+    from keras_tim.cli.train import reject_arguments
+    from keras_tim.recipes import get_recipe
+    from keras_tim.runs.settings import RunSettings, load_settings
+    from keras_tim.runs.training_run import load_run
+
+    reject_arguments(arguments)
+    ending = os.path.splitext(values.output)[1]
+    format = FORMAT_OF_ENDING.get(ending, "tf_saved_model")
+    _reject_flags_of_others(values, format)
+    tim = load_run(values.model)
+    settings = load_settings(values.model)
+    recipe = get_recipe(tim.task)(
+        settings or RunSettings.of_task(tim.task), values.model
+    )
+    options = {}
+    if format == "tf_saved_model":
+        options = _saved_model_options(values, tim, settings, recipe)
+    if format == "tflite":
+        options = _tflite_options(values, tim, recipe)
+    tim.export(values.output, format=format, verbose=False, **options)
+    logging.info("Saved %s", values.output)
+
+
+def _reject_flags_of_others(values, format):
+    of_format = {
+        "tf_saved_model": ("version", "name", "dtype", "frozen", *LIMITS),
+        "tflite": ("size", "precision", "pictures"),
+        "onnx": (),
+    }
+    for owner, names in of_format.items():
+        for name in names:
+            if owner != format and values[name].value != values[name].default:
+                raise ValueError(
+                    f"--{name} is for the format {owner}. Received: "
+                    f"--output={values.output}, which is {format}"
+                )
+
+
+def _saved_model_options(values, tim, settings, recipe):
+    from keras_tim.runs.files import read_json
+
+    report = os.path.join(values.model, "report.json")
+    return {
+        "version": values.version,
+        "name": values.name,
+        "dtype": values.dtype,
+        "frozen": values.frozen,
+        "limits": {
+            name: values[name].value
+            for name in LIMITS
+            if values[name].value is not None
+        },
+        "classes": (recipe.classes if tim.task == "layout_synthesis" else None),
+        "training": settings.jsonable() if settings else None,
+        "measures": read_json(report) if os.path.isfile(report) else None,
+    }
+
+
+def _tflite_options(values, tim, recipe):
+    from keras_tim.perceptual import LPIPS, WeightsError, fetch_weights
+    from keras_tim.recipes.layout_synthesis import parsed_size
+
+    if values.size is None:
+        raise ValueError("--size must be given for TFLite, such as 64x64")
+    size = parsed_size(values.size)
+    options = {"size": size, "precision": values.precision}
+    if values.pictures is None:
+        return options
+    options["pictures"] = _centres(values.pictures, size, tim, recipe)
+    try:
+        fetch_weights("lpips_alex")
+    except WeightsError as error:
+        logging.warning("LPIPS to the model's own is left out: %s", error)
+        return options
+    return {**options, "distance": LPIPS("alex")}
+
+
+def _centres(folder, size, tim, recipe):
+    """Inputs of the given size from the middle of a folder's pictures."""
+    from keras_tim.inference.pictures import PictureError, find_pictures
+
+    inputs = []
+    for path in find_pictures(folder):
+        try:
+            given = recipe.read_input(tim, path)
+        except PictureError as error:
+            logging.warning("Skipped a picture. %s", error)
+            continue
+        spare = [
+            have - want for have, want in zip(given.shape, size, strict=False)
+        ]
+        if min(spare) < 0:
+            logging.warning(
+                "Skipped %s: its input is smaller than --size.", path
+            )
+            continue
+        top, left = (n // 2 for n in spare)
+        inputs.append(given[top : top + size[0], left : left + size[1]])
+        if len(inputs) == MOST_PICTURES:
+            break
+    if not inputs:
+        raise ValueError(
+            f"{folder} holds no picture from which an input of {size[0]} x "
+            f"{size[1]} pixels could be cut"
+        )
+    return inputs

@@ -1,0 +1,468 @@
+"""Evaluates a model picture by picture, into a folder, to be resumed."""
+
+import dataclasses
+import datetime
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+
+import keras
+import numpy as np
+from absl import logging
+
+from keras_tim.evaluation.inversion import inversion_rows, invert_pictures
+from keras_tim.evaluation.measures import (
+    HIGHEST_PSNR,
+    measures_of_pictures,
+    picture_measures,
+)
+from keras_tim.evaluation.sets import SetFeatures, set_rows
+from keras_tim.evaluation.sheets import remove_sheets, write_sheets
+from keras_tim.evaluation.table import csv_text, markdown, table_row
+from keras_tim.inference.pictures import PictureError
+from keras_tim.perceptual import LPIPS
+from keras_tim.runs.files import read_json, write_json, write_text
+
+# Pixels that are made at a time: each takes about a kilobyte.
+_PIXELS_AT_A_TIME = 2**18
+# Worth a word before it begins.
+_MANY = 500
+_PACKAGES = ("keras-tim", "keras", "tensorflow", "numpy", "pillow")
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+    """What an evaluation is told.
+
+    Attributes:
+        num_samples: int, samples per picture.
+        seed: int, from which and a picture's name they are drawn.
+        nets: names of LPIPS networks, "alex" and "vgg". The first one ranks
+            the pictures.
+        bandwidths: floats above 0, of the faithfulness-weighted variance.
+        crop: int or None: squares of this side, side by side, are measured
+            in place of whole pictures.
+        count: int or None for all: how many pictures (or squares) are
+            measured, spread evenly over all of them.
+        fid: bool, whether FID and KID are measured.
+        invert: int, for how many pictures codes are looked for that come
+            nearest to the observed output, spread evenly over those measured.
+        inversion_steps: int, see `TIM.invert`.
+        inversion_learning_rate: float, see `TIM.invert`.
+        inversion_net: name of the LPIPS network to descend under; what comes
+            out is measured with `nets`, too.
+    """
+
+    num_samples: int = 10
+    seed: int = 0
+    nets: tuple = ("alex",)
+    bandwidths: tuple = (0.3, 0.2, 0.15)
+    crop: int | None = None
+    count: int | None = None
+    fid: bool = False
+    invert: int = 0
+    inversion_steps: int = 100
+    inversion_learning_rate: float = 0.1
+    inversion_net: str = "vgg"
+
+    def __post_init__(self):
+        for name, least in (
+            ("num_samples", 1),
+            ("crop", 1),
+            ("count", 1),
+            ("invert", 0),
+            ("inversion_steps", 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and (
+                not isinstance(value, int) or value < least
+            ):
+                raise ValueError(
+                    f"`{name}` must be an integer of {least} or more. "
+                    f"Received: {name}={value!r}"
+                )
+        if not self.nets or not set(self.nets) <= {"alex", "vgg"}:
+            raise ValueError(
+                "`nets` must name alex, vgg or both. Received: "
+                f"nets={self.nets!r}"
+            )
+        if self.inversion_net not in ("alex", "vgg"):
+            raise ValueError(
+                "`inversion_net` must be alex or vgg. Received: "
+                f"inversion_net={self.inversion_net!r}"
+            )
+        if not all(bandwidth > 0 for bandwidth in self.bandwidths):
+            raise ValueError(
+                "`bandwidths` must be above 0. Received: "
+                f"bandwidths={self.bandwidths!r}"
+            )
+        if not self.inversion_learning_rate > 0:
+            raise ValueError(
+                "`inversion_learning_rate` must be positive. Received: "
+                f"inversion_learning_rate={self.inversion_learning_rate!r}"
+            )
+
+
+def evaluate(
+    tim,
+    recipe,
+    folder,
+    settings=None,
+    names=None,
+    model="TIM",
+    overwrite=False,
+    extractor=None,
+    verbose=1,
+):
+    """Measures samples of pictures that a model has not been trained on.
+
+    The folder gets `evaluation.md`, `.json` and `.csv`, sheets of the best and
+    the worst cases, maps of where samples differ, and under `pictures/` the
+    numbers of every picture as soon as it is finished: the same call, after an
+    interruption, does the rest. More pictures may be asked for later.
+
+    Args:
+        tim: a `TIM`.
+        recipe: the `keras_tim.recipes.Recipe` of its task; its settings tell
+            what to evaluate on.
+        folder: str or path, where results go; made if missing.
+        settings: `EvaluationSettings`; their defaults by default.
+        names: names of the pictures to take, as the recipe's `listed` takes
+            them, such as its `held_out_names`; None for all.
+        model: str, what the tables call the model.
+        overwrite: bool, whether to begin anew where the folder holds an
+            evaluation.
+        extractor: Keras layer or model from pictures to features, for FID and
+            KID; Inception's by default.
+        verbose: 1 shows progress bars.
+
+    Returns:
+        dict, the content of `evaluation.json`: `model`, `settings` (with
+        package versions and a hash of the weights), `date`, `baseline` (what
+        the plain answer is called, or None), `table` (a list of dicts: `key`,
+        `measure`, `better`, `n`, `samples`, `samples_standard_error`,
+        `baseline`, `baseline_standard_error`), `pictures` (a list of dicts
+        with the numbers of every picture), `inversions` (the same), `skipped`
+        and `notes`.
+
+    Raises:
+        FileExistsError: if the folder holds an evaluation with other settings
+            and `overwrite` is False.
+        ValueError: if a setting is out of range, or no picture is usable.
+    """
+    settings = settings or EvaluationSettings()
+    folder = os.fspath(folder)
+    listed = _spread(recipe.listed(tim, names, settings.crop), settings.count)
+    if settings.fid and len(listed) < 3:
+        raise ValueError(
+            "`fid` needs 3 pictures or more, and means little below some "
+            f"thousands. Received: {len(listed)} pictures"
+        )
+    fingerprint = _fingerprint(tim, recipe, settings, extractor)
+    _begin(folder, fingerprint, overwrite)
+    distances = {net: LPIPS(net) for net in settings.nets}
+    pictures, skipped = _measure_all(
+        tim, recipe, folder, settings, listed, distances, extractor, verbose
+    )
+    readers = dict(listed)
+
+    def drawn(name):
+        given, target = readers[name]()
+        seed = picture_seed(settings.seed, name)
+        samples = draw_samples(tim, given, settings.num_samples, seed)
+        return given, target, samples
+
+    # The one to descend under comes first.
+    nets = dict.fromkeys((settings.inversion_net, *settings.nets))
+    inversions = invert_pictures(
+        tim,
+        recipe,
+        os.path.join(folder, "inversions"),
+        [
+            (
+                picture,
+                functools.partial(drawn, picture["name"]),
+                file_name(picture["name"]),
+            )
+            for picture in _spread(pictures, settings.invert)
+        ],
+        {net: distances.get(net) or LPIPS(net) for net in nets},
+        settings,
+        verbose,
+    )
+    rows, notes = _rows(recipe, folder, settings, pictures)
+    more, said = inversion_rows(inversions, recipe)
+    rows += more
+    notes += said
+    result = {
+        "model": model,
+        "settings": fingerprint,
+        "date": datetime.date.today().isoformat(),
+        "baseline": pictures[0]["baseline_name"],
+        "table": rows,
+        "pictures": pictures,
+        "inversions": inversions,
+        "skipped": skipped,
+        "notes": notes,
+    }
+
+    write_sheets(
+        folder, recipe, pictures, drawn, settings, distances, file_name
+    )
+    write_json(os.path.join(folder, "evaluation.json"), result)
+    write_text(os.path.join(folder, "evaluation.csv"), csv_text(result))
+    write_text(os.path.join(folder, "evaluation.md"), markdown(result))
+    return result
+
+
+def picture_seed(seed, name):
+    """The seed of one picture's samples.
+
+    With one seed for all of them the same few codes would be tried on every
+    picture, and means over pictures would not even out how they fall.
+
+    Args:
+        seed: int, of the evaluation.
+        name: str, the picture's.
+
+    Returns:
+        int from 0 to 2**31 - 1.
+    """
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def draw_samples(tim, given, num_samples, seed):
+    """Samples of one picture, few enough at a time for the memory.
+
+    Args:
+        tim: a `TIM`.
+        given: array `[h, w, channels]`.
+        num_samples: int.
+        seed: int.
+
+    Returns:
+        float32 array `[num_samples, height, width, 3]`.
+    """
+    pixels = given.shape[0] * given.shape[1] * tim.output_factor**2
+    batch_size = max(1, min(num_samples, _PIXELS_AT_A_TIME // pixels))
+    return tim.sample(
+        given[None],
+        num_samples=num_samples,
+        seed=seed,
+        batch_size=batch_size,
+    )[0]
+
+
+def file_name(name):
+    """A name for the files of a picture: readable, and no other's."""
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[-60:]
+    return f"{readable}-{hashlib.sha1(name.encode()).hexdigest()[:8]}"
+
+
+def _spread(items, count):
+    """So many of them, spread evenly; all where `count` is None."""
+    if count is None or count >= len(items):
+        return list(items)
+    places = np.linspace(0, len(items) - 1, count).round().astype(int)
+    return [items[place] for place in places]
+
+
+def _fingerprint(tim, recipe, settings, extractor):
+    """All that the numbers of a picture depend on, as JSON gives it back."""
+    hashed = hashlib.sha256(
+        json.dumps(tim.get_config(), sort_keys=True, default=str).encode()
+    )
+    for weight in tim.get_weights():
+        hashed.update(np.ascontiguousarray(weight).tobytes())
+    run = recipe.settings
+    data = {"data": _absolute(run.data) or recipe.bundled}
+    for name in ("labels", "classes", "data_dir"):
+        data[name] = _absolute(getattr(run, name))
+    data["size"] = run.size
+    data["downsample"] = run.downsample if run.downsample > 1 else None
+    data["quality"] = run.quality if run.task == "decompression" else None
+    features = None
+    if settings.fid:
+        features = "inception" if extractor is None else extractor.name
+    return {
+        "task": recipe.task,
+        "weights": hashed.hexdigest(),
+        "data": data,
+        "crop": settings.crop,
+        "num_samples": settings.num_samples,
+        "seed": settings.seed,
+        "nets": list(settings.nets),
+        "bandwidths": [float(b) for b in settings.bandwidths],
+        "fid": features,
+        "inversion": {
+            "steps": settings.inversion_steps,
+            "learning_rate": settings.inversion_learning_rate,
+            "net": settings.inversion_net,
+        }
+        if settings.invert
+        else None,
+        "packages": {p: importlib.metadata.version(p) for p in _PACKAGES},
+    }
+
+
+def _absolute(path):
+    """A path wherever one is; names such as tfds:... stay as they are."""
+    if path is None or not os.path.exists(path):
+        return path
+    return os.path.abspath(path)
+
+
+def _begin(folder, fingerprint, overwrite):
+    """Readies the folder, or refuses what is in it."""
+    path = os.path.join(folder, "settings.json")
+    if overwrite and os.path.exists(path):
+        # The settings last: without them the rest would not be known for
+        # what it is.
+        for name in ("pictures", "inversions"):
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+        remove_sheets(folder)
+        os.remove(path)
+    if os.path.exists(path):
+        earlier = read_json(path)
+        # Inversions may be asked for later, or no longer.
+        for ours, theirs in ((fingerprint, earlier), (earlier, fingerprint)):
+            if ours["inversion"] is None:
+                ours["inversion"] = theirs["inversion"]
+        changed = sorted(
+            key
+            for key in earlier | fingerprint
+            if earlier.get(key) != fingerprint.get(key)
+        )
+        if changed:
+            raise FileExistsError(
+                f"{folder} holds an evaluation with other settings "
+                f"({', '.join(changed)}). Choose another folder, repeat the "
+                "earlier settings to resume it, or begin anew with "
+                "--overwrite."
+            )
+    elif os.path.isdir(os.path.join(folder, "pictures")):
+        raise FileExistsError(
+            f"{folder} has a folder `pictures`, but no settings.json: it "
+            "holds something else than an evaluation. Choose another folder."
+        )
+    os.makedirs(folder, exist_ok=True)
+    write_json(path, fingerprint)
+    os.makedirs(os.path.join(folder, "pictures"), exist_ok=True)
+
+
+def _measure_all(
+    tim, recipe, folder, settings, listed, distances, extractor, verbose
+):
+    """Numbers of all pictures, in the order listed, and skipped names."""
+    features = SetFeatures(extractor) if settings.fid else None
+    paths = {
+        name: os.path.join(folder, "pictures", f"{file_name(name)}.json")
+        for name, _ in listed
+    }
+    done = sum(os.path.exists(path) for path in paths.values())
+    if done:
+        logging.info(
+            "%d of %d pictures in %s are finished.", done, len(listed), folder
+        )
+    elif len(listed) > _MANY:
+        logging.info(
+            "Measuring %d pictures, %d samples each: `count` limits them.",
+            len(listed),
+            settings.num_samples,
+        )
+    bar = None
+    if verbose and done < len(listed):
+        bar = keras.utils.Progbar(len(listed), unit_name="picture")
+    pictures, skipped = [], []
+    key = f"lpips_{settings.nets[0]}_mean"
+    for number, (name, read) in enumerate(listed):
+        path = paths[name]
+        if os.path.exists(path):
+            picture = read_json(path)
+        else:
+            try:
+                given, target = read()
+            except PictureError as error:
+                logging.warning("Skipped a picture. %s", error)
+                skipped.append(name)
+                continue
+            seed = picture_seed(settings.seed, name)
+            samples = draw_samples(tim, given, settings.num_samples, seed)
+            picture = {
+                "name": name,
+                "seed": seed,
+                "size": list(target.shape[:2]),
+                **picture_measures(
+                    samples,
+                    target,
+                    given,
+                    recipe,
+                    distances,
+                    settings.bandwidths,
+                ),
+            }
+            if features is not None:
+                plain = recipe.baseline(given, target.shape[:2])
+                features.write(
+                    f"{path.removesuffix('.json')}.npz",
+                    samples,
+                    target,
+                    None if plain is None else plain[1],
+                )
+            # Last: this file says that the picture is finished.
+            write_json(path, picture)
+        pictures.append(picture)
+        if bar:
+            bar.update(number + 1, [(key, picture["samples"][key])])
+    if not pictures:
+        raise ValueError(
+            f"None of the {len(listed)} pictures could be used; see the "
+            "warnings above."
+        )
+    return pictures, skipped
+
+
+def _rows(recipe, folder, settings, pictures):
+    """The lines of the table, and what must be said of them."""
+    rows = []
+    for measure in measures_of_pictures(
+        recipe, settings.nets, settings.bandwidths, settings.num_samples
+    ):
+        samples, baseline = (
+            [
+                picture[which][measure.key]
+                for picture in pictures
+                if picture[which] and measure.key in picture[which]
+            ]
+            for which in ("samples", "baseline")
+        )
+        if samples:
+            rows.append(table_row(measure, samples, baseline))
+    notes = []
+    if any(
+        HIGHEST_PSNR in picture["each"]["psnr"]
+        or HIGHEST_PSNR in picture["each"].get("faithfulness", ())
+        for picture in pictures
+    ):
+        notes.append(
+            f"PSNR of equal pictures is infinite and counts as {HIGHEST_PSNR:g}"
+            " dB."
+        )
+    if settings.fid:
+        more, said = set_rows(
+            [
+                os.path.join(
+                    folder, "pictures", f"{file_name(picture['name'])}.npz"
+                )
+                for picture in pictures
+            ],
+            settings.seed,
+        )
+        rows += more
+        notes += said
+    return rows, notes

@@ -1,0 +1,128 @@
+"""FID and KID of an evaluation, from features kept on disk."""
+
+import pathlib
+import warnings
+
+import numpy as np
+
+from keras_tim.inference.pictures import write_whole
+from keras_tim.metrics import (
+    FeatureStatistics,
+    InceptionFeatures,
+    SampleSizeWarning,
+    kernel_distance,
+    picture_features,
+)
+from keras_tim.metrics.frechet import distance_of_statistics
+
+
+class SetFeatures:
+    """Writes features of a picture's samples, to be compared as sets later.
+
+    Args:
+        extractor: see `keras_tim.metrics.picture_features`.
+    """
+
+    def __init__(self, extractor=None):
+        # Inception reads its weights when it is first used.
+        self._extractor = extractor or InceptionFeatures()
+
+    def write(self, path, samples, target, baseline):
+        """Writes features of one picture.
+
+        Args:
+            path: str, of a `.npz` file.
+            samples: array `[m, height, width, 3]`, float in [0, 1].
+            target: array `[height, width, 3]`.
+            baseline: the same, or None.
+        """
+        pictures = {"samples": samples, "target": target[None]}
+        if baseline is not None:
+            pictures["baseline"] = baseline[None]
+        features = {
+            name: picture_features(group, self._extractor, batch_size=8)
+            for name, group in pictures.items()
+        }
+        write_whole(pathlib.Path(path), lambda file: np.savez(file, **features))
+
+
+def set_rows(paths, seed):
+    """Lines of the table: FID and KID against the observed outputs.
+
+    Statistics for FID are streamed; for KID the features of one sample per
+    picture are kept, 8 KB each.
+
+    Args:
+        paths: files of `SetFeatures.write`, one per picture.
+        seed: int, see `kernel_distance`.
+
+    Returns:
+        Tuple of a list of dicts as `table_row` gives them, and a list of
+        notes.
+    """
+    real, every = FeatureStatistics(), FeatureStatistics()
+    single = {"target": [], "samples": [], "baseline": []}
+    for path in paths:
+        with np.load(path) as stored:
+            real.update(stored["target"])
+            every.update(stored["samples"])
+            for name in stored.files:
+                single[name].append(stored[name][:1])
+    single = {
+        name: np.concatenate(features)
+        for name, features in single.items()
+        if features
+    }
+    row = {
+        "better": "lower",
+        "n": len(paths),
+        "samples_standard_error": None,
+        "baseline": None,
+        "baseline_standard_error": None,
+    }
+    one = {
+        **row,
+        "key": "fid_one_sample",
+        "measure": "FID, one sample per picture",
+        "digits": 2,
+    }
+    kid = {
+        **row,
+        "key": "kid_one_sample",
+        "measure": "KID, one sample per picture",
+        "digits": 5,
+    }
+    for name in ("samples", "baseline"):
+        if name not in single:
+            continue
+        statistics = FeatureStatistics()
+        statistics.update(single[name])
+        one[name] = _frechet(real, statistics)
+        found = kernel_distance(single["target"], single[name], seed=seed)
+        kid[name] = found.value
+        kid[f"{name}_standard_error"] = found.standard_error
+    all_samples = {
+        **row,
+        "key": "fid_all_samples",
+        "measure": "FID, all samples",
+        "digits": 2,
+        "n": every.count,
+        "samples": _frechet(real, every),
+    }
+    notes = []
+    if min(real.count, every.count) < real.dimensions:
+        notes.append(
+            f"FID is biased upwards, by more the fewer pictures there are: it "
+            f"is of {real.count} observed pictures and of n generated ones, "
+            f"and has {real.dimensions} features. Compare it with FID of the "
+            "same numbers only. KID is not biased; its standard error is over "
+            "draws of as many pictures."
+        )
+    return [one, all_samples, kid], notes
+
+
+def _frechet(real, generated):
+    with warnings.catch_warnings():
+        # The notes say it.
+        warnings.simplefilter("ignore", SampleSizeWarning)
+        return distance_of_statistics(real, generated)

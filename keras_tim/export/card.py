@@ -1,0 +1,162 @@
+"""The model card: what an exported model is, takes, gives and has learned."""
+
+import importlib.metadata
+import json
+
+INPUTS = {
+    "super_resolution": "RGB picture",
+    "colourization": "lightness L / 100 of CIE Lab (D65)",
+    "decompression": "RGB picture as decoded from the damaged JPEG file",
+    "layout_synthesis": "one-hot layout, the last class being 'other'",
+    "mnist": "digit rebuilt from ten principal components, (x + 0.75) / 2.5",
+}
+ENCODED_INPUTS = {
+    "colourization": "PNG or JPEG file, of whose colours the lightness is used",
+    "layout_synthesis": (
+        "grey PNG file of 8 bits as large as the output, its grey levels the "
+        "ids of classes; ids that are no class are 'other'"
+    ),
+}
+
+
+def model_card(generator, name, signatures, limits, training, measures):
+    """Describes an exported model.
+
+    Args:
+        generator: the `keras_tim.export.generator.Generator`.
+        name: str, what the model is called.
+        signatures: dict from name to `(inputs, outputs)`, dicts from name to
+            `tf.TensorSpec`.
+        limits: the `keras_tim.export.signatures.Limits`.
+        training: dict of what the model was trained with, or None.
+        measures: list of dicts, one per measured example, or None.
+
+    Returns:
+        dict that `json.dump` takes. Sides that are not fixed are -1.
+    """
+    tim = generator.tim
+    return {
+        "name": name,
+        "task": tim.task,
+        "architecture": tim.architecture,
+        "levels": tim.num_levels,
+        "parameters": tim.count_params(),
+        "dtype": generator.dtype,
+        "frozen": generator.frozen,
+        "input": {
+            "meaning": INPUTS[tim.task],
+            "encoded": ENCODED_INPUTS.get(tim.task, "PNG or JPEG file"),
+            "channels": tim.input_channels,
+            "sides_are_multiples_of": tim.input_multiple,
+        },
+        "output": {"times_as_high_and_wide": generator.output_factor},
+        "signatures": {
+            key: {"inputs": _described(inputs), "outputs": _described(outputs)}
+            for key, (inputs, outputs) in signatures.items()
+        },
+        "limits_of_a_request": dict(vars(limits)),
+        "training": training,
+        "measures": measures,
+        "packages": {
+            package: importlib.metadata.version(package)
+            for package in ("keras-tim", "keras", "tensorflow")
+        },
+    }
+
+
+def _described(specifications):
+    return {
+        name: {
+            "dtype": specification.dtype.name,
+            "shape": [
+                -1 if side is None else side for side in specification.shape
+            ],
+        }
+        for name, specification in specifications.items()
+    }
+
+
+def card_text(card):
+    """The card as Markdown.
+
+    Args:
+        card: dict as from `model_card`.
+
+    Returns:
+        str.
+    """
+    multiple = card["input"]["sides_are_multiples_of"]
+    sides = "any number of pixels"
+    if multiple > 1:
+        sides = (
+            f"multiples of {multiple} pixels; encoded pictures are padded to "
+            "them, and the answers cropped"
+        )
+    weights = "constants in the graph" if card["frozen"] else "variables"
+    facts = {
+        "Task": f"{card['task']}, one input, many plausible answers",
+        "Model": f"Tower Implicit Model ({card['architecture']}), "
+        f"{card['levels']} levels, {card['parameters']:,} parameters",
+        "Weights": f"{card['dtype']}, {weights}",
+        "Input": f"{card['input']['meaning']}; {card['input']['channels']} "
+        "channels in [0, 1], channels last",
+        "Encoded input": card["input"]["encoded"],
+        "Sides of the input": sides,
+        "Output": "RGB picture in [0, 1], "
+        f"{card['output']['times_as_high_and_wide']} times as high and wide",
+        "Made with": ", ".join(f"{k} {v}" for k, v in card["packages"].items()),
+    }
+    parts = [
+        f"# {card['name']}",
+        _table(["", ""], facts.items()),
+        "The same seed and index give the same picture, whatever else is asked "
+        "for in the same request or beside it.",
+        "## Signatures",
+        _table(
+            ["Signature", "Inputs", "Outputs"],
+            (
+                [name, _listed(entry["inputs"]), _listed(entry["outputs"])]
+                for name, entry in card["signatures"].items()
+            ),
+        ),
+        "## Limits of a request",
+        _table(["", ""], _formatted(card["limits_of_a_request"])),
+        "## Training",
+        _table(["", ""], _formatted(card["training"]))
+        if card["training"]
+        else "Not stated.",
+        "## Measures",
+        _measures(card["measures"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _measures(rows):
+    if not rows:
+        return "None stated."
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return _table(
+        columns, ([_value(row.get(key, "")) for key in columns] for row in rows)
+    )
+
+
+def _formatted(values):
+    return [(name, _value(value)) for name, value in values.items()]
+
+
+def _value(value):
+    if isinstance(value, str):
+        return value
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
+
+
+def _listed(tensors):
+    return "; ".join(
+        f"{name} {entry['dtype']} {entry['shape']}"
+        for name, entry in tensors.items()
+    )
+
+
+def _table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,0 +1,197 @@
+"""SavedModels: what TensorFlow Serving and its like serve."""
+
+import os
+import shutil
+import uuid
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from keras_tim.export.card import card_text, model_card
+from keras_tim.export.generator import Generator
+from keras_tim.export.quiet import quiet_exporters
+from keras_tim.export.signatures import Limits, Signatures
+from keras_tim.export.warmup import write_warmup
+from keras_tim.runs.files import write_json
+
+# Folding alone stays far below this; bfloat16 has 8 bits of precision.
+TOLERANCES = {"float32": 1e-5, "bfloat16": 0.1}
+# Sides of the pictures that a new model is checked and warmed up with.
+SMALL_SIDE = 16
+
+
+def export_saved_model(
+    tim,
+    path,
+    version=None,
+    name=None,
+    dtype="float32",
+    frozen=False,
+    limits=None,
+    classes=None,
+    training=None,
+    measures=None,
+):
+    """Writes a model as a version of a SavedModel, whole or not at all.
+
+    The folder `PATH/VERSION` gets the SavedModel with the signatures of
+    `keras_tim.export.signatures.Signatures`, `card.md` and `card.json` that
+    describe it, and warm-up requests. It is written under another name,
+    loaded, compared with the model and then renamed: a server that watches
+    `PATH` never sees half a model.
+
+    Args:
+        tim: a `TIM`.
+        path: str, the model's folder, made if missing.
+        version: int, or None for one more than the highest there.
+        name: str or None for the last part of `path`: what the model is called
+            where it is served.
+        dtype: "float32" or "bfloat16", see `Generator`.
+        frozen: bool, see `Generator`.
+        limits: a `Limits`, or a dict of its arguments.
+        classes: for layouts, see `Signatures`.
+        training: dict of what the model was trained with, for the card.
+        measures: list of dicts of what was measured, for the card.
+
+    Returns:
+        str, the version's folder.
+
+    Raises:
+        FileExistsError: if the version exists.
+        RuntimeError: if the written model differs from the given one.
+    """
+    path = os.path.abspath(os.fspath(path))
+    name = name or os.path.basename(path)
+    limits = Limits(**limits) if isinstance(limits, dict) else limits
+    limits = limits or Limits()
+    target = os.path.join(path, str(_version(path, version)))
+    generator = Generator(tim, dtype, frozen)
+    # Servers take folders that are numbers for versions; this is none.
+    partial = f"{target}.partial-{uuid.uuid4().hex[:8]}"
+    try:
+        answers = Signatures(generator, limits, classes)
+        signatures = _write(answers, partial)
+        card = model_card(
+            generator, name, signatures, limits, training, measures
+        )
+        write_json(os.path.join(partial, "card.json"), card)
+        with open(
+            os.path.join(partial, "card.md"), "w", encoding="utf-8"
+        ) as file:
+            file.write(card_text(card))
+        write_warmup(partial, _warmup_requests(generator), name)
+        difference = _difference(partial, tim)
+        if not difference <= TOLERANCES[dtype]:
+            raise RuntimeError(
+                f"The exported model differs from the given one by "
+                f"{difference}, more than {TOLERANCES[dtype]}. Nothing was "
+                "written."
+            )
+        os.rename(partial, target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    logging.info(
+        "Wrote %s: %s. Its samples differ from the model's by %.1e at most.",
+        target,
+        ", ".join(signatures),
+        difference,
+    )
+    return target
+
+
+def _version(path, version):
+    """The number of the version to write, which must be free."""
+    if version is not None and (
+        isinstance(version, bool) or not isinstance(version, int) or version < 0
+    ):
+        raise ValueError(
+            "`version` must be an integer from 0 on, or None. Received: "
+            f"version={version!r}"
+        )
+    taken = os.listdir(path) if os.path.isdir(path) else []
+    if version is None:
+        numbers = [int(name) for name in taken if name.isdecimal()]
+        return max(numbers, default=0) + 1
+    if str(version) in taken:
+        raise FileExistsError(
+            f"{path} has a version {version} already. Choose another one, or "
+            "leave it out for the next free one."
+        )
+    return version
+
+
+def _write(answers, folder):
+    """Writes the SavedModel.
+
+    Returns:
+        dict from signature to `(inputs, outputs)`, dicts of `tf.TensorSpec`.
+    """
+    archive = keras.export.ExportArchive()
+    described = {}
+    for name, (function, inputs) in answers.functions().items():
+        traced = archive.add_endpoint(name, function, inputs)
+        described[name] = (
+            {specification.name: specification for specification in inputs},
+            traced.get_concrete_function().structured_outputs,
+        )
+    with quiet_exporters():
+        archive.write_out(folder, verbose=False)
+    return described
+
+
+def _warmup_requests(generator):
+    """A small request of every signature."""
+    side = _small_side(generator.tim)
+    seed, index = np.zeros([1], np.int64), np.zeros([1, 1], np.int64)
+    # Grey levels and numbers of classes both.
+    png = tf.io.encode_png(np.zeros([side, side, 1], np.uint8)).numpy()
+    picture = np.zeros(
+        [1, side, side, generator.tim.input_channels], np.float32
+    )
+    codes = [
+        np.zeros([1, 1, *shape], np.float32)
+        for shape in generator.code_shapes(side, side)
+    ]
+    return [
+        (
+            "serving_default",
+            {"picture_bytes": [png], "seed": seed, "index": index},
+        ),
+        ("sample", {"picture": picture, "seed": seed, "index": index}),
+        (
+            "decode",
+            {
+                "picture": picture,
+                **dict(zip(generator.code_names(), codes, strict=True)),
+            },
+        ),
+        (
+            "draw_codes",
+            {
+                "seed": seed,
+                "index": index,
+                "size": np.array([[side, side]], np.int64),
+            },
+        ),
+    ]
+
+
+def _difference(folder, tim):
+    """The largest difference between written and given model's samples."""
+    side = _small_side(tim)
+    picture = np.random.RandomState(0).rand(1, side, side, tim.input_channels)
+    picture = picture.astype(np.float32)
+    answer = tf.saved_model.load(folder).signatures["sample"](
+        picture=tf.constant(picture),
+        seed=tf.constant([7], tf.int64),
+        index=tf.constant([[0, 1]], tf.int64),
+    )
+    expected = tim.sample(picture, num_samples=2, seed=7)
+    return float(np.abs(answer["alternatives"].numpy() - expected).max())
+
+
+def _small_side(tim):
+    return -(-SMALL_SIDE // tim.input_multiple) * tim.input_multiple

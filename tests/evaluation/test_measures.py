@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+
+from keras_tim import LPIPS
+from keras_tim.evaluation import picture_measures
+from keras_tim.evaluation.measures import measures_of_pictures
+from keras_tim.metrics import (
+    faithfulness_weighted_variance,
+    fidelity_summary,
+    low_resolution_psnr,
+    lpips_diversity,
+    ntire_diversity,
+)
+from keras_tim.recipes import get_recipe
+from keras_tim.runs import RunSettings
+
+BANDWIDTHS = (0.3, 0.1)
+
+
+@pytest.fixture(scope="module")
+def random_case():
+    """Samples, target and input of random pixels."""
+    random = np.random.default_rng(0)
+    target = random.random((40, 48, 3)).astype("float32")
+    noise = 0.3 * random.standard_normal((4, 40, 48, 3))
+    samples = np.clip(target + noise, 0, 1).astype("float32")
+    given = target.reshape(10, 4, 12, 4, 3).mean((1, 3))
+    return samples, target, given
+
+
+def test_one_pass_gives_what_the_functions_give(
+    random_case, recipe, lpips_weights
+):
+    samples, target, given = random_case
+    distance = LPIPS("alex")
+    found = picture_measures(
+        *random_case, recipe, {"alex": distance}, BANDWIDTHS
+    )
+    variances = faithfulness_weighted_variance(
+        samples[None], target[None], BANDWIDTHS, distance
+    )
+    faithfulness = low_resolution_psnr(samples, given)
+    expected = {
+        "pairs_alex_all": lpips_diversity(samples[None], distance),
+        "pairs_alex_consecutive": lpips_diversity(
+            samples[None], distance, "consecutive"
+        ),
+        "variance_alex_0.3": variances[0],
+        "variance_alex_0.1": variances[1],
+        "ntire_alex": ntire_diversity(samples[None], target[None], distance),
+        "faithfulness_mean": faithfulness.mean(),
+        "faithfulness_worst": faithfulness.min(),
+    }
+    for key, measure in (("lpips_alex", "lpips"), ("psnr",) * 2, ("ssim",) * 2):
+        summary = fidelity_summary(samples, target, measure, distance)
+        for which, value in summary._asdict().items():
+            expected[f"{key}_{which}"] = value
+    assert found["samples"].keys() == expected.keys()
+    for key, value in expected.items():
+        assert found["samples"][key] == pytest.approx(value, rel=1e-5), key
+    listed = measures_of_pictures(recipe, ("alex",), BANDWIDTHS, len(samples))
+    assert {measure.key for measure in listed} == expected.keys()
+
+
+def test_values_worked_by_hand(recipe, brightness):
+    # Samples 51 levels above and below a target of 102: their mean is the
+    # target. The squared distance of their mean colours is 3 x 0.2^2.
+    target = np.full((40, 48, 3), 102 / 255, "float32")
+    samples = np.stack([target + 0.2, target - 0.2])
+    given = target[::4, ::4]
+    found = picture_measures(
+        samples, target, given, recipe, {"alex": brightness}, (0.12,)
+    )
+    measures = found["samples"]
+    psnr = 10 * np.log10(255**2 / 51**2)  # 13.98 dB
+    # Of flat pictures SSIM is the term of the means alone.
+    constant = (0.01 * 255) ** 2
+    bright, dark = (
+        (2 * 102 * other + constant) / (102**2 + other**2 + constant)
+        for other in (153, 51)
+    )
+    expected = {
+        "lpips_alex_mean": 0.12,
+        "lpips_alex_best": 0.12,
+        "lpips_alex_mean_image": 0.0,
+        "psnr_mean": psnr,
+        "psnr_best": psnr,
+        "psnr_mean_image": 100.0,  # stands for equality
+        "ssim_mean": (bright + dark) / 2,
+        "ssim_best": bright,
+        "ssim_mean_image": 1.0,
+        "faithfulness_mean": psnr,
+        "faithfulness_worst": psnr,
+        # They are 0.4 apart.
+        "pairs_alex_all": 0.48,
+        "pairs_alex_consecutive": 0.48,
+        # Both lie 0.12 from their mean and, by chance, from the target.
+        "variance_alex_0.12": 0.12 * np.exp(-0.5),
+        "ntire_alex": 0.0,
+    }
+    assert measures == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    # Enlarging a flat picture gives the target itself.
+    assert found["baseline_name"] == "bicubic"
+    assert found["baseline"] == pytest.approx(
+        {
+            "lpips_alex_mean": 0.0,
+            "psnr_mean": 100.0,
+            "ssim_mean": 1.0,
+            "faithfulness_mean": 100.0,
+        },
+        abs=1e-4,
+    )
+    assert found["each"]["lpips_alex"] == pytest.approx([0.12, 0.12])
+
+
+def test_of_an_error_the_worst_is_the_largest(brightness):
+    recipe = get_recipe("colourization")(RunSettings.of_task("colourization"))
+    grey = np.full((16, 16, 3), 0.5, "float32")
+    given = np.full((16, 16, 1), 0.5339, "float32")  # L of that grey is 53.39
+    samples = np.stack([grey, grey + 0.1, grey - 0.02])
+    found = picture_measures(
+        samples, grey, given, recipe, {"alex": brightness}, (0.3,)
+    )
+    each = found["each"]["faithfulness"]
+    assert each[0] < each[2] < each[1]
+    assert found["samples"]["faithfulness_worst"] == each[1]
+    by_key = {
+        m.key: m for m in measures_of_pictures(recipe, ("alex",), (0.3,), 3)
+    }
+    assert by_key["faithfulness_mean"].better == "lower"
+
+
+def test_a_task_without_a_plain_answer_or_faithfulness(brightness):
+    recipe = get_recipe("layout_synthesis")(
+        RunSettings.of_task("layout_synthesis")
+    )
+    target = np.full((16, 16, 3), 0.5, "float32")
+    found = picture_measures(
+        target[None], target, None, recipe, {"alex": brightness}, (0.3,)
+    )
+    assert found["baseline"] is found["baseline_name"] is None
+    assert "faithfulness" not in found["each"]
+    listed = measures_of_pictures(recipe, ("alex",), (0.3,), 1)
+    assert [m.key for m in listed] == [
+        "lpips_alex_mean",
+        "psnr_mean",
+        "ssim_mean",
+    ]

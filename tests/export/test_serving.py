@@ -1,0 +1,508 @@
+"""The serving kit against real engines."""
+
+import base64
+import concurrent.futures
+import io
+import json
+import os
+import pathlib
+import random
+import runpy
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from .conftest import decode, encode
+
+KIT = pathlib.Path(__file__).parents[2] / "export"
+client = runpy.run_path(str(KIT / "client.py"))
+NAME = "photos"
+
+
+def kserve_python():
+    """An interpreter that has KServe, which wants packages of its own."""
+    python = os.environ.get("KSERVE_PYTHON", sys.executable)
+    found = subprocess.run(
+        [
+            python,
+            "-c",
+            "import importlib.util as u, sys;"
+            "sys.exit(u.find_spec('kserve') is None)",
+        ],
+        capture_output=True,
+    )
+    if found.returncode:
+        pytest.skip(
+            "KServe is not installed: pip install -r "
+            "export/requirements-kserve.txt in an environment of its own, and "
+            "name its interpreter in KSERVE_PYTHON"
+        )
+    return python
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return found.getsockname()[1]
+
+
+class Server:
+    def __init__(self, folder, log, *flags):
+        python = kserve_python()
+        self.http, self.grpc = free_port(), free_port()
+        self.log = log
+        with open(log, "w") as file:
+            self.process = subprocess.Popen(
+                [
+                    *(python, KIT / "kserve_server.py"),
+                    *(f"--model_name={NAME}", f"--model_dir={folder}"),
+                    *(f"--http_port={self.http}", f"--grpc_port={self.grpc}"),
+                    *flags,
+                ],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        self.url = f"http://localhost:{self.http}"
+        deadline = time.monotonic() + 120
+        while not self.ready():
+            assert self.process.poll() is None, log.read_text()[-2000:]
+            assert time.monotonic() < deadline, "does not get ready"
+            time.sleep(0.2)
+
+    def ready(self):
+        try:
+            with urllib.request.urlopen(
+                f"{self.url}/v2/health/ready", timeout=5
+            ):
+                return True
+        except OSError:
+            return False
+
+    def memory(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        (line,) = [x for x in status.splitlines() if x.startswith("VmRSS")]
+        return int(line.split()[1]) / 1024
+
+    def transport(self, protocol):
+        address = self.url
+        if protocol != "rest":
+            address = f"localhost:{self.grpc}"
+        return client["make_transport"](protocol, address, NAME)
+
+    def post(self, body, kind="application/json", name=NAME):
+        """Status and answer of one raw request."""
+        if not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"{self.url}/v1/models/{name}:predict",
+            body,
+            {"Content-Type": kind},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(exported, tmp_path_factory):
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    server = Server(pathlib.Path(exported).parent, log)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def png(photo):
+    return encode(photo)
+
+
+@pytest.fixture(scope="module")
+def expected(signatures, png):
+    """Alternatives 0 to 3 of seed 7, without a server."""
+    return (
+        signatures["serving_default"](
+            picture_bytes=tf.constant([png]),
+            seed=tf.constant([7], tf.int64),
+            index=tf.constant([[0, 1, 2, 3]], tf.int64),
+        )["alternative_bytes"]
+        .numpy()[0]
+        .tolist()
+    )
+
+
+@pytest.mark.parametrize("protocol", ["rest", "v2-grpc"])
+def test_same_seed_same_bytes(server, protocol, png, expected):
+    transport = server.transport(protocol)
+    made = dict(client["alternatives"](transport, png, 7, range(4)))
+    assert [made[index] for index in range(4)] == expected
+    assert len(set(expected)) == 4
+    assert decode(expected[0]).shape == (52, 72, 3)
+
+
+def row(file, seed=1, index=(0,)):
+    return {
+        "picture_bytes": {"b64": base64.b64encode(file).decode()},
+        "seed": seed,
+        "index": list(index),
+    }
+
+
+def test_several_pictures_of_different_sizes(server, photo):
+    rows = [row(encode(photo)), row(encode(photo[:6], "JPEG"), 2)]
+    status, answer = server.post({"instances": rows})
+    assert status == 200
+    sizes = [
+        decode(base64.b64decode(first["b64"])).shape
+        for (first,) in answer["predictions"]
+    ]
+    assert sizes == [(52, 72, 3), (24, 72, 3)]
+
+
+def test_other_signatures(server, nano):
+    picture = np.random.RandomState(0).rand(4, 5, 3).astype(np.float32)
+    rows = [{"picture": picture.tolist(), "seed": 3, "index": [0, 2]}]
+    status, answer = server.post(
+        {"signature_name": "sample", "instances": rows}
+    )
+    assert status == 200
+    expected = nano.sample(picture[None], num_samples=3, seed=3)[0, [0, 2]]
+    # JSON keeps all digits of a float32.
+    np.testing.assert_array_equal(
+        np.float32(answer["predictions"][0]), expected
+    )
+    rows = [{"seed": 3, "index": [0, 2], "size": [4, 5]}]
+    status, codes = server.post(
+        {"signature_name": "draw_codes", "instances": rows}
+    )
+    assert status == 200
+    (codes,) = codes["predictions"]
+    status, answer = server.post(
+        {
+            "signature_name": "decode",
+            "instances": [{"picture": picture.tolist(), **codes}],
+        }
+    )
+    assert status == 200
+    np.testing.assert_array_equal(
+        np.float32(answer["predictions"][0]), expected
+    )
+
+
+def test_16_clients_at_once(server, png, expected):
+    def ask(number):
+        protocol = ("rest", "v2-grpc")[number % 2]
+        transport = server.transport(protocol)
+        retries = client["Retries"](count=0)
+        order = random.Random(number).sample(range(4), 4)
+        return dict(
+            client["alternatives"](transport, png, 7, order, 2, retries)
+        )
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        for made in pool.map(ask, range(16)):
+            assert [made[index] for index in range(4)] == expected
+
+
+GREY = Image.fromarray(np.arange(80, dtype=np.uint8).reshape(8, 10))
+
+
+def bomb():
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header
+
+
+JPEG = encode(GREY, "JPEG")
+WRONG = {
+    "no JSON": (b"{", "request format"),
+    "another JSON": ([1, 2], "instances"),
+    "nothing asked": ({"instances": []}, "instances"),
+    "a row that is none": ({"instances": [5]}, "name its inputs"),
+    "no picture": ({"instances": [row(b"")]}, "PNG or JPEG"),
+    "text": ({"instances": [row(b"hello")]}, "PNG or JPEG"),
+    "truncated": ({"instances": [row(JPEG[:90])]}, "JPEG"),
+    "GIF": ({"instances": [row(encode(GREY, "GIF"))]}, "PNG or JPEG"),
+    "bomb": ({"instances": [row(bomb() + bytes(40))]}, "40,000 pixels"),
+    "no base64": (
+        {"instances": [{**row(JPEG), "picture_bytes": {"b64": "?"}}]},
+        "base64",
+    ),
+    "text for bytes": (
+        {"instances": [{**row(JPEG), "picture_bytes": 5}]},
+        "picture_bytes must hold string",
+    ),
+    "no index": ({"instances": [row(JPEG, index=())]}, "1 to 12"),
+    "missing index": (
+        {"instances": [{"picture_bytes": {"b64": ""}, "seed": 1}]},
+        "inputs of serving_default are index, picture_bytes, seed",
+    ),
+    "a million": ({"instances": [row(JPEG, index=range(10**6))]}, "1000000"),
+    "wrong rank": ({"instances": [row(JPEG, seed=[1])]}, "seed must have sh"),
+    "wrong type": ({"instances": [row(JPEG, seed=1.5)]}, "seed must hold int"),
+    "too large": ({"instances": [row(JPEG, seed=2**70)]}, "seed must hold"),
+    "ragged": (
+        {"instances": [row(JPEG), row(JPEG, index=(1, 2))]},
+        "index differ",
+    ),
+    "no such signature": (
+        {"signature_name": "paint", "instances": [row(JPEG)]},
+        "there is no signature 'paint'",
+    ),
+    "NaN": (
+        b'{"signature_name": "sample", "instances": [{"picture": [[[NaN,1,1'
+        b']]], "seed": 1, "index": [0]}]}',
+        "request format",
+    ),
+    "out of range": (
+        {
+            "signature_name": "sample",
+            "instances": [{"picture": [[[9, 0, 0]]], "seed": 1, "index": [0]}],
+        },
+        "must lie in [0, 1]",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(WRONG))
+def test_bad_requests_are_the_clients_errors(server, kind):
+    body, message = WRONG[kind]
+    status, answer = server.post(body)
+    assert status == 400, answer
+    assert message in answer["error"]
+    assert "{{" not in answer["error"]
+
+
+def test_conversions(server):
+    kinds = {
+        "CMYK": encode(GREY, "JPEG", mode="CMYK"),
+        "alpha": encode(GREY, mode="LA"),
+        "16 bits": tf.io.encode_png(np.zeros((8, 10, 1), np.uint16)).numpy(),
+        "grey": encode(GREY),
+    }
+    status, answer = server.post(
+        {"instances": [row(file) for file in kinds.values()]}
+    )
+    assert status == 200
+    assert len(answer["predictions"]) == 4
+
+
+def test_unknown_model(server):
+    status, answer = server.post({"instances": [row(JPEG)]}, name="cats")
+    assert status == 404
+    assert "cats" in answer["error"]
+
+
+@pytest.mark.parametrize("protocol", ["rest", "v2-grpc"])
+def test_client_reports_refusals_at_once(server, protocol):
+    start = time.monotonic()
+    with pytest.raises(client["RequestError"], match="PNG or JPEG"):
+        list(
+            client["alternatives"](
+                server.transport(protocol), b"no picture", 1, [0]
+            )
+        )
+    assert time.monotonic() - start < 5
+
+
+def fuzzed(number):
+    """A request with something wrong in most cases."""
+    random_ = random.Random(number)
+    file = bytearray(
+        random_.choice([encode(GREY), JPEG, encode(GREY, mode="RGBA")])
+    )
+    action = random_.randrange(4)
+    if action == 0:
+        for _ in range(random_.randrange(1, 9)):
+            file[random_.randrange(len(file))] = random_.randrange(256)
+    elif action == 1:
+        file = file[: random_.randrange(len(file))]
+    elif action == 2:
+        file = file[:12] + random_.randbytes(random_.randrange(400))
+    else:
+        place = random_.randrange(len(file))
+        file[place:place] = random_.randbytes(random_.randrange(40))
+    strange = [0, -1, 2**63, 10**30, 1.5, None, "x", [], {}, [[0]], True]
+    request = row(bytes(file))
+    if random_.random() < 0.4:
+        request[random_.choice(list(request))] = random_.choice(strange)
+    if random_.random() < 0.1:
+        del request[random_.choice(list(request))]
+    body = json.dumps({"instances": [request]}).encode()
+    if random_.random() < 0.1:
+        body = body[: random_.randrange(len(body))]
+    return body
+
+
+def test_1000_fuzzed_requests(server, png, expected):
+    counts = {200: 0, 400: 0}
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        bodies = [fuzzed(number) for number in range(1200)]
+        # Memory that is used once is kept for later.
+        for status, answer in pool.map(server.post, bodies[:200]):
+            assert status in counts, answer
+        before = server.memory()
+        for status, answer in pool.map(server.post, bodies[200:]):
+            assert status in counts, answer
+            counts[status] += 1
+    assert sum(counts.values()) == 1000
+    assert counts[400] > 500
+    assert counts[200] > 20
+    assert server.memory() < before + 100
+    transport = server.transport("rest")
+    assert transport.alternative(png, 7, 0) == expected[0]
+
+
+def test_large_requests_give_their_memory_back(server, png, expected):
+    def ask(number):
+        file = encode(GREY.resize((48, 50)))
+        return server.post({"instances": [row(file, number, range(5))]})[0]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(ask, range(10))) == {200}
+        before = server.memory()
+        assert set(pool.map(ask, range(30))) == {200}
+    assert server.memory() < before + 100
+
+
+def test_busy_servers_turn_clients_away(exported, tmp_path, png, expected):
+    """The client comes back until it has everything."""
+    server = Server(
+        pathlib.Path(exported).parent,
+        tmp_path / "log.txt",
+        *("--threads=1", "--queue=1"),
+    )
+    try:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            rows = [row(png, index=range(12))] * 8
+            statuses = set(
+                pool.map(lambda x: server.post({"instances": [x]})[0], rows)
+            )
+        assert statuses == {200, 503}
+        retries = client["Retries"](count=20, wait=0.1)
+        made = dict(
+            client["alternatives"](
+                server.transport("rest"), png, 7, range(4), 4, retries
+            )
+        )
+        assert [made[index] for index in range(4)] == expected
+    finally:
+        server.stop()
+
+
+def test_command_of_the_client(server, png, expected, tmp_path):
+    (tmp_path / "cat.png").write_bytes(png)
+    command = [
+        *(sys.executable, KIT / "client.py", tmp_path / "cat.png"),
+        *(f"--model={NAME}", f"--server={server.url}", "--seed=7"),
+        *("--count=3", "--first=1", f"--output={tmp_path / 'out'}"),
+    ]
+    printed = subprocess.run(
+        command, check=True, capture_output=True, text=True
+    ).stdout
+    assert "3 of 3" in printed
+    for index in (1, 2, 3):
+        path = tmp_path / "out" / f"cat_7_{index:04d}.png"
+        assert path.read_bytes() == expected[index]
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    (tmp_path / "cat.png").write_bytes(b"nothing")
+    failed = subprocess.run(command, capture_output=True, text=True)
+    assert failed.returncode == 1
+
+
+def test_client_needs_no_tensorflow():
+    printed = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "import runpy, sys\n"
+            f"client = runpy.run_path({str(KIT / 'client.py')!r})\n"
+            "for protocol in ('rest', 'grpc', 'v2-grpc'):\n"
+            "    client['make_transport'](protocol, None, 'photos')\n"
+            "print([m for m in ('tensorflow', 'keras', 'numpy')"
+            " if m in sys.modules])",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert printed.strip() == "[]"
+
+
+def test_client_gives_up_on_a_server_that_is_not_there():
+    transport = client["RestTransport"](f"http://localhost:{free_port()}", NAME)
+    retries = client["Retries"](count=2, wait=0.01)
+    with pytest.raises(client["ServerError"], match="refused"):
+        list(client["alternatives"](transport, b"", 1, [0], 1, retries))
+
+
+def test_client_turns_pictures_upright(tmp_path):
+    image = Image.fromarray(np.uint8([[10, 20, 30], [40, 50, 60]]))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "side.png", exif=exif)
+    made = client["read_picture"](tmp_path / "side.png")
+    upright = np.asarray(Image.open(io.BytesIO(made)))
+    np.testing.assert_array_equal(upright, [[40, 10], [50, 20], [60, 30]])
+    image.save(tmp_path / "plain.png")
+    content = (tmp_path / "plain.png").read_bytes()
+    assert client["read_picture"](tmp_path / "plain.png") == content
+
+
+def test_grpc_of_tensorflow_serving(signatures, png, expected):
+    """Against the messages and the service that it publishes."""
+    api = pytest.importorskip(
+        "tensorflow_serving.apis.prediction_service_pb2_grpc",
+        reason="tensorflow-serving-api is not installed",
+    )
+    import grpc
+    from tensorflow_serving.apis import predict_pb2
+
+    class Service(api.PredictionServiceServicer):
+        def Predict(self, request, context):  # noqa: N802 (its name)
+            assert request.model_spec.name == NAME
+            inputs = {
+                name: tf.constant(tf.make_ndarray(value))
+                for name, value in request.inputs.items()
+            }
+            signature = signatures[request.model_spec.signature_name]
+            try:
+                outputs = signature(**inputs)
+            except tf.errors.InvalidArgumentError as error:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+            answer = predict_pb2.PredictResponse()
+            for name, value in outputs.items():
+                answer.outputs[name].CopyFrom(
+                    tf.make_tensor_proto(value.numpy())
+                )
+            return answer
+
+    served = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+    api.add_PredictionServiceServicer_to_server(Service(), served)
+    port = served.add_insecure_port("localhost:0")
+    served.start()
+    try:
+        transport = client["make_transport"]("grpc", f"localhost:{port}", NAME)
+        made = dict(client["alternatives"](transport, png, 7, range(4)))
+        assert [made[index] for index in range(4)] == expected
+        with pytest.raises(client["RequestError"], match="PNG or JPEG"):
+            transport.alternative(b"no picture", 1, 0)
+    finally:
+        served.stop(0).wait()
