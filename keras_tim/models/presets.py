@@ -100,16 +100,22 @@ PAPER_LAYOUTS = {
     "growth_channels": (*PAPER_GROWTH_CHANNELS, 64),
 }
 
-# The last level works at the full size: half the width keeps it from taking
-# most of the time. Few, strong codes: of a few candidates the best says little
-# more than one or two things, such as warm or cold, and a style that passes
-# through no mapping network is seen from the first step on.
-FULL_SIZE_NANO = {
-    "residual_channels": (32, 32, 16),
-    "growth_channels": (16, 16, 8),
-    "style_dim": 4,
-    "mapping_network": False,
-}
+
+def _full_size_nano(levels):
+    """What differs in nano models whose last level works at the full size.
+
+    Half the width there keeps it from taking most of the time. Few, strong
+    codes: of a few candidates the best says little more than one or two
+    things, such as warm or cold, and a style that passes through no mapping
+    network is seen from the first step on.
+    """
+    return {
+        "residual_channels": (*(32,) * (levels - 1), 16),
+        "growth_channels": (*(16,) * (levels - 1), 8),
+        "style_dim": 4,
+        "mapping_network": False,
+    }
+
 
 PRESETS = {
     **_super_resolution_presets(),
@@ -120,7 +126,7 @@ PRESETS = {
         {
             # The input has no colours to add to.
             "nano": {
-                **FULL_SIZE_NANO,
+                **_full_size_nano(3),
                 "noise_channels": 1,
                 "input_skip": False,
             },
@@ -130,8 +136,9 @@ PRESETS = {
     **_presets(
         "decompression",
         "decompression",
-        {"nano": 3, "small": 4, "paper": 4},
-        {"nano": FULL_SIZE_NANO},
+        # At an eighth of the size a block of JPEG is a single pixel.
+        dict.fromkeys(SIZES, 4),
+        {"nano": _full_size_nano(4)},
     ),
     **_presets(
         "layout_synthesis",
@@ -148,10 +155,7 @@ PRESETS = {
         "mnist",
         "mnist",
         dict.fromkeys(SIZES, 3),
-        {
-            "nano": {"input_skip": False},
-            "small": {"input_skip": False},
-        },
+        {"nano": {**SMALL_MNIST, **NANO_MNIST}, "small": SMALL_MNIST},
     ),
     **HYPERRIM,
 }
