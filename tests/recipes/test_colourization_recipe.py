@@ -17,6 +17,7 @@ def recipe(photo_folder):
         "colourization",
         data=str(photo_folder),
         crop_size=32,
+        downsample=1,
         images_per_selection=3,
     )
     return get_recipe("colourization")(settings)
