@@ -117,6 +117,22 @@ def _full_size_nano(levels):
     }
 
 
+# What a digit is depends on all of the input at once. Plain kernels and
+# stronger residual branches learn that in about a third of the time.
+SMALL_MNIST = {
+    "weight_norm": False,
+    "residual_scale": 0.5,
+    "input_skip": False,
+}
+
+# Most is decided at 7 x 7 pixels, where width costs least.
+NANO_MNIST = {
+    "residual_channels": (48, 32, 16),
+    "growth_channels": (24, 16, 8),
+    "style_dim": 8,
+    "noise_channels": 1,
+}
+
 PRESETS = {
     **_super_resolution_presets(),
     **_presets(
