@@ -79,7 +79,7 @@ def test_tflite(run, photos, tmp_path, capsys):
     except WeightsError:
         assert "LPIPS to the model's own is left out" in printed
     else:
-        assert "by a distance of 0.0" in printed
+        assert "LPIPS (AlexNet) to the model's own picture: 0." in printed
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,11 @@ def test_int8(nano, float32, pictures, tmp_path):
     assert report["bytes"] <= 0.3 * float32[1]["bytes"]
     assert 0 < report["mean_difference"] < 0.02
     assert 0 < report["distance"] < 1e-3
+    closer = export_tflite(
+        nano, tmp_path / "weights.tflite", SIZE, "int8_weights"
+    )
+    assert closer["mean_difference"] < report["mean_difference"] / 2
+    assert closer["bytes"] <= 0.35 * float32[1]["bytes"]
 
 
 @needs_litert
