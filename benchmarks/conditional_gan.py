@@ -7,12 +7,18 @@ hundred times the mean absolute difference for the generator. Noise goes in
 where TIM has it, so that only the training differs.
 """
 
+import dataclasses
+import os
+
 import keras
 import tensorflow as tf
 from keras import layers
 
+from keras_tim import TIM
 from keras_tim.imle.codes import draw_codes
 from keras_tim.layers.resampling import bicubic_resize
+from keras_tim.recipes import get_recipe
+from keras_tim.runs.files import save_model
 
 PIXEL_WEIGHT = 100.0
 # As pix2pix has them.
@@ -136,3 +142,42 @@ class ConditionalGAN(keras.Model):
         for name, value in values.items():
             self.trackers[name].update_state(value)
         return {name: t.result() for name, t in self.trackers.items()}
+
+
+def train_gan(folder, settings, verbose=2, callbacks=()):
+    """Trains a TIM as a conditional GAN for as many gradient steps as a run.
+
+    Args:
+        folder: str; gets `model.keras`.
+        settings: a `RunSettings`.
+        verbose: as in `keras.Model.fit`.
+        callbacks: Keras callbacks.
+
+    Returns:
+        The trained `TIM`.
+    """
+    os.makedirs(folder, exist_ok=True)
+    keras.utils.set_random_seed(settings.seed)
+    recipe = get_recipe(settings.task)(
+        dataclasses.replace(
+            settings, images_per_selection=settings.mini_batch_size
+        ),
+        folder,
+    )
+    recipe.prepare()
+    tim = TIM.from_preset(
+        settings.preset, **recipe.model_arguments(), **settings.model_switches
+    )
+    _, excluded = recipe.held_out(tim)
+    gan = ConditionalGAN(tim, seed=settings.seed)
+    gan.compile()
+    gan.fit(
+        recipe.dataset(tim, excluded, settings.seed),
+        steps_per_epoch=-(-settings.steps // 10),
+        epochs=10,
+        callbacks=list(callbacks),
+        shuffle=False,
+        verbose=verbose,
+    )
+    save_model(tim, os.path.join(folder, "model.keras"))
+    return tim

@@ -20,7 +20,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
-from PIL import Image, ImageDraw
+from charts import GREY, Chart
+from study import publish
 
 from keras_tim.imle.training import ConditionalIMLE
 from keras_tim.inference import write_picture
@@ -120,38 +121,26 @@ def needed(vanilla, wanted):
 
 def plot(rows, most):
     """Needed whole codes over samples per level, on logarithmic axes."""
-    width, height, edge = 640, 420, 60
-    image = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(image)
-    x_end = np.log2(max(row["per_level"] for row in rows) * 1.2)
-
-    def place(x, y):
-        return (
-            edge + (width - 2 * edge) * np.log2(x) / x_end,
-            height - edge - (height - 2 * edge) * np.log2(y) / np.log2(most),
-        )
-
-    draw.rectangle([edge, edge, width - edge, height - edge], outline="gray")
-    for power in range(0, int(np.log2(most)) + 1, 2):
-        x, y = place(1, 2**power)
-        draw.line([x - 4, y, x, y], fill="gray")
-        draw.text((x - 36, y - 6), str(2**power), fill="black")
-    for row in rows:
-        x, y = place(row["per_level"], 1)
-        draw.text((x - 6, y + 8), str(row["per_level"]), fill="black")
-    draw.text((edge, 20), "whole codes that match (vanilla)", fill="black")
-    draw.text((width - 230, height - 28), "samples per level", fill="black")
-    draw.line(
-        [place(1, 1), place(2**x_end, 2**x_end)], fill="lightgray", width=1
+    counts = [row["per_level"] for row in rows]
+    end = 1.2 * max(counts)
+    powers = range(0, int(np.log2(most)) + 1, 2)
+    chart = Chart(
+        (640, 420),
+        (1, end),
+        (1, most),
+        {count: str(count) for count in counts},
+        {2**power: str(2**power) for power in powers},
+        title="whole codes that match (vanilla)",
+        x_title="samples per level",
+        logarithmic=True,
     )
-    points = [place(row["per_level"], row["needed_mean"]) for row in rows]
-    draw.line(points, fill=(20, 80, 160), width=3)
-    for row, (x, y) in zip(rows, points, strict=True):
+    chart.line([(1, 1), (end, end)], GREY, width=1)
+    chart.line([(row["per_level"], row["needed_mean"]) for row in rows])
+    for row in rows:
         for value in row["needed"]:
-            _, each = place(row["per_level"], value)
-            draw.ellipse([x - 2, each - 2, x + 2, each + 2], fill="gray")
-        draw.ellipse([x - 5, y - 5, x + 5, y + 5], fill=(20, 80, 160))
-    return np.asarray(image) / 255.0
+            chart.dot(row["per_level"], value, GREY, radius=2)
+        chart.dot(row["per_level"], row["needed_mean"])
+    return chart.picture
 
 
 def main(_):
@@ -219,14 +208,9 @@ def main(_):
             f"| {row['vanilla_distance']:.4f} "
             f"| {more}{row['needed_mean']:.0f} | {more}{row['ratio']:.1f} |"
         )
-    text = "\n".join(lines)
-    with open(
-        os.path.join(FLAGS.output, "sample_efficiency.md"),
-        "w",
-        encoding="utf-8",
-    ) as file:
-        file.write(text + "\n")
-    print(text)
+    publish(
+        os.path.join(FLAGS.output, "sample_efficiency.md"), "\n".join(lines)
+    )
 
 
 def _measure():

@@ -18,20 +18,23 @@ one held out. A killed benchmark goes on where it stopped; finished trainings
 are not repeated.
 """
 
-import dataclasses
 import datetime
 import os
 
-import keras
 from absl import app, flags, logging
-from conditional_gan import ConditionalGAN
+from conditional_gan import train_gan
+from study import (
+    define_photo_flags,
+    measured_once,
+    publish,
+    recipe_of_test_photos,
+    trained,
+)
 
-from keras_tim import TIM
 from keras_tim.inference import write_picture
 from keras_tim.recipes import RECIPES, get_recipe
-from keras_tim.runs import RunSettings, examples_report, load_run, train
+from keras_tim.runs import RunSettings, examples_report, train
 from keras_tim.runs.callbacks import sample_sheet
-from keras_tim.runs.files import read_json, save_model, write_json
 from keras_tim.runs.report import averaged
 from keras_tim.runs.settings import REGRESSION_WITHOUT, VANILLA_WITHOUT
 from keras_tim.runs.training_run import centres
@@ -52,9 +55,7 @@ flags.DEFINE_integer("steps", None, "gradient steps; each task's own if none")
 flags.DEFINE_integer("seed", 0, "seed of everything")
 flags.DEFINE_integer("count", 20, "held-out pictures")
 flags.DEFINE_integer("crop", 96, "side of the part of each that is measured")
-flags.DEFINE_string("photos", None, "folder of photos to train on")
-flags.DEFINE_string("test_photos", None, "folder of photos to measure on")
-flags.DEFINE_integer("downsample", None, "reduce the photos first")
+define_photo_flags()
 flags.DEFINE_string("layouts", None, "folder of pictures that have layouts")
 flags.DEFINE_string("layout_labels", None, "folder of their label maps")
 flags.DEFINE_string("layout_classes", None, "file of their classes")
@@ -79,59 +80,24 @@ def test_examples(tim, settings):
     recipe = get_recipe(settings.task)(settings)
     photo_task = hasattr(recipe, "pair")
     if photo_task and FLAGS.test_photos:
-        other = dataclasses.replace(
-            settings, data=FLAGS.test_photos, held_out=()
-        )
-        examples = type(recipe)(other).examples(tim, count=FLAGS.count)
-        return centres(examples, FLAGS.crop)
+        others = recipe_of_test_photos(settings)
+        return centres(others.examples(tim, count=FLAGS.count), FLAGS.crop)
     held_out, _ = recipe.held_out(tim)
     _, crops = recipe.crops(tim, held_out[0])
     return (crops or held_out)[: FLAGS.count]
 
 
-def trained(folder, settings, method):
-    """The method's model, from its folder if it is finished."""
-    if os.path.exists(os.path.join(folder, "model.keras")):
-        return load_run(folder)
-    if method == "gan":
-        return trained_gan(folder, settings)
-    return train(folder, settings, verbose=2)
-
-
-def trained_gan(folder, settings):
-    """A TIM trained as a conditional GAN for as many gradient steps."""
-    os.makedirs(folder, exist_ok=True)
-    keras.utils.set_random_seed(settings.seed)
-    recipe = get_recipe(settings.task)(
-        dataclasses.replace(
-            settings, images_per_selection=settings.mini_batch_size
-        ),
-        folder,
-    )
-    recipe.prepare()
-    tim = TIM.from_preset(settings.preset, **recipe.model_arguments())
-    _, excluded = recipe.held_out(tim)
-    gan = ConditionalGAN(tim, seed=settings.seed)
-    gan.compile()
-    gan.fit(
-        recipe.dataset(tim, excluded, settings.seed),
-        steps_per_epoch=-(-settings.steps // 10),
-        epochs=10,
-        shuffle=False,
-        verbose=2,
-    )
-    save_model(tim, os.path.join(folder, "model.keras"))
-    return tim
-
-
 def measured(task, method):
     """The method's row of the table, from its folder if it is there."""
     folder = os.path.join(FLAGS.output, f"{task}_{method}")
-    result = os.path.join(folder, "measures.json")
-    if os.path.exists(result):
-        return read_json(result)
+    return measured_once(folder, lambda: measures(folder, task, method))
+
+
+def measures(folder, task, method):
+    """Trains the method where that is not done, and measures it."""
     settings = settings_of(task, method)
-    tim = trained(folder, settings, method)
+    train_run = train_gan if method == "gan" else train
+    tim = trained(folder, settings, train_run)
     examples = test_examples(tim, settings)
     recipe = get_recipe(task)(settings, folder)
     rows = examples_report(
@@ -139,15 +105,13 @@ def measured(task, method):
     )
     sheet = sample_sheet(tim, recipe, examples[:6], 6, settings.seed)
     write_picture(os.path.join(folder, "test_samples.png"), sheet)
-    row = {
+    return {
         **averaged(rows, method),
         "pictures": len(rows),
         "steps": settings.steps,
         "candidates": settings.candidates,
         "preset": settings.preset,
     }
-    write_json(result, row)
-    return row
 
 
 def table_lines(task, rows):
@@ -205,11 +169,7 @@ def main(_):
             *(f"- {note}" for note in notes),
         ]
     )
-    with open(
-        os.path.join(FLAGS.output, "table.md"), "w", encoding="utf-8"
-    ) as file:
-        file.write(text + "\n")
-    print(text)
+    publish(os.path.join(FLAGS.output, "table.md"), text)
 
 
 if __name__ == "__main__":

@@ -97,6 +97,13 @@ def define_flags(values):
         "part to leave out, to see what it is worth; may be repeated",
         **text,
     )
+    flags.DEFINE_bool(
+        "mapping_network",
+        None,
+        "pass styles through a mapping network first; by default as the "
+        "preset has it",
+        **text,
+    )
     flags.DEFINE_integer("seed", 0, "seed of everything", **text)
     flags.mark_flag_as_required("run", **text)
 

@@ -64,6 +64,8 @@ class RunSettings:
         without: parts that are left out, keys of `PARTS`, to see what they
             are worth. Without "codes" it is a plain regression; without all
             the others it is vanilla cIMLE.
+        mapping_network: bool, whether styles pass through a mapping network
+            first, or None for what the preset has.
         seed: from which weights, crops, codes and samples are drawn.
     """
 
@@ -92,6 +94,7 @@ class RunSettings:
     candidate_chunk: int = 32
     pixel_weight: float = 0.5
     without: tuple = ()
+    mapping_network: bool | None = None
     seed: int = 0
 
     def __post_init__(self):
@@ -113,8 +116,10 @@ class RunSettings:
 
     @property
     def model_switches(self):
-        """Constructor arguments of `TIM` that leave out parts."""
+        """Constructor arguments of `TIM` that differ from the preset's."""
         switches = {}
+        if self.mapping_network is not None:
+            switches["mapping_network"] = self.mapping_network
         for name in self.without:
             switches |= PARTS[name]
         return switches

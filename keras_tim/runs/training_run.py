@@ -31,7 +31,7 @@ MODEL_FILE = "model.keras"
 EPOCHS = 10
 
 
-def train(folder, settings, overwrite=False, verbose=1):
+def train(folder, settings, overwrite=False, verbose=1, callbacks=()):
     """Trains a model into a run folder, or goes on where it was stopped.
 
     The folder gets `config.json`, `checkpoints/`, `logs/` (TensorBoard),
@@ -43,6 +43,9 @@ def train(folder, settings, overwrite=False, verbose=1):
         settings: a `RunSettings`.
         overwrite: bool, whether to begin anew where a run is in the folder.
         verbose: as in `keras.Model.fit`.
+        callbacks: Keras callbacks beside those of the run. They see the end
+            of an epoch before its checkpoint is written: what they write then
+            is never behind a run that goes on.
 
     Returns:
         The trained `TIM`.
@@ -66,6 +69,7 @@ def train(folder, settings, overwrite=False, verbose=1):
     )
     writer = _summary_writer(folder)
     callbacks = [
+        *callbacks,
         budget,
         SampleSheets(
             _made(folder, "pictures"),

@@ -1,18 +1,13 @@
 import json
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
-BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.mark.slow
-def test_tasks_makes_a_table_and_repeats_nothing(tmp_path, lpips_weights):
-    command = [
-        sys.executable,
-        str(BENCHMARKS / "tasks.py"),
+def test_tasks_makes_a_table_and_repeats_nothing(
+    run_benchmark, tmp_path, lpips_weights
+):
+    flags = [
         f"--output={tmp_path}",
         "--task=super_resolution",
         "--method=regression",
@@ -20,7 +15,7 @@ def test_tasks_makes_a_table_and_repeats_nothing(tmp_path, lpips_weights):
         "--steps=2",
         "--count=2",
     ]
-    subprocess.run(command, check=True)
+    run_benchmark("tasks.py", *flags)
     table = (tmp_path / "table.md").read_text()
     for name in ("bicubic", "regression", "gan"):
         assert f"| super_resolution | {name} |" in table
@@ -32,5 +27,5 @@ def test_tasks_makes_a_table_and_repeats_nothing(tmp_path, lpips_weights):
     models = sorted(tmp_path.glob("*/model.keras"))
     made = [path.stat().st_mtime_ns for path in models]
     assert len(made) == 2
-    subprocess.run(command, check=True)
+    run_benchmark("tasks.py", *flags)
     assert [path.stat().st_mtime_ns for path in models] == made

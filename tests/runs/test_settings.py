@@ -43,6 +43,10 @@ def test_parts_left_out_become_arguments():
     assert regression.candidates == 1
     assert regression.model_switches == {"stochastic": False}
     assert RunSettings().model_switches == {}
+    mapped = {"mapping_network": True}
+    assert RunSettings(**mapped).model_switches == mapped
+    left_out = RunSettings(without=("mapping_network",), **mapped)
+    assert left_out.model_switches == {"mapping_network": False}
 
 
 @pytest.mark.parametrize(

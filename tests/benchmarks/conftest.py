@@ -1,0 +1,43 @@
+import importlib
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from keras_tim.perceptual import WeightsError, fetch_weights
+
+BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def run_benchmark():
+    """Callable `(script, *flags)` that runs a script and gives its output."""
+
+    def run(script, *flags):
+        finished = subprocess.run(
+            [sys.executable, str(BENCHMARKS / script), *flags],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert finished.returncode == 0, finished.stderr
+        return finished.stdout
+
+    return run
+
+
+@pytest.fixture
+def import_benchmark(monkeypatch):
+    """Callable that imports a module of benchmarks/ that defines no flags."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module
+
+
+@pytest.fixture(scope="session")
+def inception_weights():
+    """Makes sure that Inception's weights are in the cache."""
+    try:
+        return fetch_weights("inception")
+    except WeightsError as error:
+        pytest.skip(f"the published Inception weights cannot be had: {error}")
