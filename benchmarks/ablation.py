@@ -12,7 +12,8 @@ themselves or whole codes are), and the same crops that are measured.
 
 Writes `ablation.md`, `ablation.json` and `ablation.png`. Without folders the
 photos bundled with scikit-image are used. A killed study goes on where it
-stopped, and finished runs are not repeated. Two processes can share the work,
+stopped, and finished runs are not measured again, so that another `--count` or
+other test photos need another folder. Two processes can share the work,
 `--seed=0` and `--seed=1` with the same output; a third call with both seeds
 then makes the table of what they have found.
 
@@ -299,6 +300,7 @@ def main(_):
         folder = os.path.join(FLAGS.output, f"{task}_{rung}_seed{seed}")
         row = measured_once(
             folder,
+            settings,
             lambda folder=folder, settings=settings: measures(
                 folder, settings, features
             ),

@@ -13,7 +13,7 @@ from absl import flags
 from scipy import stats
 
 from keras_tim.recipes import get_recipe
-from keras_tim.runs import load_run, train
+from keras_tim.runs import load_run, load_settings, train
 from keras_tim.runs.files import read_json, write_json, write_text
 
 # Of the intervals.
@@ -49,17 +49,30 @@ def trained(folder, settings, train_run=train, **options):
     return train_run(folder, settings, verbose=2, **options)
 
 
-def measured_once(folder, measure):
+def measured_once(folder, settings, measure):
     """What was measured of a run.
 
     Args:
         folder: str.
+        settings: the `RunSettings` that are asked for.
         measure: function without arguments that gives what JSON can hold;
             called if there is no `measures.json` yet.
 
     Returns:
         What `measure` gives or has given.
+
+    Raises:
+        FileExistsError: if the folder holds a run with other settings.
     """
+    earlier = load_settings(folder)
+    if earlier is not None and earlier != settings:
+        wanted, found = settings.jsonable(), earlier.jsonable()
+        changed = sorted(key for key in wanted if wanted[key] != found[key])
+        raise FileExistsError(
+            f"{folder} holds a run with other settings "
+            f"({', '.join(changed)}). Choose another folder, or repeat the "
+            "earlier settings."
+        )
     path = os.path.join(folder, "measures.json")
     if not os.path.exists(path):
         write_json(path, measure())

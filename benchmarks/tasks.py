@@ -90,16 +90,18 @@ def test_examples(tim, settings):
 def measured(task, method):
     """The method's row of the table, from its folder if it is there."""
     folder = os.path.join(FLAGS.output, f"{task}_{method}")
-    return measured_once(folder, lambda: measures(folder, task, method))
-
-
-def measures(folder, task, method):
-    """Trains the method where that is not done, and measures it."""
     settings = settings_of(task, method)
+    return measured_once(
+        folder, settings, lambda: measures(folder, settings, method)
+    )
+
+
+def measures(folder, settings, method):
+    """Trains the method where that is not done, and measures it."""
     train_run = train_gan if method == "gan" else train
     tim = trained(folder, settings, train_run)
     examples = test_examples(tim, settings)
-    recipe = get_recipe(task)(settings, folder)
+    recipe = get_recipe(settings.task)(settings, folder)
     rows = examples_report(
         tim, recipe, examples, num_samples=NUM_SAMPLES, seed=settings.seed
     )

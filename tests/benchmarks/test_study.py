@@ -4,6 +4,8 @@ import math
 import numpy as np
 import pytest
 
+from keras_tim.runs import RunSettings
+
 
 def test_intervals_share_one_spread(import_benchmark):
     half_width = import_benchmark("study").half_width_of_means
@@ -23,14 +25,25 @@ def test_intervals_cover_the_mean(import_benchmark):
 
 def test_measures_are_taken_once(import_benchmark, tmp_path):
     study = import_benchmark("study")
-    calls = []
+    settings, calls = RunSettings(), []
 
     def measure():
         calls.append(1)
         return {"fid": 2.5}
 
     for _ in range(2):
-        assert study.measured_once(tmp_path, measure) == {"fid": 2.5}
+        found = study.measured_once(tmp_path, settings, measure)
+        assert found == {"fid": 2.5}
     assert len(calls) == 1
     stored = json.loads((tmp_path / "measures.json").read_text())
     assert stored == {"fid": 2.5}
+
+
+def test_measures_of_other_settings_are_refused(import_benchmark, tmp_path):
+    study = import_benchmark("study")
+    config = {"settings": RunSettings(steps=7).jsonable()}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(FileExistsError, match=r"settings \(steps\)"):
+        study.measured_once(tmp_path, RunSettings(steps=8), dict)
+    same = study.measured_once(tmp_path, RunSettings(steps=7), dict)
+    assert same == {}
