@@ -4,9 +4,8 @@
 
 A round is a selection for 32 crops and 12 gradient steps on 8 of them, with
 the settings of `keras-tim demo`. Both kinds are timed in turn, each in a
-process of its own, since TensorFlow chooses when it is first imported.
-`import keras_tim` asks for oneDNN unless TensorFlow was imported before it or
-TF_ENABLE_ONEDNN_OPTS is set.
+process of its own: TensorFlow reads TF_ENABLE_ONEDNN_OPTS when it is first
+imported, and leaves oneDNN off by itself on processors without AVX-512.
 """
 
 import os
