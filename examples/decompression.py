@@ -34,6 +34,7 @@ def main(_):
         crop_size=64,
         quality=FLAGS.quality,
         batch_size=32,
+        enlarged=0.4,
         exclude=() if FLAGS.data else ("chelsea",),
         repeat=True,
     )
@@ -44,7 +45,7 @@ def main(_):
         steps_per_selection=12,
         mini_batch_size=8,
         candidate_chunk=32,
-        pixel_weight=0.5,
+        pixel_weight=1.0,
     )
     tim.fit(photos, steps_per_epoch=FLAGS.rounds, shuffle=False)
     tim.save(FLAGS.model)

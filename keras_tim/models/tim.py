@@ -165,6 +165,7 @@ class TIM(keras.Model):
         self._imle = None
         self._trackers = {}
         self._sample_function = None
+        self._generator = self._one_function = None
 
     def _module(self, level):
         wiring = self._wiring[level]
@@ -291,7 +292,8 @@ class TIM(keras.Model):
         """What a level reads: its own input, or the previous level's output.
 
         With `input_skip`, a level that has an input of its own reads both, the
-        previous output enlarged and behind its own input.
+        previous output enlarged and behind its own input, which the task may
+        smooth.
 
         Args:
             level: int.
@@ -305,8 +307,9 @@ class TIM(keras.Model):
         if self._task.chained and level > 0:
             return previous_output
         if self.input_skip and level > 0:
+            own_input = self._task.beside_previous(inputs[level], level)
             return ops.concatenate(
-                [inputs[level], doubled(previous_output)], axis=-1
+                [own_input, doubled(previous_output)], axis=-1
             )
         return inputs[level]
 
@@ -446,7 +449,7 @@ class TIM(keras.Model):
             self.noise_channels,
         )
 
-    def sample(self, inputs, num_samples=8, seed=0, batch_size=8, verbose=0):
+    def sample(self, inputs, num_samples=8, seed=0, batch_size=1, verbose=0):
         """Draws alternatives.
 
         Sample k of input i depends on `(seed_i, k)` alone: not on the batch,
@@ -458,7 +461,9 @@ class TIM(keras.Model):
             num_samples: int, alternatives per input.
             seed: int, the same for every input, or ints `[batch]`.
             batch_size: int, how many alternatives are made at a time; bounds
-                the memory.
+                the memory. At 1 a sample is the same to the last bit in any
+                batch, and from any export; more are faster, and may differ
+                from that by rounding.
             verbose: 1 shows a progress bar.
 
         Returns:
@@ -471,15 +476,20 @@ class TIM(keras.Model):
         """
         import tensorflow as tf
 
+        listed = isinstance(inputs, list | tuple)
         inputs = check_inputs(self, inputs)
         check_count("num_samples", num_samples)
         check_count("batch_size", batch_size)
+        # What exports do not take is made as in a batch: coarser levels'
+        # inputs that are given, and other precisions.
+        exact = (
+            batch_size == 1
+            and self.compute_dtype == "float32"
+            and (len(inputs) == 1 or not listed)
+        )
+        make = self._one_sampled() if exact else self._batch_sampled()
         batch = int(inputs[0].shape[0])
         seeds = np.asarray(check_seeds(seed, batch))
-        if self._sample_function is None:
-            self._sample_function = tf.function(
-                self._sample_pictures, reduce_retracing=True, autograph=False
-            )
         rows = np.repeat(np.arange(batch), num_samples)
         indices = np.tile(np.arange(num_samples, dtype="int64"), batch)
         bar = keras.utils.Progbar(len(rows)) if verbose else None
@@ -487,7 +497,7 @@ class TIM(keras.Model):
         for start in range(0, len(rows), batch_size):
             stop = min(start + batch_size, len(rows))
             chunk = rows[start:stop]
-            pictures = self._sample_function(
+            pictures = make(
                 [tf.gather(x, chunk) for x in inputs],
                 tf.constant(seeds[chunk]),
                 tf.constant(indices[start:stop]),
@@ -500,6 +510,38 @@ class TIM(keras.Model):
             if bar:
                 bar.update(stop)
         return samples.reshape(batch, num_samples, *samples.shape[1:])
+
+    def _one_sampled(self):
+        """A function like `_sample_pictures` for one, as exports make it."""
+        import tensorflow as tf
+
+        from keras_tim.export.generator import Generator
+
+        if self._generator is None:
+            self._generator = Generator(self)
+            self._one_function = tf.function(
+                self._generator.sample,
+                input_signature=[
+                    tf.TensorSpec([None, None, self.input_channels]),
+                    tf.TensorSpec([], tf.int64),
+                    tf.TensorSpec([], tf.int64),
+                ],
+                autograph=False,
+            )
+        self._generator.update(self)
+        return lambda inputs, seeds, indices: self._one_function(
+            inputs[-1][0], seeds[0], indices[0]
+        )[None]
+
+    def _batch_sampled(self):
+        """`_sample_pictures`, compiled."""
+        import tensorflow as tf
+
+        if self._sample_function is None:
+            self._sample_function = tf.function(
+                self._sample_pictures, reduce_retracing=True, autograph=False
+            )
+        return self._sample_function
 
     def _sample_pictures(self, inputs, seeds, indices):
         """One picture `[n, height, width, 3]` per (input, seed, index)."""

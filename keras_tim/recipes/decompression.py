@@ -19,7 +19,13 @@ class DecompressionRecipe(PhotoRecipe):
     """Photos compressed at the settings' quality, and the photos themselves."""
 
     task = "decompression"
-    defaults = {"preset": "decompression_nano"}  # noqa: RUF012
+    defaults = {  # noqa: RUF012
+        "preset": "decompression_nano",
+        # What lies out of focus stays smooth.
+        "enlarged": 0.4,
+        # What JPEG leaves of colours is far off. This settles them.
+        "pixel_weight": 1.0,
+    }
     title = "JPEG repair"
     faithfulness_name = "recompressed PSNR [dB]"
 

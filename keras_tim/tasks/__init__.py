@@ -29,7 +29,8 @@ def get_task(name):
         `chained` (each level reads the previous output), `feature_scale`,
         `noise_channels`, `supports_input_skip`, and methods `wiring`,
         `to_output`, `to_picture`, `input_pyramid` where levels are not
-        chained, and, where supported, `skip`.
+        chained, and, where supported, `skip` and, without chaining,
+        `beside_previous`.
 
     Raises:
         ValueError: if there is no such task.

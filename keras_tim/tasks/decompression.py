@@ -39,6 +39,30 @@ class Decompression:
         """
         return level_input[..., -self.output_channels :]
 
+    def beside_previous(self, own_input, level):
+        """What a level with a skip reads beside the previous output.
+
+        Its own input, each pixel the mean of a window as large as a block. As
+        it is, it would be the sharpest thing the level sees, and a small model
+        soon learns to draw the edges of the blocks from it.
+
+        Args:
+            own_input: tensor `[batch, height, width, 3]` in [0, 1].
+            level: int, 1 or more. One pixel of level 0 stands for a block: it
+                has `2 ** level` pixels of this level on a side.
+
+        Returns:
+            float32 tensor `[batch, height, width, 3]` in [0, 1].
+        """
+        # An odd window does not shift the picture; "same" leaves out of the
+        # mean what lies beyond the border.
+        return ops.average_pool(
+            ops.cast(own_input, "float32"),
+            2**level + 1,
+            strides=1,
+            padding="same",
+        )
+
     def input_pyramid(self, finest, num_levels):
         """Every level's input, coarsest first, from the finest level's."""
         return picture_pyramid(finest, num_levels)
