@@ -2,7 +2,10 @@
 
 import importlib.metadata
 import json
+import os
 
+# Convolutions of another library add up in another order.
+KERNELS = "TF_ENABLE_ONEDNN_OPTS"
 INPUTS = {
     "super_resolution": "RGB picture",
     "colourization": "lightness L / 100 of CIE Lab (D65)",
@@ -61,6 +64,8 @@ def model_card(generator, name, signatures, limits, training, measures):
             package: importlib.metadata.version(package)
             for package in ("keras-tim", "keras", "tensorflow")
         },
+        # None: TensorFlow chose by the processor.
+        "environment": {KERNELS: os.environ.get(KERNELS)},
     }
 
 
@@ -93,6 +98,8 @@ def card_text(card):
             "them, and the answers cropped"
         )
     weights = "constants in the graph" if card["frozen"] else "variables"
+    kernels = card["environment"][KERNELS]
+    kernels = "unset" if kernels is None else f"= {kernels}"
     facts = {
         "Task": f"{card['task']}, one input, many plausible answers",
         "Model": f"Tower Implicit Model ({card['architecture']}), "
@@ -110,7 +117,9 @@ def card_text(card):
         f"# {card['name']}",
         _table(["", ""], facts.items()),
         "The same seed and index give the same picture, whatever else is asked "
-        "for in the same request or beside it.",
+        "for in the same request or beside it. Bit for bit they are those of "
+        "the model on machines of the same kind with the same TensorFlow and "
+        f"`{KERNELS}`, which was {kernels} where this was exported.",
         "## Signatures",
         _table(
             ["Signature", "Inputs", "Outputs"],

@@ -1,6 +1,7 @@
 """What is deployed of a model: one picture from one input and one code."""
 
 import contextlib
+import zlib
 
 import keras
 import numpy as np
@@ -18,11 +19,12 @@ class Generator:
     Every picture is made by itself, whatever was asked for beside it: a
     convolution over a batch may add up in another order than one over a single
     picture, so that the same sample would differ in its last bits from batch
-    to batch.
+    to batch. Sizes are left open for the same reason, and kernels are plain:
+    convolutions are also chosen by what is known of their inputs beforehand.
 
     Args:
         tim: a `TIM`. It is left as it is; changes to its weights after this
-            are not seen.
+            are not seen before `update`.
         dtype: "float32", or "bfloat16" for convolutions and their weights in
             half precision. What is delicate stays in float32 either way, and
             so do inputs and outputs.
@@ -40,7 +42,11 @@ class Generator:
             )
         self.dtype = dtype
         self.frozen = frozen
-        self.tim = _plain(tim, dtype)
+        self.tim = type(tim).from_config(
+            {**tim.get_config(), "weight_norm": False, "dtype": dtype}
+        )
+        self._assigned = None
+        self.update(tim)
         self._frozen_values = (
             [np.asarray(weight) for weight in self.tim.weights]
             if frozen
@@ -54,6 +60,21 @@ class Generator:
             ],
             autograph=False,
         )
+
+    def update(self, tim):
+        """Takes over a model's weights, where they have changed.
+
+        Args:
+            tim: the `TIM` that this was made of. Frozen weights stay.
+        """
+        values = [np.ascontiguousarray(weight) for weight in tim.weights]
+        given = [zlib.crc32(value) for value in values]
+        if given == self._assigned:
+            return
+        plain = tim.folded()
+        for new, old in zip(self.tim.weights, plain.weights, strict=True):
+            new.assign(np.asarray(old))
+        self._assigned = given
 
     def code_names(self):
         """What the codes are called: style_0, noise_0, style_1, ..."""
@@ -176,12 +197,3 @@ class Generator:
         return keras.StatelessScope(
             list(zip(self.tim.weights, constants, strict=True))
         )
-
-
-def _plain(tim, dtype):
-    """A twin with folded kernels and nothing that training needs."""
-    arguments = {**tim.folded().get_config(), "dtype": dtype}
-    plain = type(tim).from_config(arguments)
-    for new, old in zip(plain.weights, tim.folded().weights, strict=True):
-        new.assign(np.asarray(old))
-    return plain

@@ -28,6 +28,10 @@ PRECISIONS = {
 }
 TIMED_RUNS = 5
 CODES_PER_PICTURE = 4
+_NEEDS_LITERT = (
+    "Checking a TFLite model needs ai-edge-litert: pip install "
+    "'keras-tim[export]'"
+)
 
 
 def export_tflite(
@@ -212,13 +216,13 @@ def check_tflite(
             f"{generator.tim.count_params()} parameters take: the weights are "
             "missing."
         )
-    # Operations beyond the built-in ones have names of their own.
-    if b"Flex" in content:
+    run, shapes = load_tflite(content)
+    foreign = custom_operations(content)
+    if foreign:
         raise RuntimeError(
             "The converted model needs operations that TFLite does not have "
-            "built in."
+            f"built in: {', '.join(foreign)}."
         )
-    run, shapes = load_tflite(content)
     if pictures is None:
         picture = np.random.RandomState(0).rand(*shapes["picture"][1:])
     else:
@@ -226,7 +230,10 @@ def check_tflite(
     size = shapes["picture"][1:3]
     arguments = _arguments(generator, size, picture, seed=0, index=0)
     made = run(**arguments)
-    expected = tim.sample(arguments["picture"], num_samples=1, seed=0)[0]
+    # In full precision, whatever the model was trained in.
+    expected = generator.tim.sample(
+        arguments["picture"], num_samples=1, seed=0
+    )[0]
     difference = np.abs(made - expected)
     if not difference.max() <= tolerance:
         raise RuntimeError(
@@ -247,6 +254,30 @@ def check_tflite(
     return report
 
 
+def custom_operations(content):
+    """What a converted model needs beyond TFLite's built-in operations.
+
+    Args:
+        content: bytes of the `.tflite` file.
+
+    Returns:
+        Sorted list of str, the operations' names; empty if all are built in.
+
+    Raises:
+        ImportError: if ai-edge-litert is not installed.
+    """
+    try:
+        from ai_edge_litert import schema_py_generated as schema
+    except ImportError as error:
+        raise ImportError(_NEEDS_LITERT) from error
+    model = schema.ModelT.InitFromPackedBuf(content)
+    return sorted(
+        code.customCode.decode()
+        for code in model.operatorCodes
+        if code.customCode is not None
+    )
+
+
 def load_tflite(content):
     """Readies a converted model for use in this process.
 
@@ -263,10 +294,7 @@ def load_tflite(content):
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
-        raise ImportError(
-            "Checking a TFLite model needs ai-edge-litert: pip install "
-            "'keras-tim[export]'"
-        ) from error
+        raise ImportError(_NEEDS_LITERT) from error
     interpreter = Interpreter(model_content=content, num_threads=os.cpu_count())
     runner = interpreter.get_signature_runner(SIGNATURE)
     shapes = {
