@@ -224,10 +224,16 @@ def test_16_clients_at_once(server, png, expected):
 
 
 GREY = Image.fromarray(np.arange(80, dtype=np.uint8).reshape(8, 10))
+ANIMATED = encode(
+    GREY,
+    "GIF",
+    save_all=True,
+    append_images=[GREY.transpose(Image.Transpose.FLIP_LEFT_RIGHT)],
+)
 
 
-def bomb():
-    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+def bomb(side=20_000):
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header
 
 
@@ -241,6 +247,8 @@ WRONG = {
     "text": ({"instances": [row(b"hello")]}, "PNG or JPEG"),
     "truncated": ({"instances": [row(JPEG[:90])]}, "JPEG"),
     "GIF": ({"instances": [row(encode(GREY, "GIF"))]}, "PNG or JPEG"),
+    "animated GIF": ({"instances": [row(ANIMATED)]}, "PNG or JPEG"),
+    "0 x 0": ({"instances": [row(bomb(0) + bytes(40))]}, "at least 1 x 1"),
     "bomb": ({"instances": [row(bomb() + bytes(40))]}, "40,000 pixels"),
     "no base64": (
         {"instances": [{**row(JPEG), "picture_bytes": {"b64": "?"}}]},
@@ -289,6 +297,102 @@ def test_bad_requests_are_the_clients_errors(server, kind):
     assert status == 400, answer
     assert message in answer["error"]
     assert "{{" not in answer["error"]
+
+
+# What a sample's request needs beyond the client's own messages.
+V2_MESSAGES = {
+    **client["V2"],
+    "Contents": [
+        *client["V2"]["Contents"],
+        ("fp32_contents", 6, "repeated float"),
+    ],
+    "Parameter": [("string_param", 3, "string")],
+    "ModelInferRequest": [
+        *client["V2"]["ModelInferRequest"],
+        ("parameters", 4, "map Parameter"),
+    ],
+}
+V2_RIGHT = {
+    "picture": ("FP32", [1, 2, 2, 3], [0.5] * 12),
+    "seed": ("INT64", [1], [1]),
+    "index": ("INT64", [1, 1], [0]),
+}
+V2_WRONG = {
+    "NaN": ({"picture": ("FP32", [1, 1, 1, 3], [float("nan"), 0, 1])}, "NaN"),
+    "rank": ({"seed": ("INT64", [1, 1], [1])}, "seed must have shape"),
+    "type": ({"seed": ("FP32", [1], [1.0])}, "seed must hold int64"),
+    "shape of less": ({"picture": ("FP32", [1, 9, 9, 3], [0.5])}, "picture"),
+    "no index": ({"index": ("INT64", [1, 0], [])}, "index"),
+    "unknown input": ({"size": ("INT64", [1], [1])}, "inputs of sample are"),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(V2_WRONG))
+def test_bad_requests_over_grpc(server, kind):
+    grpc = pytest.importorskip("grpc", reason="grpcio is not installed")
+    messages = client["_messages"](V2_MESSAGES)
+    channel = grpc.insecure_channel(f"localhost:{server.grpc}")
+    infer = channel.unary_unary(
+        "/inference.GRPCInferenceService/ModelInfer",
+        request_serializer=lambda message: message.SerializeToString(),
+        response_deserializer=messages["ModelInferResponse"].FromString,
+    )
+
+    def ask(inputs):
+        request = messages["ModelInferRequest"](model_name=NAME)
+        request.parameters["signature_name"].string_param = "sample"
+        for name, (datatype, shape, values) in inputs.items():
+            added = request.inputs.add(
+                name=name, datatype=datatype, shape=shape
+            )
+            kind = {"FP32": "fp32", "INT64": "int64"}[datatype]
+            getattr(added.contents, f"{kind}_contents").extend(values)
+        return infer(request, timeout=60)
+
+    changes, message = V2_WRONG[kind]
+    with channel:
+        with pytest.raises(grpc.RpcError) as caught:
+            ask({**V2_RIGHT, **changes})
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert message in caught.value.details()
+        assert len(ask(V2_RIGHT).raw_output_contents[0]) == 4 * 8 * 8 * 3
+
+
+def test_v2_over_rest(server, png, expected):
+    encoded = base64.b64encode(png).decode()
+    inputs = {
+        "picture_bytes": ("BYTES", [1], [encoded]),
+        "seed": ("INT64", [1], [7]),
+        "index": ("INT64", [1, 2], [0, 2]),
+    }
+    request = urllib.request.Request(
+        f"{server.url}/v2/models/{NAME}/infer",
+        json.dumps(
+            {
+                "inputs": [
+                    {
+                        "name": name,
+                        "datatype": datatype,
+                        "shape": shape,
+                        "data": data,
+                    }
+                    for name, (datatype, shape, data) in inputs.items()
+                ]
+            }
+        ).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        content = answer.read()
+        length = int(answer.headers["inference-header-content-length"])
+    (output,) = json.loads(content[:length])["outputs"]
+    assert (output["name"], output["shape"]) == ("alternative_bytes", [1, 2])
+    made, content = [], content[length:]
+    while content:
+        (size,) = struct.unpack("<I", content[:4])
+        made.append(content[4 : 4 + size])
+        content = content[4 + size :]
+    assert made == [expected[0], expected[2]]
 
 
 def test_conversions(server):

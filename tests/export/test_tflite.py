@@ -4,11 +4,18 @@ import runpy
 import subprocess
 import sys
 
+import flatbuffers
 import numpy as np
 import pytest
 
+from keras_tim import TIM
 from keras_tim.data import sample_photos
-from keras_tim.export.tflite import check_tflite, export_tflite, load_tflite
+from keras_tim.export.tflite import (
+    check_tflite,
+    custom_operations,
+    export_tflite,
+    load_tflite,
+)
 from keras_tim.inference import read_picture, write_picture
 from keras_tim.tasks.colourization import rgb_to_lightness
 
@@ -16,6 +23,7 @@ needs_litert = pytest.mark.skipif(
     importlib.util.find_spec("ai_edge_litert") is None,
     reason="pip install '.[export]' brings ai-edge-litert",
 )
+slow = pytest.mark.slow
 SIZE = (16, 24)
 
 
@@ -95,8 +103,56 @@ def test_what_is_not_the_model_is_refused(float32, make_tim, nano):
         check_tflite(content, other)
     with pytest.raises(RuntimeError, match="weights are missing"):
         check_tflite(content[: len(content) // 2], nano)
-    with pytest.raises(RuntimeError, match="built in"):
-        check_tflite(content + b"FlexConv2D", nano)
+
+
+@needs_litert
+def test_operations_that_are_not_built_in_are_named(float32):
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = float32[0].read_bytes()
+    assert custom_operations(content) == []
+    model = schema.ModelT.InitFromPackedBuf(content)
+    foreign = schema.OperatorCodeT()
+    foreign.builtinCode = schema.BuiltinOperator.CUSTOM
+    foreign.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    foreign.customCode = b"FlexConv2D"
+    model.operatorCodes.append(foreign)
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    assert custom_operations(bytes(builder.Output())) == ["FlexConv2D"]
+
+
+def first_levels(tim, count):
+    """A model of the first levels of another one, with its weights."""
+    arguments = tim.get_config()
+    for name in ("residual_channels", "growth_channels"):
+        arguments[name] = arguments[name][:count]
+    part = type(tim).from_config(arguments)
+    for module, whole in zip(part.tower, tim.tower, strict=False):
+        for weight, value in zip(module.weights, whole.weights, strict=True):
+            weight.assign(value)
+    return part
+
+
+@needs_litert
+@pytest.mark.parametrize(
+    ("preset", "size"),
+    [
+        ("super_resolution_x4_nano", SIZE),
+        pytest.param("super_resolution_x4_small", (8, 8), marks=slow),
+        pytest.param("super_resolution_x16_nano", (8, 8), marks=slow),
+        pytest.param("super_resolution_x16_small", (4, 4), marks=slow),
+    ],
+)
+def test_every_level_converts_with_builtin_operations(preset, size, tmp_path):
+    tim = TIM.from_preset(preset)
+    for count in range(1, tim.num_levels + 1):
+        part = first_levels(tim, count)
+        path = tmp_path / f"{count}.tflite"
+        # Held against the model, and its operations looked through, too.
+        report = export_tflite(part, path, size)
+        assert report["max_difference"] < 1e-4
+        assert custom_operations(path.read_bytes()) == []
 
 
 @pytest.mark.parametrize(
