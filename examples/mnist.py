@@ -20,7 +20,7 @@ flags.DEFINE_string("data_dir", None, "folder of prepared TFDS data sets")
 flags.DEFINE_string("output", "mnist.png", "the contact sheet")
 flags.DEFINE_string("model", "mnist.keras", "the trained model")
 flags.DEFINE_integer("rounds", 18, "selections")
-flags.DEFINE_integer("steps", 128, "gradient steps after each selection")
+flags.DEFINE_integer("steps", 64, "gradient steps after each selection")
 
 
 def main(_):
@@ -31,18 +31,18 @@ def main(_):
         keras_tim.data.mnist_digits(**source)
     )
     digits = keras_tim.data.mnist_dataset(
-        components=components, batch_size=128, repeat=True, **source
+        components=components, batch_size=64, repeat=True, **source
     )
     tim = keras_tim.TIM.from_preset("mnist_nano")
     tim.compile(
         optimizer=keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(
-                4e-3, FLAGS.rounds * FLAGS.steps
+                2e-3, FLAGS.rounds * FLAGS.steps
             ),
             beta_2=0.99,
         ),
         distance="mean_squared_error",
-        num_samples=(64, 16, 6),
+        num_samples=(32, 8, 4),
         steps_per_selection=FLAGS.steps,
         mini_batch_size=16,
         candidate_chunk=1024,
