@@ -281,9 +281,13 @@ def test_card(exported):
             "alternatives": {"dtype": "float32", "shape": [-1, -1, -1, -1, 3]}
         },
     }
+    kernels = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
+    assert card["environment"] == {"TF_ENABLE_ONEDNN_OPTS": kernels}
     text = pathlib.Path(exported, "card.md").read_text()
     for part in ("# photos", "450,246", "alternative_bytes", "0.5123"):
         assert part in text
+    kernels = "unset" if kernels is None else f"= {kernels}"
+    assert f"`TF_ENABLE_ONEDNN_OPTS`, which was {kernels} where" in text
 
 
 def test_export_of_a_compiled_model(make_tim, tmp_path, capsys):
@@ -298,6 +302,29 @@ def test_export_of_a_compiled_model(make_tim, tmp_path, capsys):
     with pytest.raises(FileExistsError, match="version 3"):
         tim.export(tmp_path / "model", version=3)
     assert os.listdir(tmp_path / "model") == ["3"]
+
+
+def test_models_of_mixed_precision_are_exported_in_float32(
+    make_tim, pictures, tmp_path
+):
+    tim = make_tim(quick=True, dtype="mixed_bfloat16")
+    folder = export_saved_model(tim, tmp_path)
+    made = _sample(folder, pictures)
+    np.testing.assert_array_equal(
+        made,
+        make_tim(quick=True).sample(pictures, num_samples=2, seed=[SEED, -3]),
+    )
+
+
+def test_samples_follow_the_weights(make_tim, pictures):
+    tim = make_tim(quick=True)
+    before = tim.sample(pictures, num_samples=2)
+    bias = tim.tower[-1].output_convolution.bias
+    bias.assign(bias + 0.5)
+    after = tim.sample(pictures, num_samples=2)
+    assert np.abs(after - before).max() > 0.05
+    together = tim.sample(pictures, num_samples=2, batch_size=4)
+    np.testing.assert_allclose(after, together, atol=1e-6)
 
 
 def test_wrong_arguments(make_tim, tmp_path):

@@ -358,27 +358,26 @@ def test_bad_requests_over_grpc(server, kind):
         assert len(ask(V2_RIGHT).raw_output_contents[0]) == 4 * 8 * 8 * 3
 
 
-def test_v2_over_rest(server, png, expected):
-    encoded = base64.b64encode(png).decode()
+def test_v2_over_rest(server, nano):
+    picture = np.random.RandomState(1).rand(1, 3, 5, 3).astype(np.float32)
     inputs = {
-        "picture_bytes": ("BYTES", [1], [encoded]),
-        "seed": ("INT64", [1], [7]),
-        "index": ("INT64", [1, 2], [0, 2]),
+        "picture": ("FP32", picture),
+        "seed": ("INT64", np.array([7])),
+        "index": ("INT64", np.array([[0, 2]])),
     }
+    described = [
+        {
+            "name": name,
+            "datatype": datatype,
+            "shape": list(value.shape),
+            "data": value.ravel().tolist(),
+        }
+        for name, (datatype, value) in inputs.items()
+    ]
     request = urllib.request.Request(
         f"{server.url}/v2/models/{NAME}/infer",
         json.dumps(
-            {
-                "inputs": [
-                    {
-                        "name": name,
-                        "datatype": datatype,
-                        "shape": shape,
-                        "data": data,
-                    }
-                    for name, (datatype, shape, data) in inputs.items()
-                ]
-            }
+            {"parameters": {"signature_name": "sample"}, "inputs": described}
         ).encode(),
         {"Content-Type": "application/json"},
     )
@@ -386,13 +385,10 @@ def test_v2_over_rest(server, png, expected):
         content = answer.read()
         length = int(answer.headers["inference-header-content-length"])
     (output,) = json.loads(content[:length])["outputs"]
-    assert (output["name"], output["shape"]) == ("alternative_bytes", [1, 2])
-    made, content = [], content[length:]
-    while content:
-        (size,) = struct.unpack("<I", content[:4])
-        made.append(content[4 : 4 + size])
-        content = content[4 + size :]
-    assert made == [expected[0], expected[2]]
+    assert output["name"] == "alternatives"
+    made = np.frombuffer(content[length:], "<f4").reshape(output["shape"])
+    expected = nano.sample(picture, num_samples=3, seed=7)[:, [0, 2]]
+    np.testing.assert_array_equal(made, expected)
 
 
 def test_conversions(server):
