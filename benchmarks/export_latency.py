@@ -23,6 +23,9 @@ import tensorflow as tf
 
 from keras_tim import TIM
 
+# Those that this process may use.
+CORES = len(os.sched_getaffinity(0))
+
 
 def main():
     """Reads the command line, checks that all agree, and times them."""
@@ -57,7 +60,7 @@ def main():
         seconds = timed(runs, arguments.rounds)
     print(
         f"{arguments.preset}, one alternative of {side} x {side} pixels, "
-        f"{os.cpu_count()} cores, median of {arguments.rounds}"
+        f"{CORES} cores, median of {arguments.rounds}"
     )
     baseline = next(iter(seconds.values()))
     for name, value in seconds.items():
@@ -151,7 +154,7 @@ def torch_runs(tim, picture, codes):
     """The same network in PyTorch, channels first and channels last."""
     import torch
 
-    torch.set_num_threads(os.cpu_count())
+    torch.set_num_threads(CORES)
     network = TorchTower(tim.folded())
     given = torch.tensor(picture).permute(0, 3, 1, 2)
     tensors = [
