@@ -12,6 +12,7 @@ already there, which must serve the model in --model_dir.
 import argparse
 import collections
 import concurrent.futures
+import os
 import pathlib
 import runpy
 import socket
@@ -21,6 +22,9 @@ import tempfile
 import threading
 import time
 import urllib.request
+
+# As the server has it.
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 
 import keras
 import numpy as np

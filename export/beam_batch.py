@@ -65,6 +65,9 @@ class SavedModelHandler(ModelHandler[Work, PredictionResult, object]):
 
     def load_model(self):
         """Loads the model where it is needed."""
+        # With oneDNN, TensorFlow 2.21 crashes or answers wrongly where threads
+        # share a model.
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
         import tensorflow as tf
 
         return tf.saved_model.load(self.path)

@@ -7,10 +7,8 @@ serves the highest version in the folder over REST as TensorFlow Serving would
 (`POST /v1/models/photos:predict`), and over KServe's V2 protocol (REST and
 gRPC; KServe's V2 REST takes no bytes that are not text, so that pictures go
 there as floats, to the signature `sample`). Neither keras_tim nor Keras is
-needed. Set TF_ENABLE_ONEDNN_OPTS as it was where the model was exported, which
-its card says, and the samples are the same to the last bit. KServe binds every
-interface: keep the ports behind a firewall. Its own flags, such as --http_port
-and --grpc_port, are listed by --help.
+needed. KServe binds every interface: keep the ports behind a firewall. Its own
+flags, such as --http_port and --grpc_port, are listed by --help.
 """
 
 import argparse
@@ -21,6 +19,10 @@ import concurrent.futures
 import contextlib
 import os
 import re
+
+# With oneDNN, TensorFlow 2.21 crashes or answers wrongly where requests run at
+# once. It reads this when it is first imported.
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 
 import kserve
 import numpy as np

@@ -1,4 +1,8 @@
+import os
 import pathlib
+
+# As the serving kit has it, so that its samples are the same to the last bit.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import keras
 import pytest

@@ -17,8 +17,9 @@ from keras_tim.tasks.colourization import rgb_to_lightness
 
 # Larger ones would overflow the keys that codes are drawn under.
 LARGEST_INDEX = 2**58 - 1
-# Alternatives that may be in the making at once, if cores are idle.
-PARALLEL_ITERATIONS = 2
+# oneDNN's convolutions crash or give wrong results where the same operation
+# runs twice at once on a variable (seen with TensorFlow 2.21).
+PARALLEL_ITERATIONS = 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -138,6 +138,36 @@ def test_a_fresh_process_needs_only_tensorflow(
     np.testing.assert_array_equal(outputs["decode"], expected)
 
 
+REPEATED = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+loaded = tf.saved_model.load(sys.argv[1])
+picture = np.random.RandomState(0).rand(2, 9, 14, 3).astype(np.float32)
+answers = [
+    loaded.signatures["sample"](
+        picture=tf.constant(picture),
+        seed=tf.constant([1, 2], tf.int64),
+        index=tf.constant([list(range(6))] * 2, tf.int64),
+    )["alternatives"].numpy()
+    for _ in range(40)
+]
+for answer in answers[1:]:
+    np.testing.assert_array_equal(answer, answers[0])
+"""
+
+
+def test_no_alternatives_are_in_the_making_at_once(make_tim, tmp_path):
+    """With oneDNN that would crash, or give wrong pictures now and then."""
+    folder = export_saved_model(make_tim(quick=True), tmp_path / "model")
+    subprocess.run(
+        [sys.executable, "-c", REPEATED, folder],
+        check=True,
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"},
+    )
+
+
 # As the installed script has it, wherever that is.
 SAVED_MODEL_CLI = """
 import sys

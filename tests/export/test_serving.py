@@ -71,6 +71,8 @@ class Server:
                 ],
                 stdout=file,
                 stderr=subprocess.STDOUT,
+                # The server has to leave it off, whatever it is told.
+                env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"},
             )
         self.url = f"http://localhost:{self.http}"
         deadline = time.monotonic() + 120
