@@ -6,8 +6,13 @@ codes. How many of those are needed until the nearest is as near to the target,
 at the last level, as what hierarchical sampling kept? Every number is the mean
 over crops, and over runs with other seeds.
 
-    keras-tim demo --output=demo
-    python benchmarks/sample_efficiency.py --model=demo --output=efficiency
+    keras-tim train --run=runs/x16 --preset=super_resolution_x16_nano \
+        --data=TRAIN_FOLDER
+    python benchmarks/sample_efficiency.py --model=runs/x16 \
+        --output=efficiency --test_photos=TEST_FOLDER
+
+Without test photos, crops of what the run held out. The more levels there are,
+the more a choice at each of them is worth: the paper has four, at 16x.
 
 Writes `sample_efficiency.json`, `.md` and `.png`. Runs that were finished
 before an interruption are not repeated.
@@ -21,11 +26,15 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 from charts import GREY, Chart
-from study import publish
+from study import (
+    define_photo_flags,
+    publish,
+    recipe_of_test_photos,
+    test_crops,
+)
 
 from keras_tim.imle.training import ConditionalIMLE
 from keras_tim.inference import write_picture
-from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings, load_run, load_settings
 from keras_tim.runs.files import read_json, write_json
 
@@ -36,7 +45,9 @@ flags.DEFINE_multi_integer("per_level", [2, 4, 8, 16, 32], "samples per level")
 flags.DEFINE_integer("most", 1024, "whole codes that are drawn at most")
 flags.DEFINE_integer("runs", 10, "runs, each with a seed of its own")
 flags.DEFINE_integer("crops", 4, "held-out crops")
+flags.DEFINE_integer("crop", 64, "their side")
 flags.DEFINE_string("distance", "lpips_alex", "lpips_alex or lpips_vgg")
+define_photo_flags()
 
 
 def chooser(tim, sampling, num_samples):
@@ -71,7 +82,9 @@ def vanilla_distances(tim, given, target, seed, measure):
     for start in range(0, FLAGS.most, 32):
         # Samples of one seed are numbered from zero: later ones need the
         # earlier ones' seed no more than a seed of their own.
-        samples = tim.sample(given[None], 32, seed=seed + 7919 * start)[0]
+        samples = tim.sample(
+            given[None], 32, seed=seed + 7919 * start, batch_size=32
+        )[0]
         found.append(
             measure.compare(measure.features(samples), features).numpy()
         )
@@ -147,10 +160,11 @@ def main(_):
     """Runs what is missing and writes the results."""
     tim = load_run(FLAGS.model)
     settings = load_settings(FLAGS.model) or RunSettings.of_task(tim.task)
-    recipe = get_recipe(tim.task)(settings, FLAGS.model)
-    held_out, _ = recipe.held_out(tim)
-    _, crops = recipe.crops(tim, held_out[0])
-    examples = crops[:: max(1, len(crops) // FLAGS.crops)][: FLAGS.crops]
+    recipe = recipe_of_test_photos(settings, FLAGS.model)
+    examples = [
+        (name, *read())
+        for name, read in test_crops(tim, recipe, FLAGS.crop, FLAGS.crops)
+    ]
     choosers = {
         "hierarchical": {
             m: chooser(tim, "hierarchical", m) for m in FLAGS.per_level
