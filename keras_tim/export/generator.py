@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_tim.imle import codes
+from keras_tim.models.folding import copy_folded
 from keras_tim.tasks import get_task
 
 DTYPES = ("float32", "bfloat16")
@@ -71,9 +72,7 @@ class Generator:
         given = [zlib.crc32(value) for value in values]
         if given == self._assigned:
             return
-        plain = tim.folded()
-        for new, old in zip(self.tim.weights, plain.weights, strict=True):
-            new.assign(np.asarray(old))
+        copy_folded(tim, self.tim)
         self._assigned = given
 
     def code_names(self):

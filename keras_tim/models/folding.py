@@ -6,11 +6,12 @@ from keras import ops
 
 
 def copy_folded(source, target):
-    """Copies a weight-normalised model's weights into a plain twin.
+    """Copies a model's weights into a twin without weight normalisation.
 
     Args:
-        source: a `TIM` with `weight_norm=True`.
-        target: a `TIM` that differs in `weight_norm=False` alone; assigned.
+        source: a `TIM`.
+        target: a `TIM` with `weight_norm=False` that is otherwise equal but
+            for its dtype; assigned.
     """
     values = {_place(weight): weight for weight in source.weights}
     # Plain convolutions have a kernel where the others have v and g.
