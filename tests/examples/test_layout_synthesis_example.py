@@ -9,6 +9,7 @@ from keras_tim.inference import read_picture
 SCRIPT = pathlib.Path(__file__).parents[2] / "examples/layout_synthesis.py"
 
 
+@pytest.mark.slow
 def test_example_runs(tmp_path, lpips_weights):
     pytest.importorskip("skimage")
     command = [

@@ -9,6 +9,7 @@ from keras_tim.inference import read_picture
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "flags"),
     [("colourization", []), ("decompression", ["--quality=5"])],
