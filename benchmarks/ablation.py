@@ -240,9 +240,10 @@ def table(task, found):
         "|---" * (len(head) + 2) + "|",
     ]
     published = dict(zip(RUNGS, PUBLISHED[task], strict=True))
+    without = ()
     for number, rung in enumerate(found):
-        name = rung if rung == "full" else f"- {rung.replace('_', ' ')}"
-        cells = [name]
+        cells = [_named(rung, without)]
+        without = RUNGS[rung]
         for key, _, digits in MEASURES:
             cell = f"{results[key]['means'][number]:.{digits}f}"
             if results[key]["half_width"] is not None:
@@ -250,6 +251,12 @@ def table(task, found):
             cells.append(cell)
         lines.append(f"| {' | '.join(cells)} | {published[rung]:.2f} |")
     return "\n".join(lines)
+
+
+def _named(rung, above):
+    """What a rung lacks beyond the one above it, which need not be the next."""
+    parts = [part for part in RUNGS[rung] if part not in above]
+    return f"- {', '.join(parts).replace('_', ' ')}" if parts else rung
 
 
 def panels(task, found):
