@@ -3,8 +3,10 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from keras_tim.inference import write_picture
 from keras_tim.perceptual import WeightsError, fetch_weights
 
 BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
@@ -25,6 +27,17 @@ def run_benchmark():
         return finished.stdout
 
     return run
+
+
+@pytest.fixture
+def noise_photos(tmp_path):
+    """Folder of two pictures of noise, 70 x 40 pixels."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(2):
+        picture = np.random.RandomState(seed).rand(40, 70, 3)
+        write_picture(folder / f"{seed}.png", picture)
+    return folder
 
 
 @pytest.fixture

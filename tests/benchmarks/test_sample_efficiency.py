@@ -2,24 +2,18 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
 
 @pytest.mark.slow
 def test_whole_codes_that_match_a_choice_by_levels(
-    run_benchmark, make_tim, tmp_path, lpips_weights
+    run_benchmark, make_tim, noise_photos, tmp_path, lpips_weights
 ):
     model = tmp_path / "model.keras"
     make_tim(quick=True).save(model)
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for seed in range(2):
-        pixels = np.random.RandomState(seed).randint(0, 256, (40, 70, 3))
-        Image.fromarray(pixels.astype("uint8")).save(photos / f"{seed}.png")
     flags = [
         f"--model={model}",
         f"--output={tmp_path / 'out'}",
-        f"--test_photos={photos}",
+        f"--test_photos={noise_photos}",
         "--per_level=2",
         "--per_level=4",
         "--most=64",
@@ -45,6 +39,8 @@ def test_whole_codes_that_match_a_choice_by_levels(
             expected = near_enough.argmax() + 1 if near_enough.any() else 64
             assert needed == expected
         assert row["ratio"] == pytest.approx(np.mean(row["needed"]) / m)
+        # The median of two is their mean.
+        assert row["ratio_of_median"] == pytest.approx(row["ratio"])
     # More to choose from, and other seeds.
     assert rows[1]["distance"] < rows[0]["distance"]
     assert runs[0]["vanilla"] != runs[1]["vanilla"]
