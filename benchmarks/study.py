@@ -112,9 +112,21 @@ def test_crops(tim, recipe, side, count):
     names = None
     if not flags.FLAGS.test_photos:
         names = recipe.held_out_names(tim)
-    listed = recipe.listed(tim, names, crop=side)
-    places = np.linspace(0, len(listed) - 1, min(count, len(listed)))
-    return [listed[place] for place in places.round().astype(int)]
+    return evenly(recipe.listed(tim, names, crop=side), count)
+
+
+def evenly(items, count):
+    """Some of the items, spread evenly over all, as neighbours are alike.
+
+    Args:
+        items: list.
+        count: int, how many at most.
+
+    Returns:
+        List.
+    """
+    places = np.linspace(0, len(items) - 1, min(count, len(items)))
+    return [items[place] for place in places.round().astype(int)]
 
 
 def half_width_of_means(values):

@@ -1,8 +1,9 @@
 """Every task beside what it is measured against, as one Markdown table.
 
-For each task and method trains a nano model with the task's own settings, the
-same data, the same number of gradient steps and the same candidates per image,
-draws 10 samples for each of the same held-out pictures, and measures them:
+For each task and method trains a nano model with the same settings (the task's
+own but for `SETTINGS`), data, number of gradient steps and candidates per image
+and level, draws 10 samples for each of the same held-out pictures, and measures
+them:
 
     tim         the Tower Implicit Model, hierarchical sampling
     vanilla     vanilla cIMLE: independent sampling, no intermediate
@@ -11,33 +12,54 @@ draws 10 samples for each of the same held-out pictures, and measures them:
     gan         the same network against a PatchGAN, see conditional_gan.py
 
     python benchmarks/tasks.py --output=results --photos=TRAIN_FOLDER \
-        --test_photos=TEST_FOLDER --layouts=FOLDER --layout_labels=FOLDER
+        --test_photos=TEST_FOLDER --layouts=FOLDER --layout_labels=FOLDER \
+        --test_layouts=FOLDER --test_layout_labels=FOLDER
 
 Without folders the photos bundled with scikit-image are used, and crops of the
 one held out. A killed benchmark goes on where it stopped; finished trainings
-are not repeated.
+are not repeated. Processes can share the work, `--task=mnist` and
+`--task=colourization` with the same output; a last call without tasks then
+makes the table of what they have found.
 """
 
+import dataclasses
 import datetime
 import os
 
+import keras
 from absl import app, flags, logging
 from conditional_gan import train_gan
 from study import (
     define_photo_flags,
+    evenly,
     measured_once,
     publish,
-    recipe_of_test_photos,
     trained,
 )
 
 from keras_tim.inference import write_picture
 from keras_tim.recipes import RECIPES, get_recipe
+from keras_tim.recipes.photos import PhotoRecipe
 from keras_tim.runs import RunSettings, examples_report, train
 from keras_tim.runs.callbacks import sample_sheet
 from keras_tim.runs.report import averaged
 from keras_tim.runs.settings import REGRESSION_WITHOUT, VANILLA_WITHOUT
-from keras_tim.runs.training_run import centres
+
+# Where the tasks' own settings would not do. Every training then ends within
+# some fifteen minutes on one core.
+SETTINGS = {
+    # The paper's factor. At 4x the last of two levels decides nearly all, see
+    # `code_shares.py`, so that hierarchical sampling has little to choose.
+    "super_resolution": {
+        "preset": "super_resolution_x16_nano",
+        "crop_size": 64,
+        "steps": 480,
+    },
+    "decompression": {"crop_size": 64, "steps": 240},
+    # The same number at every level: whole codes, which vanilla cIMLE draws,
+    # are made at all of them.
+    "layout_synthesis": {"downsample": 2, "num_samples": 8, "steps": 360},
+}
 
 WITHOUT = {
     "tim": (),
@@ -53,17 +75,21 @@ flags.DEFINE_multi_enum("task", None, sorted(RECIPES), "tasks; all if none")
 flags.DEFINE_multi_enum("method", None, list(WITHOUT), "methods; all if none")
 flags.DEFINE_integer("steps", None, "gradient steps; each task's own if none")
 flags.DEFINE_integer("seed", 0, "seed of everything")
-flags.DEFINE_integer("count", 20, "held-out pictures")
-flags.DEFINE_integer("crop", 96, "side of the part of each that is measured")
+flags.DEFINE_integer("count", 40, "held-out pictures, or crops of photos")
+flags.DEFINE_integer("crop", 128, "side of the crops that are measured")
 define_photo_flags()
 flags.DEFINE_string("layouts", None, "folder of pictures that have layouts")
 flags.DEFINE_string("layout_labels", None, "folder of their label maps")
-flags.DEFINE_string("layout_classes", None, "file of their classes")
+flags.DEFINE_string("layout_classes", None, "file or name of their classes")
+flags.DEFINE_string("test_layouts", None, "folder of others to measure on")
+flags.DEFINE_string("test_layout_labels", None, "folder of their label maps")
 
 
 def settings_of(task, method):
-    """The task's own settings, with the data that were named."""
-    chosen = {"steps": FLAGS.steps, "seed": FLAGS.seed}
+    """What a method is trained with, with the data that were named."""
+    chosen = {**SETTINGS.get(task, {}), "seed": FLAGS.seed}
+    if FLAGS.steps is not None:
+        chosen["steps"] = FLAGS.steps
     if task == "layout_synthesis":
         chosen |= {
             "data": FLAGS.layouts,
@@ -71,20 +97,30 @@ def settings_of(task, method):
             "classes": FLAGS.layout_classes,
         }
     elif task != "mnist":
-        chosen |= {"data": FLAGS.photos, "downsample": FLAGS.downsample}
+        chosen["data"] = FLAGS.photos
+        if FLAGS.downsample is not None:
+            chosen["downsample"] = FLAGS.downsample
     return RunSettings.of_task(task, without=WITHOUT[method], **chosen)
 
 
-def test_examples(tim, settings):
+def test_examples(tim, settings, folder):
     """The held-out examples, the same for every method."""
-    recipe = get_recipe(settings.task)(settings)
-    photo_task = hasattr(recipe, "pair")
-    if photo_task and FLAGS.test_photos:
-        others = recipe_of_test_photos(settings)
-        return centres(others.examples(tim, count=FLAGS.count), FLAGS.crop)
-    held_out, _ = recipe.held_out(tim)
-    _, crops = recipe.crops(tim, held_out[0])
-    return (crops or held_out)[: FLAGS.count]
+    others = {}
+    if settings.task == "layout_synthesis":
+        if FLAGS.test_layouts:
+            others = {
+                "data": FLAGS.test_layouts,
+                "labels": FLAGS.test_layout_labels,
+            }
+    elif settings.task != "mnist" and FLAGS.test_photos:
+        others = {"data": FLAGS.test_photos}
+    if others:
+        settings = dataclasses.replace(settings, **others, held_out=())
+    recipe = get_recipe(settings.task)(settings, folder)
+    names = None if others else recipe.held_out_names(tim)
+    crop = FLAGS.crop if isinstance(recipe, PhotoRecipe) else None
+    listed = evenly(recipe.listed(tim, names, crop=crop), FLAGS.count)
+    return [(name, *read()) for name, read in listed]
 
 
 def measured(task, method):
@@ -100,7 +136,7 @@ def measures(folder, settings, method):
     """Trains the method where that is not done, and measures it."""
     train_run = train_gan if method == "gan" else train
     tim = trained(folder, settings, train_run)
-    examples = test_examples(tim, settings)
+    examples = test_examples(tim, settings, folder)
     recipe = get_recipe(settings.task)(settings, folder)
     rows = examples_report(
         tim, recipe, examples, num_samples=NUM_SAMPLES, seed=settings.seed
@@ -151,6 +187,8 @@ def main(_):
         for method in FLAGS.method or WITHOUT:
             logging.info("%s: %s", task, method)
             rows.append(measured(task, method))
+            # Models of other shapes follow one another.
+            keras.backend.clear_session()
         lines += table_lines(task, rows)
         first = rows[0]
         notes.append(
