@@ -3,8 +3,15 @@
 Of a trained model, for several held-out crops: hierarchical sampling draws m
 codes per level and keeps each level's nearest; vanilla sampling draws whole
 codes. How many of those are needed until the nearest is as near to the target,
-at the last level, as what hierarchical sampling kept? Every number is the mean
-over crops, and over runs with other seeds.
+at the last level, as what hierarchical sampling kept?
+
+Distances are means over crops, and over runs with other seeds. The nearest of
+N whole codes is on average as near as the mean over all choices of N among the
+codes of all runs, which is computed exactly from their order. Its first N that
+is as near as the mean of what hierarchical sampling kept counts; the interval
+is what drawing the runs anew gives (the bootstrap). The number that every run
+by itself needs is given, too: its mean over runs leans on the few that need
+many.
 
     keras-tim train --run=runs/x16 --preset=super_resolution_x16_nano \
         --data=TRAIN_FOLDER
@@ -19,6 +26,7 @@ before an interruption are not repeated.
 """
 
 import datetime
+import functools
 import os
 
 import keras
@@ -26,7 +34,9 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 from charts import GREY, Chart
+from scipy.special import gammaln
 from study import (
+    CONFIDENCE,
     define_photo_flags,
     publish,
     recipe_of_test_photos,
@@ -37,6 +47,11 @@ from keras_tim.imle.training import ConditionalIMLE
 from keras_tim.inference import write_picture
 from keras_tim.runs import RunSettings, load_run, load_settings
 from keras_tim.runs.files import read_json, write_json
+
+# Of the runs, for the intervals.
+REDRAWN = 200
+# Whole codes that are looked at together: what all runs drew, at most.
+MOST_POOLED = 2560
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "a run folder", required=True)
@@ -77,7 +92,7 @@ def chooser(tim, sampling, num_samples):
 
 
 def vanilla_distances(tim, given, target, seed, measure):
-    """Distances of whole codes 0 to `most` - 1, by falling minimum."""
+    """Distances of whole codes, `most` of them, in the order drawn."""
     features = measure.features(target[None])
     found = []
     for start in range(0, FLAGS.most, 32):
@@ -89,11 +104,11 @@ def vanilla_distances(tim, given, target, seed, measure):
         found.append(
             measure.compare(measure.features(samples), features).numpy()
         )
-    return np.minimum.accumulate(np.concatenate(found))
+    return np.concatenate(found)
 
 
 def one_run(tim, choosers, examples, seed):
-    """Mean distances kept by either, over the examples."""
+    """Distances over the examples: those kept, and those of whole codes."""
     measure = choosers["measure"]
     given = np.stack([given for _, given, _ in examples])
     target = np.stack([target for _, _, target in examples])
@@ -110,26 +125,82 @@ def one_run(tim, choosers, examples, seed):
     targets = [*pyramid, tf.constant(target)]
     seeds = tf.constant(seed * 1_000_003 + np.arange(len(examples)), tf.int64)
     hierarchical = {
-        str(m): float(
-            choose([tf.constant(given)], targets, seeds).numpy().mean()
-        )
+        str(m): choose([tf.constant(given)], targets, seeds).numpy().tolist()
         for m, choose in choosers["hierarchical"].items()
     }
-    vanilla = np.mean(
-        [
-            vanilla_distances(
-                tim, *example[1:], seed=int(number), measure=measure
-            )
-            for number, example in zip(seeds.numpy(), examples, strict=True)
-        ],
-        axis=0,
+    vanilla = [
+        vanilla_distances(
+            tim, *example[1:], seed=int(number), measure=measure
+        ).tolist()
+        for number, example in zip(seeds.numpy(), examples, strict=True)
+    ]
+    return {"hierarchical": hierarchical, "vanilla": vanilla}
+
+
+def expected_best(distances, most):
+    """The nearest of N whole codes, averaged over all choices of N.
+
+    Args:
+        distances: array `[crops, n]`.
+        most: int, the largest N, at most n.
+
+    Returns:
+        Array `[most]`, the mean over crops for N = 1, 2, ...
+    """
+    ordered = np.sort(distances, axis=1).mean(axis=0)
+    return _shares(len(ordered), most) @ ordered
+
+
+@functools.cache
+def _shares(n, most):
+    """How often the i-th nearest of n is the nearest of N drawn.
+
+    It is where the other N - 1 lie behind it: in C(n - i, N - 1) of C(n, N)
+    cases.
+    """
+    others = np.arange(most)[:, None]
+    behind = n - np.arange(1, n + 1)[None, :]
+    logarithm = _log_choose(np.maximum(behind, others), others) - _log_choose(
+        n, others + 1
     )
-    return {"hierarchical": hierarchical, "vanilla": vanilla.tolist()}
+    return np.exp(logarithm) * (behind >= others)
 
 
-def needed(vanilla, wanted):
-    """Whole codes until the mean distance is as low, or None."""
-    reached = np.flatnonzero(np.asarray(vanilla) <= wanted)
+def _log_choose(n, k):
+    return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+
+
+def matching(runs, per_level, most):
+    """Whole codes that match what is kept, over all runs together.
+
+    Args:
+        runs: list of what `one_run` gives.
+        per_level: samples per level.
+        most: int, the largest number.
+
+    Returns:
+        Int, or None where `most` are not enough.
+    """
+    kept = np.mean([run["hierarchical"][str(per_level)] for run in runs])
+    pooled = np.concatenate([run["vanilla"] for run in runs], axis=1)
+    return needed(expected_best(pooled, min(most, pooled.shape[1])), kept)
+
+
+def matching_interval(runs, per_level, most):
+    """The middle 95% of `matching` for runs drawn anew from the runs."""
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(REDRAWN):
+        drawn = random.integers(0, len(runs), len(runs))
+        found.append(matching([runs[i] for i in drawn], per_level, most))
+    tail = 50.0 * (1.0 - CONFIDENCE)
+    values = [most if value is None else value for value in found]
+    return np.percentile(values, [tail, 100.0 - tail]).tolist()
+
+
+def needed(best, wanted):
+    """Whole codes until the nearest is as near, or None."""
+    reached = np.flatnonzero(np.asarray(best) <= wanted)
     return int(reached[0]) + 1 if reached.size else None
 
 
@@ -149,11 +220,12 @@ def plot(rows, most):
         logarithmic=True,
     )
     chart.line([(1, 1), (end, end)], GREY, width=1)
-    chart.line([(row["per_level"], row["needed_mean"]) for row in rows])
+    chart.line([(row["per_level"], row["matching"]) for row in rows])
     for row in rows:
         for value in row["needed"]:
             chart.dot(row["per_level"], value, GREY, radius=2)
-        chart.dot(row["per_level"], row["needed_mean"])
+        chart.interval(row["per_level"], *row["interval"])
+        chart.dot(row["per_level"], row["matching"])
     return chart.picture
 
 
@@ -181,30 +253,33 @@ def main(_):
             write_json(path, one_run(tim, choosers, examples, seed))
         runs.append(read_json(path))
         bar.update(seed + 1)
+    most = min(MOST_POOLED, FLAGS.most * len(runs))
     rows = []
     for m in FLAGS.per_level:
-        counts = [
-            needed(run["vanilla"], run["hierarchical"][str(m)]) for run in runs
+        kept = [np.mean(run["hierarchical"][str(m)]) for run in runs]
+        by_itself = [
+            needed(
+                np.minimum.accumulate(run["vanilla"], axis=1).mean(axis=0), own
+            )
+            for run, own in zip(runs, kept, strict=True)
         ]
         # What is not reached counts as the most that was drawn: too little.
-        capped = [FLAGS.most if count is None else count for count in counts]
+        capped = [FLAGS.most if n is None else n for n in by_itself]
+        together = matching(runs, m, most)
         rows.append(
             {
                 "per_level": m,
-                "distance": float(
-                    np.mean([r["hierarchical"][str(m)] for r in runs])
-                ),
-                "vanilla_distance": float(
-                    np.mean([run["vanilla"][m - 1] for run in runs])
-                ),
+                "distance": float(np.mean(kept)),
+                "matching": most if together is None else together,
+                "reached": together is not None,
+                "interval": matching_interval(runs, m, most),
                 "needed": capped,
                 "needed_mean": float(np.mean(capped)),
                 "needed_median": float(np.median(capped)),
-                "ratio": float(np.mean(capped)) / m,
-                "ratio_of_median": float(np.median(capped)) / m,
-                "not_reached": counts.count(None),
+                "not_reached": by_itself.count(None),
             }
         )
+        rows[-1]["ratio"] = rows[-1]["matching"] / m
     write_json(os.path.join(FLAGS.output, "sample_efficiency.json"), rows)
     write_picture(
         os.path.join(FLAGS.output, "sample_efficiency.png"),
@@ -213,22 +288,22 @@ def main(_):
     lines = [
         f"{len(runs)} runs, {len(examples)} held-out crops of "
         f"{examples[0][2].shape[0]} pixels, {FLAGS.distance}, "
-        f"{datetime.date.today()}. The mean over runs leans on the few that "
-        "need many.",
+        f"{datetime.date.today()}.",
         "",
-        "| samples per level | kept, hierarchical | kept, vanilla "
-        "| whole codes that match: mean (least to most) | ratio "
-        "| ratio of the median |",
-        "|---|---|---|---|---|---|",
+        "| samples per level | kept | whole codes that match "
+        f"({CONFIDENCE:.0%} interval) | ratio | by single runs: mean, median "
+        "(least to most) |",
+        "|---|---|---|---|---|",
     ]
     for row in rows:
-        more = "> " if row["not_reached"] else ""
+        low, high = row["interval"]
         lines.append(
             f"| {row['per_level']} | {row['distance']:.4f} "
-            f"| {row['vanilla_distance']:.4f} "
-            f"| {more}{row['needed_mean']:.0f} ({min(row['needed'])} to "
-            f"{max(row['needed'])}) | {more}{row['ratio']:.1f} "
-            f"| {row['ratio_of_median']:.1f} |"
+            f"| {'' if row['reached'] else '> '}{row['matching']} "
+            f"({low:.0f} to {high:.0f}) | {row['ratio']:.1f} "
+            f"({low / row['per_level']:.1f} to {high / row['per_level']:.1f}) "
+            f"| {row['needed_mean']:.0f}, {row['needed_median']:.0f} "
+            f"({min(row['needed'])} to {max(row['needed'])}) |"
         )
     publish(
         os.path.join(FLAGS.output, "sample_efficiency.md"), "\n".join(lines)

@@ -54,6 +54,7 @@ SETTINGS = {
         "preset": "super_resolution_x16_nano",
         "crop_size": 64,
         "steps": 480,
+        "num_samples": 8,
     },
     "decompression": {"crop_size": 64, "steps": 240},
     # The same number at every level: whole codes, which vanilla cIMLE draws,

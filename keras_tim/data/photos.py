@@ -28,12 +28,25 @@ _BUNDLED = {
     "retina": "retina.jpg",
     "immunohistochemistry": "ihc.png",
 }
+# Grey: they say much about detail, and nothing about colours.
+_BUNDLED_TEXTURES = {
+    "brick": "brick.png",
+    "camera": "camera.png",
+    "grass": "grass.png",
+    "gravel": "gravel.png",
+}
 _TFDS_PREFIX = "tfds:"
 _TFDS_IMAGE_KEYS = ("image", "hr")
 
 
-def sample_photos():
+def sample_photos(textures=False):
     """Photos that come with scikit-image; nothing is downloaded.
+
+    Args:
+        textures: Whether grey photos of brick, grass, gravel and a man with a
+            camera follow the colour photos. They teach what fine detail looks
+            like, and would teach a model of colours that most things are
+            grey.
 
     Returns:
         A dictionary from name to `uint8` array of shape `(height, width, 3)`.
@@ -51,9 +64,10 @@ def sample_photos():
             "folder of your own pictures."
         ) from error
     folder = pathlib.Path(package.__file__).parent
+    names = _BUNDLED | _BUNDLED_TEXTURES if textures else _BUNDLED
     photos = {
         name: read_picture(folder / file, dtype="uint8")
-        for name, file in _BUNDLED.items()
+        for name, file in names.items()
         if (folder / file).is_file()
     }
     if not photos:

@@ -13,6 +13,7 @@ from keras_tim.data.crops import (
     resized,
     whole_photos,
 )
+from keras_tim.data.photos import sample_photos
 
 SCALES = (2, 4, 8, 16)
 
@@ -27,7 +28,8 @@ def super_resolution_dataset(
 
     Args:
         source: As for `crop_dataset`: a folder of photos, `None` for those
-            bundled with scikit-image, `"tfds:NAME"`, or arrays.
+            bundled with scikit-image, its textures among them (see
+            `sample_photos`), `"tfds:NAME"`, or arrays.
         scale: Ratio of the sizes of the crop and of the input: 2, 4, 8 or 16.
         crop_size: Side of the square crop in pixels, a multiple of `scale`.
         num_levels: How many levels of the pyramid to give, counted from the
@@ -78,6 +80,8 @@ def super_resolution_dataset(
         low_side = crop_size // scale
         return resized(crop, (low_side, low_side)), (*targets, crop)
 
+    if source is None:
+        source = sample_photos(textures=True)
     crops = crop_dataset(source, crop_size=crop_size, **options)
     return crops.map(to_pair, **PARALLEL).prefetch(tf.data.AUTOTUNE)
 

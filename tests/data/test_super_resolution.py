@@ -11,6 +11,7 @@ from absl import logging
 from PIL import Image
 
 from keras_tim.data import (
+    colourization_dataset,
     crop_dataset,
     held_out_pictures,
     sample_photos,
@@ -501,6 +502,23 @@ def test_sample_photos():
     assert name == "chelsea"
     assert low.shape == (37, 56, 3)
     assert target.shape == (148, 224, 3)
+
+
+def test_textures_are_grey_and_train_super_resolution_alone():
+    pytest.importorskip("skimage")
+    photos, more = sample_photos(), sample_photos(textures=True)
+    assert list(more)[: len(photos)] == list(photos)
+    textures = [more[name] for name in more if name not in photos]
+    assert textures
+    for photo in textures:
+        np.testing.assert_array_equal(photo, photo[..., :1].repeat(3, axis=-1))
+    # Nothing but grey crops can come of a texture; colourization knows none.
+    ((_, targets),) = super_resolution_dataset(
+        only="grass", crop_size=64, batch_size=2
+    )
+    np.testing.assert_array_equal(targets[-1][..., 0], targets[-1][..., 2])
+    with pytest.raises(ValueError, match="unknown"):
+        colourization_dataset(only="grass")
 
 
 def test_sample_photos_need_scikit_image(monkeypatch):
