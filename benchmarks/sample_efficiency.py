@@ -45,6 +45,7 @@ from study import (
 
 from keras_tim.imle.training import ConditionalIMLE
 from keras_tim.inference import write_picture
+from keras_tim.models.inputs import check_inputs
 from keras_tim.runs import RunSettings, load_run, load_settings
 from keras_tim.runs.files import read_json, write_json
 
@@ -123,9 +124,10 @@ def one_run(tim, choosers, examples, seed):
         for size in sizes
     ]
     targets = [*pyramid, tf.constant(target)]
+    inputs = check_inputs(tim, tf.constant(given))
     seeds = tf.constant(seed * 1_000_003 + np.arange(len(examples)), tf.int64)
     hierarchical = {
-        str(m): choose([tf.constant(given)], targets, seeds).numpy().tolist()
+        str(m): choose(inputs, targets, seeds).numpy().tolist()
         for m, choose in choosers["hierarchical"].items()
     }
     vanilla = [

@@ -54,8 +54,8 @@ SETTINGS = {
         "preset": "super_resolution_x16_nano",
         "crop_size": 64,
         "steps": 480,
-        "num_samples": 8,
     },
+    "colourization": {"num_samples": 4},
     "decompression": {"crop_size": 64, "steps": 240},
     # The same number at every level: whole codes, which vanilla cIMLE draws,
     # are made at all of them.
@@ -74,7 +74,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "task_results", "where runs and tables go")
 flags.DEFINE_multi_enum("task", None, sorted(RECIPES), "tasks; all if none")
 flags.DEFINE_multi_enum("method", None, list(WITHOUT), "methods; all if none")
-flags.DEFINE_integer("steps", None, "gradient steps; each task's own if none")
+flags.DEFINE_integer("steps", None, "gradient steps; see `SETTINGS` if none")
+flags.DEFINE_integer("candidates", None, "per image and level; see `SETTINGS`")
 flags.DEFINE_integer("seed", 0, "seed of everything")
 flags.DEFINE_integer("count", 40, "held-out pictures, or crops of photos")
 flags.DEFINE_integer("crop", 128, "side of the crops that are measured")
@@ -91,6 +92,8 @@ def settings_of(task, method):
     chosen = {**SETTINGS.get(task, {}), "seed": FLAGS.seed}
     if FLAGS.steps is not None:
         chosen["steps"] = FLAGS.steps
+    if FLAGS.candidates is not None:
+        chosen["num_samples"] = FLAGS.candidates
     if task == "layout_synthesis":
         chosen |= {
             "data": FLAGS.layouts,
