@@ -51,8 +51,9 @@ from keras_tim.runs.files import read_json, write_json
 
 # Of the runs, for the intervals.
 REDRAWN = 200
-# Whole codes that are looked at together: what all runs drew, at most.
-MOST_POOLED = 2560
+# The largest number of whole codes that is looked for among what all runs
+# drew: the shares take memory in proportion.
+MOST_POOLED = 1024
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "a run folder", required=True)
@@ -189,7 +190,16 @@ def matching(runs, per_level, most):
 
 
 def matching_interval(runs, per_level, most):
-    """The middle 95% of `matching` for runs drawn anew from the runs."""
+    """The middle 95% of `matching` for runs drawn anew from the runs.
+
+    Args:
+        runs: as for `matching`, as are all that follow.
+        per_level: int.
+        most: int; what is not reached counts as this.
+
+    Returns:
+        List of two floats.
+    """
     random = np.random.default_rng(0)
     found = []
     for _ in range(REDRAWN):
@@ -304,7 +314,8 @@ def main(_):
             f"| {'' if row['reached'] else '> '}{row['matching']} "
             f"({low:.0f} to {high:.0f}) | {row['ratio']:.1f} "
             f"({low / row['per_level']:.1f} to {high / row['per_level']:.1f}) "
-            f"| {row['needed_mean']:.0f}, {row['needed_median']:.0f} "
+            f"| {'> ' if row['not_reached'] else ''}"
+            f"{row['needed_mean']:.0f}, {row['needed_median']:.0f} "
             f"({min(row['needed'])} to {max(row['needed'])}) |"
         )
     publish(

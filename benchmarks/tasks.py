@@ -34,6 +34,8 @@ from study import (
     evenly,
     measured_once,
     publish,
+    recipe_of_test_photos,
+    test_crops,
     trained,
 )
 
@@ -108,22 +110,33 @@ def settings_of(task, method):
 
 
 def test_examples(tim, settings, folder):
-    """The held-out examples, the same for every method."""
-    others = {}
-    if settings.task == "layout_synthesis":
-        if FLAGS.test_layouts:
-            others = {
-                "data": FLAGS.test_layouts,
-                "labels": FLAGS.test_layout_labels,
-            }
-    elif settings.task != "mnist" and FLAGS.test_photos:
-        others = {"data": FLAGS.test_photos}
-    if others:
-        settings = dataclasses.replace(settings, **others, held_out=())
-    recipe = get_recipe(settings.task)(settings, folder)
-    names = None if others else recipe.held_out_names(tim)
-    crop = FLAGS.crop if isinstance(recipe, PhotoRecipe) else None
-    listed = evenly(recipe.listed(tim, names, crop=crop), FLAGS.count)
+    """The held-out examples, the same for every method.
+
+    Args:
+        tim: the `TIM` they are for.
+        settings: the run's `RunSettings`.
+        folder: str, the run folder, which may hold classes or components.
+
+    Returns:
+        List of examples, see `keras_tim.recipes.Recipe`: crops of photos,
+        else whole ones.
+    """
+    if issubclass(get_recipe(settings.task), PhotoRecipe):
+        recipe = recipe_of_test_photos(settings, folder)
+        listed = test_crops(tim, recipe, FLAGS.crop, FLAGS.count)
+    elif settings.task == "layout_synthesis" and FLAGS.test_layouts:
+        others = dataclasses.replace(
+            settings,
+            data=FLAGS.test_layouts,
+            labels=FLAGS.test_layout_labels,
+            held_out=(),
+        )
+        recipe = get_recipe(settings.task)(others, folder)
+        listed = evenly(recipe.listed(tim), FLAGS.count)
+    else:
+        recipe = get_recipe(settings.task)(settings, folder)
+        names = recipe.held_out_names(tim)
+        listed = evenly(recipe.listed(tim, names), FLAGS.count)
     return [(name, *read()) for name, read in listed]
 
 
