@@ -52,10 +52,10 @@ from keras_tim.metrics import (
     kernel_distance,
     picture_features,
 )
+from keras_tim.models.presets import VANILLA_WITHOUT
 from keras_tim.runs import RunSettings
 from keras_tim.runs.callbacks import sample_sheet
 from keras_tim.runs.files import write_json
-from keras_tim.runs.settings import VANILLA_WITHOUT
 
 TASKS = ("super_resolution", "decompression")
 # What is left out, in the order of the paper; a rung lacks its own part and

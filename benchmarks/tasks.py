@@ -40,12 +40,12 @@ from study import (
 )
 
 from keras_tim.inference import write_picture
+from keras_tim.models.presets import REGRESSION_WITHOUT, VANILLA_WITHOUT
 from keras_tim.recipes import RECIPES, get_recipe
 from keras_tim.recipes.photos import PhotoRecipe
 from keras_tim.runs import RunSettings, examples_report, train
 from keras_tim.runs.callbacks import sample_sheet
 from keras_tim.runs.report import averaged
-from keras_tim.runs.settings import REGRESSION_WITHOUT, VANILLA_WITHOUT
 
 # Where the tasks' own settings would not do. Every training then ends within
 # some fifteen minutes on one core.

@@ -17,9 +17,8 @@ def define_flags(values):
     Args:
         values: `flags.FlagValues` to define them in.
     """
-    from keras_tim.models.presets import PRESETS
+    from keras_tim.models.presets import PARTS, PRESETS
     from keras_tim.recipes import RECIPES
-    from keras_tim.runs.settings import PARTS
 
     text = {"flag_values": values}
     flags.DEFINE_string("run", None, "the run folder", **text)

@@ -177,6 +177,20 @@ PRESETS = {
 }
 
 
+# The paper's ablations: the constructor arguments by which a model does without
+# a part (section 4.3; how codes are selected is up to `compile`), and the two
+# methods that do without several of them.
+PARTS = {
+    "hierarchical_sampling": {},
+    "mapping_network": {"mapping_network": False},
+    "intermediate_supervision": {"intermediate_supervision": False},
+    "weight_norm": {"weight_norm": False},
+    "codes": {"stochastic": False},
+}
+VANILLA_WITHOUT = tuple(name for name in PARTS if name != "codes")
+REGRESSION_WITHOUT = ("codes",)
+
+
 def preset_arguments(name):
     """Constructor arguments of a preset.
 

@@ -4,22 +4,11 @@ import dataclasses
 import os
 
 from keras_tim.data.decompression import check_quality
-from keras_tim.models.presets import preset_arguments
+from keras_tim.models.presets import PARTS, preset_arguments
 from keras_tim.recipes import get_recipe
 from keras_tim.runs.files import read_json
 
 CONFIG_FILE = "config.json"
-
-# The paper's ablations: what each leaves out of the model (section 4.3).
-PARTS = {
-    "hierarchical_sampling": {},
-    "mapping_network": {"mapping_network": False},
-    "intermediate_supervision": {"intermediate_supervision": False},
-    "weight_norm": {"weight_norm": False},
-    "codes": {"stochastic": False},
-}
-VANILLA_WITHOUT = tuple(name for name in PARTS if name != "codes")
-REGRESSION_WITHOUT = ("codes",)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
+from keras_tim.models.presets import REGRESSION_WITHOUT, VANILLA_WITHOUT
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings, load_settings
-from keras_tim.runs.settings import REGRESSION_WITHOUT, VANILLA_WITHOUT
 
 
 def test_none_stands_for_the_tasks_own():

@@ -1,0 +1,472 @@
+"""Super-resolution trained on JAX, for a GPU that TensorFlow does not reach.
+
+The model, selection and distance are the package's own; what `TIM.compile` and
+`keras_tim.data` do in TensorFlow, Algorithm 1 and the crops, is done here in
+JAX, with the settings that `keras-tim train` has by default. Needs
+`pip install jax[cuda13]`, and no TensorFlow. The crops and codes of a seed are
+others than TensorFlow's.
+
+    KERAS_BACKEND=jax python benchmarks/jax_training.py \
+        --preset=super_resolution_x16_nano --method=tim --steps=10000 \
+        --photos=TRAIN_FOLDER --output=results/super_resolution_tim
+
+The studies go on with the folder, on any machine, as if they had trained the
+model: `tasks.py --task=super_resolution --output=results --steps=10000`
+measures it. With `--distances=FOLDER` and `--test_photos` it also draws what
+`sample_efficiency.py --model=results/super_resolution_tim --output=FOLDER`
+makes its table of.
+"""
+
+import concurrent.futures
+import dataclasses
+import functools
+import json
+import os
+import time
+
+import jax
+import keras
+import numpy as np
+from absl import app, flags, logging
+from jax import numpy as jnp
+
+from keras_tim.imle.distances import SelectionDistance
+from keras_tim.imle.selection import select_hierarchical, select_vanilla
+from keras_tim.inference.pictures import find_pictures, read_picture
+from keras_tim.layers.resampling import bicubic_resize
+from keras_tim.models.inputs import check_inputs
+from keras_tim.models.presets import PARTS, REGRESSION_WITHOUT, VANILLA_WITHOUT
+from keras_tim.models.tim import TIM
+
+WITHOUT = {
+    "tim": (),
+    "vanilla": VANILLA_WITHOUT,
+    "regression": REGRESSION_WITHOUT,
+}
+# Rounds of Algorithm 1 that are compiled into one call.
+ROUNDS_PER_CALL = 10
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("output", None, "the run's folder", required=True)
+flags.DEFINE_string("photos", None, "folder to train on", required=True)
+flags.DEFINE_string("preset", "super_resolution_x16_nano", "preset of the TIM")
+flags.DEFINE_enum("method", "tim", list(WITHOUT), "what is trained")
+flags.DEFINE_integer("steps", 10000, "gradient steps")
+flags.DEFINE_float("minutes", None, "time after which training ends early")
+flags.DEFINE_integer("crop_size", 64, "side of the training crops")
+flags.DEFINE_float("enlarged", 0.4, "share of crops with an enlarged middle")
+flags.DEFINE_integer("num_samples", 4, "candidates per image and level")
+flags.DEFINE_integer("images_per_selection", 32, "|S|")
+flags.DEFINE_integer("steps_per_selection", 12, "M")
+flags.DEFINE_integer("mini_batch_size", 8, "images per gradient step")
+flags.DEFINE_float("pixel_weight", 0.5, "factor of the pixel term")
+flags.DEFINE_float("learning_rate", 1e-3, "initial rate of Adam")
+flags.DEFINE_integer("seed", 0, "seed of everything")
+flags.DEFINE_string("distances", None, "folder for sample_efficiency.py")
+flags.DEFINE_string("test_photos", None, "folder of photos to measure on")
+flags.DEFINE_multi_integer("per_level", [2, 4, 8, 16, 32], "samples per level")
+flags.DEFINE_integer("most", 1024, "whole codes that are drawn per run")
+flags.DEFINE_integer("runs", 10, "runs, each with a seed of its own")
+flags.DEFINE_integer("crops", 4, "held-out crops")
+flags.DEFINE_integer("crop", 128, "their side")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What training is told: the flags of the same names."""
+
+    crop_size: int
+    enlarged: float
+    num_samples: int
+    images_per_selection: int
+    steps_per_selection: int
+    mini_batch_size: int
+    pixel_weight: float
+    sampling: str
+    seed: int
+
+
+def packed_photos(folder):
+    """All photos of a folder as one array, and their sizes.
+
+    Args:
+        folder: str.
+
+    Returns:
+        uint8 array `[count, height, width, 3]`, each photo in the corner, and
+        int32 array `[count, 2]` of heights and widths.
+    """
+    photos = [read_picture(path, "uint8") for path in find_pictures(folder)]
+    sizes = np.array([photo.shape[:2] for photo in photos], "int32")
+    packed = np.zeros((len(photos), *sizes.max(axis=0), 3), "uint8")
+    for place, photo in zip(packed, photos, strict=True):
+        place[: photo.shape[0], : photo.shape[1]] = photo
+    return packed, sizes
+
+
+def resized(pictures, side):
+    """What `keras_tim.data` reduces pictures by."""
+    return jnp.clip(bicubic_resize(pictures, side, side), 0.0, 1.0)
+
+
+def random_crops(key, photos, sizes, count, side, enlarged):
+    """Random crops in all eight orientations, see `keras_tim.data`."""
+
+    def one(key):
+        photo_key, top_key, left_key, turn_key = jax.random.split(key, 4)
+        photo = jax.random.randint(photo_key, (), 0, len(photos))
+        top = jax.random.randint(top_key, (), 0, sizes[photo, 0] - side + 1)
+        left = jax.random.randint(left_key, (), 0, sizes[photo, 1] - side + 1)
+        crop = jax.lax.dynamic_slice(
+            photos, (photo, top, left, 0), (1, side, side, 3)
+        )[0]
+        flip_rows, flip_columns, turn = jax.random.bernoulli(
+            turn_key, shape=(3,)
+        )
+        crop = jnp.where(flip_rows, crop[::-1], crop)
+        crop = jnp.where(flip_columns, crop[:, ::-1], crop)
+        return jnp.where(turn, crop.transpose(1, 0, 2), crop)
+
+    keys = jax.random.split(key, count + 1)
+    crops = jax.vmap(one)(keys[1:]).astype("float32") / 255.0
+    quarter = side // 4
+    middle = crops[:, quarter : side - quarter, quarter : side - quarter]
+    chosen = jax.random.uniform(keys[0], (count, 1, 1, 1)) < enlarged
+    return jnp.where(chosen, resized(middle, side), crops)
+
+
+def input_and_targets(tim, pictures):
+    """The input, and the targets of all levels, of square pictures."""
+    low = resized(pictures, pictures.shape[1] // tim.scale)
+    inputs = check_inputs(tim, low)
+    shapes = [
+        tim.output_shapes(level, 1, size)[0]
+        for level, size in enumerate(tim.noise_sizes(inputs))
+    ]
+    targets = [resized(pictures, shape[1]) for shape in shapes[:-1]]
+    return inputs, [*targets, pictures]
+
+
+def drawing(tim, keys, sizes):
+    """What selection draws candidates by; candidate j of an image is its own.
+
+    Args:
+        tim: the `TIM`.
+        keys: array of one key per image.
+        sizes: list over levels of the noise's size.
+
+    Returns:
+        Function `(level, first, count) -> (style, noise)`.
+    """
+
+    def draw(level, first, count):
+        def one(key, number):
+            key = jax.random.fold_in(jax.random.fold_in(key, number), level)
+            style_key, noise_key = jax.random.split(key)
+            shape = (*sizes[level], tim.noise_channels)
+            return (
+                jax.random.normal(style_key, (tim.style_dim,)),
+                jax.random.normal(noise_key, shape),
+            )
+
+        numbers = first + jnp.arange(count)
+        drawn = jax.vmap(
+            lambda key: jax.vmap(functools.partial(one, key))(numbers)
+        )
+        return [x.reshape(-1, *x.shape[2:]) for x in drawn(keys)]
+
+    return draw
+
+
+def selected(tim, inputs, features, distance, draw, sampling, num_samples):
+    """A `Selection`, all candidates of a level at once."""
+    if sampling == "hierarchical":
+        counts = [num_samples] * tim.num_levels
+        return select_hierarchical(
+            tim, inputs, features, distance, draw, counts, num_samples
+        )
+    return select_vanilla(
+        tim, inputs, features[-1], distance, draw, num_samples, num_samples
+    )
+
+
+def training_rounds(tim, optimizer, distance, options):
+    """Compiles rounds of Algorithm 1.
+
+    Args:
+        tim: the `TIM`.
+        optimizer: built Keras optimizer.
+        distance: built `SelectionDistance`.
+        options: `Options`.
+
+    Returns:
+        Function `(state, key, photos, sizes) -> (state, losses)`; the state
+        is a tuple of the values of the model's and of the optimizer's
+        variables, the photos and their sizes are what `packed_photos` gives.
+    """
+    variables = tim.trainable_variables
+
+    def with_values(values, function, *arguments):
+        mapping = list(zip(variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return function(*arguments)
+
+    def loss_of(values, inputs, codes, features):
+        pictures = with_values(values, tim.decode, inputs, codes)
+        levels = [
+            jnp.mean(distance.compare(distance.features(pictures[i]), target))
+            for i, target in zip(tim.supervised_levels, features, strict=True)
+        ]
+        return sum(levels)
+
+    def one_round(state, key, photos, sizes):
+        crop_key, code_key, order_key = jax.random.split(key, 3)
+        count = options.images_per_selection
+        inputs, targets = input_and_targets(
+            tim,
+            random_crops(
+                crop_key,
+                photos,
+                sizes,
+                count,
+                options.crop_size,
+                options.enlarged,
+            ),
+        )
+        features = [distance.features(target) for target in targets]
+        draw = drawing(
+            tim, jax.random.split(code_key, count), tim.noise_sizes(inputs)
+        )
+        codes = with_values(
+            state[0],
+            selected,
+            tim,
+            inputs,
+            features,
+            distance,
+            draw,
+            options.sampling,
+            options.num_samples,
+        ).codes
+        supervised = [features[i] for i in tim.supervised_levels]
+        group = jax.lax.stop_gradient((inputs, codes, supervised))
+
+        # The images are shuffled anew for every pass through them.
+        steps, size = options.steps_per_selection, options.mini_batch_size
+        passes = -(-steps * size // count)
+        orders = [
+            jax.random.permutation(k, count)
+            for k in jax.random.split(order_key, passes)
+        ]
+        rows = jnp.concatenate(orders)[: steps * size].reshape(steps, size)
+
+        def step(state, rows):
+            part = jax.tree.map(lambda x: x[rows], group)
+            loss, gradients = jax.value_and_grad(loss_of)(state[0], *part)
+            values, optimizer_values = optimizer.stateless_apply(
+                state[1], gradients, state[0]
+            )
+            return (values, optimizer_values), loss
+
+        state, losses = jax.lax.scan(step, state, rows)
+        return state, jnp.mean(losses)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def rounds(state, key, photos, sizes):
+        return jax.lax.scan(
+            lambda state, key: one_round(state, key, photos, sizes),
+            state,
+            jax.random.split(key, ROUNDS_PER_CALL),
+        )
+
+    return rounds
+
+
+def train(tim, photos, sizes, optimizer, options, calls, minutes=None):
+    """Trains a model.
+
+    Args:
+        tim: the `TIM`; its variables get the trained values.
+        photos: what `packed_photos` gives, as is the next.
+        sizes: see there.
+        optimizer: Keras optimizer, whose variables get their values, too.
+        options: `Options`.
+        calls: int, how often `ROUNDS_PER_CALL` rounds are gone through.
+        minutes: float, after which it ends early, or None.
+
+    Returns:
+        List of the mean losses of the calls.
+    """
+    optimizer.build(tim.trainable_variables)
+    distance = SelectionDistance("lpips_alex", options.pixel_weight)
+    distance.build(channels=3)
+    rounds = training_rounds(tim, optimizer, distance, options)
+    photos, sizes = jnp.asarray(photos), jnp.asarray(sizes)
+    trained = (tim.trainable_variables, optimizer.variables)
+    state = jax.tree.map(lambda variable: jnp.copy(variable.value), trained)
+    losses = []
+    per_call = ROUNDS_PER_CALL * options.steps_per_selection
+    bar = keras.utils.Progbar(calls * per_call, unit_name="step")
+    for call in range(calls):
+        key = jax.random.fold_in(jax.random.key(options.seed), call)
+        state, found = rounds(state, key, photos, sizes)
+        losses.append(float(jnp.mean(found)))
+        if call == 0:
+            # Compiling takes as long as many steps.
+            start = time.monotonic()
+        bar.update((call + 1) * per_call, [("loss", losses[-1])])
+        if minutes and time.monotonic() - start > 60.0 * minutes:
+            logging.warning("Ended after %d steps.", (call + 1) * per_call)
+            break
+    jax.tree.map(lambda variable, value: variable.assign(value), trained, state)
+    return losses
+
+
+def held_out_crops(tim, folder, side, count):
+    """Squares of photos, as `study.test_crops` takes them."""
+    multiple = tim.output_factor
+    squares = []
+    for path in find_pictures(folder):
+        photo = read_picture(path)
+        height, width = (n - n % multiple for n in photo.shape[:2])
+        top, left = (
+            (photo.shape[0] - height) // 2,
+            (photo.shape[1] - width) // 2,
+        )
+        photo = photo[top : top + height, left : left + width]
+        squares += [
+            photo[row : row + side, column : column + side]
+            for row in range(0, height - side + 1, side)
+            for column in range(0, width - side + 1, side)
+        ]
+    places = np.linspace(0, len(squares) - 1, min(count, len(squares)))
+    return np.stack([squares[i] for i in places.round().astype(int)])
+
+
+def distances_drawn(tim, distance, pictures):
+    """Compiles what `sample_efficiency.one_run` does.
+
+    Args:
+        tim: the `TIM`.
+        distance: built `SelectionDistance`.
+        pictures: array `[crops, side, side, 3]` of targets.
+
+    Returns:
+        Function of a seed that gives a dict, see `one_run`.
+    """
+    inputs, targets = input_and_targets(tim, pictures)
+    features = [distance.features(target) for target in targets]
+    sizes = tim.noise_sizes(inputs)
+    crops = len(pictures)
+
+    def kept(count, keys):
+        draw = drawing(tim, keys, sizes)
+        return selected(
+            tim, inputs, features, distance, draw, "hierarchical", count
+        ).distances[-1]
+
+    def whole_codes(keys):
+        draw = drawing(tim, keys, sizes)
+
+        def some(first):
+            codes = [draw(level, first, 32) for level in range(tim.num_levels)]
+            made = distance.features(tim.decode(inputs, codes)[-1])
+            made = jax.tree.map(
+                lambda x: x.reshape(crops, 32, *x.shape[1:]), made
+            )
+            target = jax.tree.map(lambda x: x[:, None], features[-1])
+            return distance.compare(made, target)
+
+        # Numbers of their own: what was chosen from is not drawn again.
+        firsts = 1_000_000 + 32 * jnp.arange(FLAGS.most // 32)
+        found = jax.lax.map(some, firsts)
+        return found.transpose(1, 0, 2).reshape(crops, -1)
+
+    functions = [functools.partial(kept, count) for count in FLAGS.per_level]
+    keys = jax.random.split(jax.random.key(0), crops)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        lowered = [jax.jit(f).lower(keys) for f in [*functions, whole_codes]]
+        compiled = list(pool.map(lambda x: x.compile(), lowered))
+
+    def draw_run(seed):
+        keys = jax.random.split(jax.random.key(seed), crops)
+        *hierarchical, vanilla = [f(keys).tolist() for f in compiled]
+        names = map(str, FLAGS.per_level)
+        return {
+            "hierarchical": dict(zip(names, hierarchical, strict=True)),
+            "vanilla": vanilla,
+        }
+
+    return draw_run
+
+
+def write_distances(tim, folder):
+    """Draws the runs that are missing in the folder."""
+    os.makedirs(folder, exist_ok=True)
+    pictures = jnp.asarray(
+        held_out_crops(tim, FLAGS.test_photos, FLAGS.crop, FLAGS.crops)
+    )
+    distance = SelectionDistance("lpips_alex")
+    distance.build(channels=3)
+    draw_run = distances_drawn(tim, distance, pictures)
+    bar = keras.utils.Progbar(FLAGS.runs, unit_name="run")
+    for seed in range(FLAGS.runs):
+        path = os.path.join(folder, f"run_{seed}.json")
+        if not os.path.exists(path):
+            run = draw_run(seed)
+            with open(f"{path}.part", "w") as file:
+                json.dump(run, file)
+            os.replace(f"{path}.part", path)
+        bar.update(seed + 1)
+
+
+def main(_):
+    """Trains where that is not done, and draws distances where asked."""
+    logging.set_verbosity(logging.INFO)
+    if keras.backend.backend() != "jax":
+        raise app.UsageError("Keras must run on JAX: set KERAS_BACKEND=jax.")
+    if FLAGS.distances and not FLAGS.test_photos:
+        raise app.UsageError("--distances needs --test_photos.")
+    path = os.path.join(FLAGS.output, "model.keras")
+    if os.path.exists(path):
+        tim = keras.models.load_model(path)
+    else:
+        keras.utils.set_random_seed(FLAGS.seed)
+        switches = [PARTS[part] for part in WITHOUT[FLAGS.method]]
+        tim = TIM.from_preset(
+            FLAGS.preset, **functools.reduce(dict.__or__, switches, {})
+        )
+        names = {field.name for field in dataclasses.fields(Options)}
+        given = {n: FLAGS[n].value for n in names if n in FLAGS}
+        if FLAGS.method == "regression":
+            # All candidates would be the same.
+            given["num_samples"] = 1
+        sampling = "vanilla" if FLAGS.method == "vanilla" else "hierarchical"
+        options = Options(**given, sampling=sampling)
+        per_call = ROUNDS_PER_CALL * options.steps_per_selection
+        calls = -(-FLAGS.steps // per_call)
+        optimizer = keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(
+                FLAGS.learning_rate, calls * per_call, alpha=0.02
+            ),
+            beta_2=0.99,
+        )
+        losses = train(
+            tim,
+            *packed_photos(FLAGS.photos),
+            optimizer,
+            options,
+            calls,
+            FLAGS.minutes,
+        )
+        os.makedirs(FLAGS.output, exist_ok=True)
+        tim.save(f"{path}.part.keras")
+        os.replace(f"{path}.part.keras", path)
+        with open(os.path.join(FLAGS.output, "losses.json"), "w") as file:
+            json.dump(losses, file)
+    if FLAGS.distances:
+        write_distances(tim, FLAGS.distances)
+
+
+if __name__ == "__main__":
+    app.run(main)
