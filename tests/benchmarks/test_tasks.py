@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 
@@ -10,6 +11,8 @@ def test_tasks_makes_a_table_and_repeats_nothing(
     flags = [
         f"--output={tmp_path}",
         "--task=super_resolution",
+        "--method=tim",
+        "--method=vanilla",
         "--method=regression",
         "--method=gan",
         "--steps=2",
@@ -17,15 +20,24 @@ def test_tasks_makes_a_table_and_repeats_nothing(
     ]
     run_benchmark("tasks.py", *flags)
     table = (tmp_path / "table.md").read_text()
-    for name in ("bicubic", "regression", "gan"):
+    for name in ("bicubic", "tim", "vanilla", "regression", "gan"):
         assert f"| super_resolution | {name} |" in table
-    measures = tmp_path / "super_resolution_regression" / "measures.json"
-    row = json.loads(measures.read_text())
+
+    def measures(method):
+        path = tmp_path / f"super_resolution_{method}" / "measures.json"
+        return json.loads(path.read_text())
+
     # One answer, but for the order in which convolutions add up.
-    assert row["lpips_diversity"] < 1e-6
-    assert row["pictures"] == 2
+    assert measures("regression")["lpips_diversity"] < 1e-6
+    assert measures("regression")["pictures"] == 2
+    best = [measures(method)["best_of_each"] for method in ("vanilla", "tim")]
+    first, second = np.subtract(*best)
+    lead = (first + second) / 2
+    # Student's t with one degree of freedom: 12.706.
+    half = 12.706 * abs(first - second) / 2
+    assert f"picture by picture: {lead:.3f} ± {half:.3f} (95%)" in table
     models = sorted(tmp_path.glob("*/model.keras"))
     made = [path.stat().st_mtime_ns for path in models]
-    assert len(made) == 2
+    assert len(made) == 4
     run_benchmark("tasks.py", *flags)
     assert [path.stat().st_mtime_ns for path in models] == made
