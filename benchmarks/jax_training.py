@@ -2,17 +2,17 @@
 
 The model, selection and distance are the package's own; what `TIM.compile` and
 `keras_tim.data` do in TensorFlow, Algorithm 1 and the crops, is done here in
-JAX, with the settings that `keras-tim train` has by default. Needs
-`pip install jax[cuda13]`, and no TensorFlow. The crops and codes of a seed are
-others than TensorFlow's.
+JAX, with the settings that `tasks.py` has. Needs `pip install jax[cuda13]`, and
+no TensorFlow. The crops and codes of a seed are others than TensorFlow's.
 
-    KERAS_BACKEND=jax python benchmarks/jax_training.py \
-        --preset=super_resolution_x16_nano --method=tim --steps=10000 \
+    KERAS_BACKEND=jax python benchmarks/jax_training.py --method=tim \
         --photos=TRAIN_FOLDER --output=results/super_resolution_tim
 
 The studies go on with the folder, on any machine, as if they had trained the
-model: `tasks.py --task=super_resolution --output=results --steps=10000`
-measures it. With `--distances=FOLDER` and `--test_photos` it also draws what
+model: `tasks.py --task=super_resolution --output=results` measures it. Where
+`--steps` or `--num_samples` were given here, it wants `--steps` and
+`--candidates` of the same numbers, since it reports what it is told. With
+`--distances=FOLDER` and `--test_photos` it also draws what
 `sample_efficiency.py --model=results/super_resolution_tim --output=FOLDER`
 makes its table of.
 """
@@ -51,11 +51,11 @@ flags.DEFINE_string("output", None, "the run's folder", required=True)
 flags.DEFINE_string("photos", None, "folder to train on", required=True)
 flags.DEFINE_string("preset", "super_resolution_x16_nano", "preset of the TIM")
 flags.DEFINE_enum("method", "tim", list(WITHOUT), "what is trained")
-flags.DEFINE_integer("steps", 10000, "gradient steps")
+flags.DEFINE_integer("steps", 3600, "gradient steps")
 flags.DEFINE_float("minutes", None, "time after which training ends early")
-flags.DEFINE_integer("crop_size", 64, "side of the training crops")
+flags.DEFINE_integer("crop_size", 96, "side of the training crops")
 flags.DEFINE_float("enlarged", 0.4, "share of crops with an enlarged middle")
-flags.DEFINE_integer("num_samples", 4, "candidates per image and level")
+flags.DEFINE_integer("num_samples", 2, "candidates per image and level")
 flags.DEFINE_integer("images_per_selection", 32, "|S|")
 flags.DEFINE_integer("steps_per_selection", 12, "M")
 flags.DEFINE_integer("mini_batch_size", 8, "images per gradient step")
@@ -86,17 +86,30 @@ class Options:
     seed: int
 
 
-def packed_photos(folder):
+def packed_photos(folder, side):
     """All photos of a folder as one array, and their sizes.
 
     Args:
         folder: str.
+        side: int, of the crops that are to be cut from them, in pixels.
 
     Returns:
         uint8 array `[count, height, width, 3]`, each photo in the corner, and
         int32 array `[count, 2]` of heights and widths.
+
+    Raises:
+        OSError: if the folder is missing or holds no picture.
+        ValueError: if a picture cannot be read or is smaller than a crop.
     """
-    photos = [read_picture(path, "uint8") for path in find_pictures(folder)]
+    photos = []
+    for path in find_pictures(folder):
+        photos.append(read_picture(path, "uint8"))
+        if min(photos[-1].shape[:2]) < side:
+            raise ValueError(
+                f"{path} must measure at least {side} pixels each way, the "
+                f"side of the crops. Received: {photos[-1].shape[:2]}. Remove "
+                "it, or choose a smaller --crop_size."
+            )
     sizes = np.array([photo.shape[:2] for photo in photos], "int32")
     packed = np.zeros((len(photos), *sizes.max(axis=0), 3), "uint8")
     for place, photo in zip(packed, photos, strict=True):
@@ -105,12 +118,24 @@ def packed_photos(folder):
 
 
 def resized(pictures, side):
-    """What `keras_tim.data` reduces pictures by."""
+    """Square pictures of another side, as `keras_tim.data` resizes them."""
     return jnp.clip(bicubic_resize(pictures, side, side), 0.0, 1.0)
 
 
 def random_crops(key, photos, sizes, count, side, enlarged):
-    """Random crops in all eight orientations, see `keras_tim.data`."""
+    """Random crops in all eight orientations, see `keras_tim.data`.
+
+    Args:
+        key: JAX key.
+        photos: what `packed_photos` gives, as is the next.
+        sizes: see there.
+        count: int, how many.
+        side: int, their side in pixels.
+        enlarged: float, share of them whose middle is enlarged.
+
+    Returns:
+        float32 array `[count, side, side, 3]` in [0, 1].
+    """
 
     def one(key):
         photo_key, top_key, left_key, turn_key = jax.random.split(key, 4)
@@ -136,7 +161,16 @@ def random_crops(key, photos, sizes, count, side, enlarged):
 
 
 def input_and_targets(tim, pictures):
-    """The input, and the targets of all levels, of square pictures."""
+    """What a model is trained on, of the pictures that it is to make.
+
+    Args:
+        tim: the `TIM`.
+        pictures: array `[batch, side, side, 3]` in [0, 1].
+
+    Returns:
+        Tuple of lists over levels: inputs, as `check_inputs` gives them, and
+        targets `[batch, height, width, 3]`, coarsest first.
+    """
     low = resized(pictures, pictures.shape[1] // tim.scale)
     inputs = check_inputs(tim, low)
     shapes = [
@@ -179,7 +213,20 @@ def drawing(tim, keys, sizes):
 
 
 def selected(tim, inputs, features, distance, draw, sampling, num_samples):
-    """A `Selection`, all candidates of a level at once."""
+    """Selection among all candidates of a level at once.
+
+    Args:
+        tim: as in `select_hierarchical`, as are the next two.
+        inputs: list of arrays `[batch, height, width, 3]`.
+        features: list over levels of the targets' features.
+        distance: a `SelectionDistance`.
+        draw: what `drawing` gives.
+        sampling: "hierarchical" or "vanilla".
+        num_samples: int, candidates at every level, or whole codes.
+
+    Returns:
+        A `keras_tim.imle.selection.Selection`.
+    """
     if sampling == "hierarchical":
         counts = [num_samples] * tim.num_levels
         return select_hierarchical(
@@ -323,7 +370,21 @@ def train(tim, photos, sizes, optimizer, options, calls, minutes=None):
 
 
 def held_out_crops(tim, folder, side, count):
-    """Squares of photos, as `study.test_crops` takes them."""
+    """Squares of photos, as `study.test_crops` takes them.
+
+    Args:
+        tim: a `TIM`.
+        folder: str.
+        side: int, of the squares, in pixels of the output.
+        count: int, how many at most.
+
+    Returns:
+        float32 array `[count, side, side, 3]` in [0, 1].
+
+    Raises:
+        OSError: if the folder is missing or holds no picture.
+        ValueError: if no picture is large enough.
+    """
     multiple = tim.output_factor
     squares = []
     for path in find_pictures(folder):
@@ -339,6 +400,11 @@ def held_out_crops(tim, folder, side, count):
             for row in range(0, height - side + 1, side)
             for column in range(0, width - side + 1, side)
         ]
+    if not squares:
+        raise ValueError(
+            f"None of the pictures in {folder} measures {side} pixels each "
+            "way. Choose a smaller --crop."
+        )
     places = np.linspace(0, len(squares) - 1, min(count, len(squares)))
     return np.stack([squares[i] for i in places.round().astype(int)])
 
@@ -453,7 +519,7 @@ def main(_):
         )
         losses = train(
             tim,
-            *packed_photos(FLAGS.photos),
+            *packed_photos(FLAGS.photos, options.crop_size),
             optimizer,
             options,
             calls,

@@ -6,19 +6,26 @@ import pytest
 from keras_tim import TIM
 from keras_tim.runs import load_run
 
-PRESET = "super_resolution_x4_nano"
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["tim", "vanilla", "regression"])
 def test_what_jax_trains_and_draws_is_what_the_studies_go_on_with(
     method, run_benchmark, noise_photos, tmp_path, lpips_weights, monkeypatch
 ):
+    measured = [
+        f"--test_photos={noise_photos}",
+        "--per_level=2",
+        "--per_level=4",
+        "--most=64",
+        "--runs=2",
+        "--crops=2",
+        "--crop=32",
+    ]
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     run_benchmark(
         "jax_training.py",
         f"--photos={noise_photos}",
-        f"--preset={PRESET}",
+        "--preset=super_resolution_x4_nano",
         f"--method={method}",
         f"--output={tmp_path / 'run'}",
         "--steps=10",
@@ -28,16 +35,7 @@ def test_what_jax_trains_and_draws_is_what_the_studies_go_on_with(
         "--num_samples=2",
         "--crop_size=16",
         *(
-            [
-                f"--distances={tmp_path / 'out'}",
-                f"--test_photos={noise_photos}",
-                "--per_level=2",
-                "--per_level=4",
-                "--most=64",
-                "--runs=2",
-                "--crops=2",
-                "--crop=32",
-            ]
+            [f"--distances={tmp_path / 'out'}", *measured]
             if method == "tim"
             else []
         ),
@@ -60,16 +58,25 @@ def test_what_jax_trains_and_draws_is_what_the_studies_go_on_with(
         "sample_efficiency.py",
         f"--model={tmp_path / 'run'}",
         f"--output={tmp_path / 'out'}",
-        f"--test_photos={noise_photos}",
-        "--per_level=2",
-        "--per_level=4",
-        "--most=64",
-        "--runs=2",
-        "--crops=2",
-        "--crop=32",
+        *measured,
     )
     assert "2 held-out crops" in printed
     assert (tmp_path / "out/run_0.json").read_text() == before
     drawn = np.array(json.loads(before)["vanilla"])
     assert drawn.shape == (2, 64)
     assert len(np.unique(drawn)) == drawn.size
+
+
+def test_photos_smaller_than_a_crop_are_named(
+    run_benchmark, noise_photos, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    wanted = r"0\.png must measure at least 64 pixels each way"
+    with pytest.raises(AssertionError, match=wanted):
+        run_benchmark(
+            "jax_training.py",
+            f"--photos={noise_photos}",
+            f"--output={tmp_path / 'run'}",
+            "--crop_size=64",
+        )
+    assert not (tmp_path / "run").exists()
