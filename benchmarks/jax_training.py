@@ -14,7 +14,7 @@ model: `tasks.py --task=super_resolution --output=results` measures it. Where
 `--candidates` of the same numbers, since it reports what it is told. With
 `--distances=FOLDER` and `--test_photos` it also draws what
 `sample_efficiency.py --model=results/super_resolution_tim --output=FOLDER`
-makes its table of.
+makes its table of; `--distance` must then be the same for both.
 """
 
 import concurrent.futures
@@ -45,6 +45,8 @@ WITHOUT = {
 }
 # Rounds of Algorithm 1 that are compiled into one call.
 ROUNDS_PER_CALL = 10
+# Candidates of each image, and whole codes, that are made at a time.
+CHUNK = 32
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", None, "the run's folder", required=True)
@@ -62,6 +64,9 @@ flags.DEFINE_integer("mini_batch_size", 8, "images per gradient step")
 flags.DEFINE_float("pixel_weight", 0.5, "factor of the pixel term")
 flags.DEFINE_float("learning_rate", 1e-3, "initial rate of Adam")
 flags.DEFINE_integer("seed", 0, "seed of everything")
+flags.DEFINE_enum(
+    "distance", "lpips_alex", ["lpips_alex", "lpips_vgg"], "trained and drawn"
+)
 flags.DEFINE_string("distances", None, "folder for sample_efficiency.py")
 flags.DEFINE_string("test_photos", None, "folder of photos to measure on")
 flags.DEFINE_multi_integer("per_level", [2, 4, 8, 16, 32], "samples per level")
@@ -213,7 +218,7 @@ def drawing(tim, keys, sizes):
 
 
 def selected(tim, inputs, features, distance, draw, sampling, num_samples):
-    """Selection among all candidates of a level at once.
+    """Selection as the package does it.
 
     Args:
         tim: as in `select_hierarchical`, as are the next two.
@@ -230,10 +235,10 @@ def selected(tim, inputs, features, distance, draw, sampling, num_samples):
     if sampling == "hierarchical":
         counts = [num_samples] * tim.num_levels
         return select_hierarchical(
-            tim, inputs, features, distance, draw, counts, num_samples
+            tim, inputs, features, distance, draw, counts, CHUNK
         )
     return select_vanilla(
-        tim, inputs, features[-1], distance, draw, num_samples, num_samples
+        tim, inputs, features[-1], distance, draw, num_samples, CHUNK
     )
 
 
@@ -329,7 +334,9 @@ def training_rounds(tim, optimizer, distance, options):
     return rounds
 
 
-def train(tim, photos, sizes, optimizer, options, calls, minutes=None):
+def train(
+    tim, photos, sizes, optimizer, distance, options, calls, minutes=None
+):
     """Trains a model.
 
     Args:
@@ -337,6 +344,7 @@ def train(tim, photos, sizes, optimizer, options, calls, minutes=None):
         photos: what `packed_photos` gives, as is the next.
         sizes: see there.
         optimizer: Keras optimizer, whose variables get their values, too.
+        distance: str, see `SelectionDistance`.
         options: `Options`.
         calls: int, how often `ROUNDS_PER_CALL` rounds are gone through.
         minutes: float, after which it ends early, or None.
@@ -345,7 +353,7 @@ def train(tim, photos, sizes, optimizer, options, calls, minutes=None):
         List of the mean losses of the calls.
     """
     optimizer.build(tim.trainable_variables)
-    distance = SelectionDistance("lpips_alex", options.pixel_weight)
+    distance = SelectionDistance(distance, options.pixel_weight)
     distance.build(channels=3)
     rounds = training_rounds(tim, optimizer, distance, options)
     photos, sizes = jnp.asarray(photos), jnp.asarray(sizes)
@@ -435,16 +443,18 @@ def distances_drawn(tim, distance, pictures):
         draw = drawing(tim, keys, sizes)
 
         def some(first):
-            codes = [draw(level, first, 32) for level in range(tim.num_levels)]
+            codes = [
+                draw(level, first, CHUNK) for level in range(tim.num_levels)
+            ]
             made = distance.features(tim.decode(inputs, codes)[-1])
             made = jax.tree.map(
-                lambda x: x.reshape(crops, 32, *x.shape[1:]), made
+                lambda x: x.reshape(crops, CHUNK, *x.shape[1:]), made
             )
             target = jax.tree.map(lambda x: x[:, None], features[-1])
             return distance.compare(made, target)
 
         # Numbers of their own: what was chosen from is not drawn again.
-        firsts = 1_000_000 + 32 * jnp.arange(FLAGS.most // 32)
+        firsts = 1_000_000 + CHUNK * jnp.arange(FLAGS.most // CHUNK)
         found = jax.lax.map(some, firsts)
         return found.transpose(1, 0, 2).reshape(crops, -1)
 
@@ -472,7 +482,7 @@ def write_distances(tim, folder):
     pictures = jnp.asarray(
         held_out_crops(tim, FLAGS.test_photos, FLAGS.crop, FLAGS.crops)
     )
-    distance = SelectionDistance("lpips_alex")
+    distance = SelectionDistance(FLAGS.distance)
     distance.build(channels=3)
     draw_run = distances_drawn(tim, distance, pictures)
     bar = keras.utils.Progbar(FLAGS.runs, unit_name="run")
@@ -521,6 +531,7 @@ def main(_):
             tim,
             *packed_photos(FLAGS.photos, options.crop_size),
             optimizer,
+            FLAGS.distance,
             options,
             calls,
             FLAGS.minutes,

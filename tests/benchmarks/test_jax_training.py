@@ -13,6 +13,7 @@ def test_what_jax_trains_and_draws_is_what_the_studies_go_on_with(
     method, run_benchmark, noise_photos, tmp_path, lpips_weights, monkeypatch
 ):
     measured = [
+        "--distance=lpips_vgg",
         f"--test_photos={noise_photos}",
         "--per_level=2",
         "--per_level=4",
@@ -60,7 +61,7 @@ def test_what_jax_trains_and_draws_is_what_the_studies_go_on_with(
         f"--output={tmp_path / 'out'}",
         *measured,
     )
-    assert "2 held-out crops" in printed
+    assert "2 held-out crops of 32 pixels, lpips_vgg" in printed
     assert (tmp_path / "out/run_0.json").read_text() == before
     drawn = np.array(json.loads(before)["vanilla"])
     assert drawn.shape == (2, 64)
