@@ -6,13 +6,16 @@ from absl import flags, logging
 
 DESCRIPTION = """train a small 4x super-resolution model and look at it.
 
-Takes about five minutes on two CPU cores. Trains on photos bundled with
+Takes about six minutes on two CPU cores. Trains on photos bundled with
 scikit-image, holds one out, and leaves a contact sheet of one input, eight
 alternatives and the observed picture."""
 
 
 # Leaves room for start and report within eight minutes on two slow cores.
-MINUTES = 5.0
+MINUTES = 5.5
+# Found for the bundled photos. A pixel term just strong enough to hold the
+# colours leaves all else to LPIPS, which whole photos gain by.
+SETTINGS = {"learning_rate": 2e-3, "enlarged": 0.7, "pixel_weight": 0.05}
 
 
 def define_flags(values):
@@ -43,7 +46,7 @@ def run(values, arguments):
     from keras_tim.runs.training_run import train
 
     reject_arguments(arguments)
-    chosen = {"minutes": values.minutes, "seed": values.seed}
+    chosen = {**SETTINGS, "minutes": values.minutes, "seed": values.seed}
     if values.steps is not None:
         chosen["steps"] = values.steps
     train(
