@@ -1,11 +1,13 @@
-"""Time of a training round with and without oneDNN's convolutions.
+"""Time of a training round without and with oneDNN, and in half precision.
 
     python benchmarks/cpu_kernels.py
 
 A round is a selection for 32 crops and 12 gradient steps on 8 of them, with
-the settings of `keras-tim demo`. Both kinds are timed in turn, each in a
+the settings of super-resolution. The kinds are timed in turn, each in a
 process of its own: TensorFlow reads TF_ENABLE_ONEDNN_OPTS when it is first
 imported, and leaves oneDNN off by itself on processors without AVX-512.
+mixed_bfloat16 gains where the processor multiplies bfloat16 numbers, and takes
+longer elsewhere.
 """
 
 import os
@@ -19,6 +21,7 @@ from absl import app, flags
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("rounds", 3, "timed rounds of each process")
 flags.DEFINE_integer("repeats", 2, "processes of each kind")
+flags.DEFINE_string("dtype", "float32", "policy of the rounds timed here")
 flags.DEFINE_bool("child", False, "time the rounds here and print seconds")
 
 
@@ -31,7 +34,7 @@ def time_rounds():
     from keras_tim.runs import RunSettings
 
     settings = RunSettings.of_task("super_resolution")
-    tim = TIM.from_preset(settings.preset)
+    tim = TIM.from_preset(settings.preset, dtype=FLAGS.dtype)
     tim.compile(
         optimizer=keras.optimizers.Adam(settings.learning_rate),
         distance=settings.distance,
@@ -55,10 +58,16 @@ def time_rounds():
     print(statistics.median(seconds[1:]))
 
 
-def timed(onednn):
+def timed(onednn, dtype):
     """Seconds of a round in a new process."""
     printed = subprocess.run(
-        [sys.executable, __file__, "--child", f"--rounds={FLAGS.rounds}"],
+        [
+            sys.executable,
+            __file__,
+            "--child",
+            f"--rounds={FLAGS.rounds}",
+            f"--dtype={dtype}",
+        ],
         env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": onednn},
         check=True,
         capture_output=True,
@@ -68,15 +77,19 @@ def timed(onednn):
 
 
 def main(_):
-    """Times both kinds in turn and prints the ratio."""
+    """Times the kinds in turn and prints their ratios."""
     if FLAGS.child:
         time_rounds()
         return
-    pairs = [(timed("0"), timed("1")) for _ in range(FLAGS.repeats)]
-    for without, with_onednn in pairs:
+    for _ in range(FLAGS.repeats):
+        without = timed("0", "float32")
+        full = timed("1", "float32")
+        half = timed("1", "mixed_bfloat16")
         print(
-            f"a round without oneDNN {without:.2f} s, with it "
-            f"{with_onednn:.2f} s: {without / with_onednn:.2f} times faster"
+            f"a round without oneDNN {without:.2f} s, with it {full:.2f} s "
+            f"({without / full:.2f} times faster), in mixed_bfloat16 "
+            f"{half:.2f} s ({full / half:.2f} times faster)",
+            flush=True,
         )
 
 

@@ -14,7 +14,7 @@ import time
 
 from absl import logging
 
-from keras_tim.cli.demo import MINUTES
+from keras_tim.cli.demo import MINUTES, SETTINGS
 from keras_tim.runs import RunSettings, train
 from keras_tim.runs.files import read_json
 
@@ -29,7 +29,8 @@ def main():
     lines = []
     for seed in arguments.seeds:
         settings = RunSettings.of_task(
-            "super_resolution", minutes=arguments.minutes, seed=seed
+            "super_resolution",
+            **{**SETTINGS, "minutes": arguments.minutes, "seed": seed},
         )
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:

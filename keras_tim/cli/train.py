@@ -19,6 +19,7 @@ def define_flags(values):
     """
     from keras_tim.models.presets import PARTS, PRESETS
     from keras_tim.recipes import RECIPES
+    from keras_tim.runs.precision import DTYPES
 
     text = {"flag_values": values}
     flags.DEFINE_string("run", None, "the run folder", **text)
@@ -82,6 +83,25 @@ def define_flags(values):
         ),
         **text,
     )
+    for name in ("residual_channels", "growth_channels"):
+        flags.DEFINE_list(
+            name,
+            None,
+            "width of each level, coarsest first, such as 64,48; by default "
+            "the preset's",
+            **text,
+        )
+    flags.DEFINE_enum(
+        "dtype",
+        None,
+        [*DTYPES, "auto"],
+        _help(
+            "dtype",
+            "precision of training; auto is mixed_bfloat16 where this machine "
+            "is faster in it. The finished model is float32 in any case",
+        ),
+        **text,
+    )
     flags.DEFINE_list(
         "held_out",
         None,
@@ -140,20 +160,23 @@ def run(values, arguments):
         if chosen[name] is not None:
             chosen[name] = tuple(chosen[name])
     if chosen["num_samples"] is not None:
-        chosen["num_samples"] = _counts(chosen["num_samples"])
+        counts = _numbers("num_samples", chosen["num_samples"])
+        chosen["num_samples"] = counts if len(counts) > 1 else counts[0]
+    for name in ("residual_channels", "growth_channels"):
+        if chosen[name] is not None:
+            chosen[name] = _numbers(name, chosen[name])
     settings = RunSettings.of_task(**chosen)
     train(values.run, settings, overwrite=values.overwrite)
 
 
-def _counts(texts):
-    """One number of candidates, or a tuple of one per level."""
+def _numbers(name, texts):
+    """A flag's numbers, one per level or one for all of them."""
     if not texts or not all(text.strip().isdecimal() for text in texts):
         raise ValueError(
-            "--num_samples must be a number, or several such as 32,16,8. "
+            f"--{name} must be a number, or several such as 32,16,8. "
             f"Received: {','.join(texts)!r}"
         )
-    counts = tuple(int(text) for text in texts)
-    return counts if len(counts) > 1 else counts[0]
+    return tuple(int(text) for text in texts)
 
 
 def reject_arguments(arguments):

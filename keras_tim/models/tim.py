@@ -821,6 +821,22 @@ class TIM(keras.Model):
         copy_folded(self, plain)
         return plain
 
+    def full_precision(self):
+        """This model with all of its computation in float32.
+
+        Returns:
+            The model itself where it is float32 already, else a new `TIM`
+            with the same weights, compiled alike if this one is; its
+            optimizer begins anew.
+        """
+        if self.dtype_policy.name == "float32":
+            return self
+        full = TIM(**{**self.get_config(), "dtype": "float32"})
+        full.set_weights(self.get_weights())
+        if self.compiled:
+            full.compile_from_config(self.get_compile_config())
+        return full
+
     def export(
         self, filepath, format="tf_saved_model", verbose=True, **options
     ):

@@ -7,8 +7,11 @@ from keras_tim.data.decompression import check_quality
 from keras_tim.models.presets import PARTS, preset_arguments
 from keras_tim.recipes import get_recipe
 from keras_tim.runs.files import read_json
+from keras_tim.runs.precision import DTYPES
 
 CONFIG_FILE = "config.json"
+# Arguments of `TIM` that take the place of the preset's.
+MODEL_SETTINGS = ("mapping_network", "residual_channels", "growth_channels")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +58,14 @@ class RunSettings:
             the others it is vanilla cIMLE.
         mapping_network: bool, whether styles pass through a mapping network
             first, or None for what the preset has.
+        residual_channels: width of each level, coarsest first, or None for
+            the preset's.
+        growth_channels: what each convolution of its dense blocks adds, or
+            None for the preset's.
+        dtype: dtype policy that is trained in, one of
+            `keras_tim.runs.precision.DTYPES`, or "auto" for mixed_bfloat16
+            where this machine is faster in it, else float32. The finished
+            model is float32 whatever it was trained in.
         seed: from which weights, crops, codes and samples are drawn.
     """
 
@@ -84,6 +95,9 @@ class RunSettings:
     pixel_weight: float = 0.5
     without: tuple = ()
     mapping_network: bool | None = None
+    residual_channels: tuple | None = None
+    growth_channels: tuple | None = None
+    dtype: str = "float32"
     seed: int = 0
 
     def __post_init__(self):
@@ -95,6 +109,11 @@ class RunSettings:
                 f"preset={self.preset!r}, which is of {preset_task!r}"
             )
         check_quality(self.quality)
+        if self.dtype not in (*DTYPES, "auto"):
+            raise ValueError(
+                f"`dtype` must be one of {(*DTYPES, 'auto')}. Received: "
+                f"dtype={self.dtype!r}"
+            )
 
         unknown = sorted(set(self.without) - set(PARTS))
         if unknown:
@@ -107,8 +126,9 @@ class RunSettings:
     def model_switches(self):
         """Constructor arguments of `TIM` that differ from the preset's."""
         switches = {}
-        if self.mapping_network is not None:
-            switches["mapping_network"] = self.mapping_network
+        for name in MODEL_SETTINGS:
+            if getattr(self, name) is not None:
+                switches[name] = getattr(self, name)
         for name in self.without:
             switches |= PARTS[name]
         return switches
@@ -183,10 +203,10 @@ def load_settings(path):
         return None
     stored = read_json(path)
     try:
-        settings = stored["settings"]
-        for name in ("held_out", "without", "num_samples"):
-            if isinstance(settings[name], list):
-                settings[name] = tuple(settings[name])
+        settings = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in stored["settings"].items()
+        }
         return RunSettings(**settings)
     except (KeyError, TypeError) as error:
         raise ValueError(

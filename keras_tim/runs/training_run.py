@@ -19,13 +19,14 @@ from keras_tim.runs.callbacks import (
     sample_sheet,
 )
 from keras_tim.runs.files import read_json, save_model, write_json
+from keras_tim.runs.precision import fastest_dtype
 from keras_tim.runs.report import (
     averaged,
     examples_report,
     report_sentence,
     report_table,
 )
-from keras_tim.runs.settings import CONFIG_FILE
+from keras_tim.runs.settings import CONFIG_FILE, load_settings
 
 MODEL_FILE = "model.keras"
 EPOCHS = 10
@@ -87,10 +88,11 @@ def train(folder, settings, overwrite=False, verbose=1, callbacks=()):
     if writer is not None:
         callbacks.append(Scalars(writer))
     logging.info(
-        "Training %s (%s parameters) on %s, holding out %s. The first step "
-        "takes longer: TensorFlow traces it.",
+        "Training %s (%s parameters, %s) on %s, holding out %s. The first "
+        "step takes longer: TensorFlow traces it.",
         settings.preset,
         f"{tim.count_params():,}",
+        tim.dtype_policy.name,
         settings.data or recipe.bundled,
         ", ".join(name for name, _, _ in held_out),
     )
@@ -104,6 +106,8 @@ def train(folder, settings, overwrite=False, verbose=1, callbacks=()):
         shuffle=False,
         verbose=verbose,
     )
+    # To be used anywhere, also where half precision is slow.
+    tim = tim.full_precision()
     save_model(tim, os.path.join(folder, MODEL_FILE))
     _finish(folder, tim, recipe, held_out)
     return tim
@@ -156,9 +160,9 @@ def _begin(folder, recipe, overwrite):
                 f"{folder} holds a finished run. Choose another folder, or "
                 "begin anew with --overwrite."
             )
-        earlier = read_json(config)["settings"]
+        earlier = load_settings(folder).jsonable()
         today = settings.jsonable()
-        changed = sorted(k for k in today if earlier.get(k) != today[k])
+        changed = sorted(k for k in today if earlier[k] != today[k])
         if changed:
             raise FileExistsError(
                 f"{folder} holds a run with other settings "
@@ -176,8 +180,12 @@ def _begin(folder, recipe, overwrite):
         os.remove(os.path.join(folder, MODEL_FILE))
 
     keras.utils.set_random_seed(settings.seed)
+    dtype = fastest_dtype() if settings.dtype == "auto" else settings.dtype
     tim = TIM.from_preset(
-        settings.preset, **recipe.model_arguments(), **settings.model_switches
+        settings.preset,
+        **recipe.model_arguments(),
+        **settings.model_switches,
+        dtype=dtype,
     )
     tim.compile(
         optimizer=keras.optimizers.Adam(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from keras_tim.cli.main import COMMANDS, main
 from keras_tim.cli.sample import parse_seeds
 from keras_tim.inference import read_picture, write_picture
 from keras_tim.perceptual.weights import WEIGHTS
+from keras_tim.runs import load_run
 
 
 def test_help_lists_every_command(capsys):
@@ -50,6 +52,8 @@ def test_help_of_a_command_lists_its_flags(command, capsys):
         (["train", "--run=x", "--steps=0"], 2, "steps"),
         (["train", "--run=x", "photos"], 1, "photos"),
         (["train", "--run=x", "--num_samples=4,many"], 1, "4,many"),
+        (["train", "--run=x", "--residual_channels=wide"], 1, "wide"),
+        (["train", "--run=x", "--dtype=float8"], 2, "dtype"),
         (["sample", "--model=missing", "x.png"], 1, "missing"),
         (["sample", "--model=missing"], 1, "picture files"),
         (["weights", "--fetch=resnet"], 1, "resnet"),
@@ -130,6 +134,30 @@ def test_train_refuses_a_run_with_other_settings(
     command = ["train", f"--run={unfinished}", f"--data={photo_folder}"]
     assert main([*command, *tiny, "--steps=6"]) == 1
     assert "other settings (steps)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+def test_training_in_half_precision_leaves_a_float32_model(
+    dtype, photo_folder, lpips_weights, tmp_path, tiny, capsys
+):
+    folder = tmp_path / "run"
+    command = ["train", f"--run={folder}", f"--data={photo_folder}", *tiny]
+    command += ["--residual_channels=8,6", "--growth_channels=4,4"]
+    command += [f"--dtype={dtype}"]
+    assert main(command) == 0
+    assert dtype in capsys.readouterr().err
+    tim = load_run(folder)
+    assert tim.dtype_policy.name == "float32"
+    assert tim.residual_channels == (8, 6)
+    assert tim.growth_channels == (4, 4)
+    # A killed run goes on as it was.
+    (folder / "model.keras").unlink()
+    resumed = keras.models.load_model(folder / "checkpoints" / "latest.keras")
+    assert resumed.dtype_policy.name == dtype
+    for a, b in zip(resumed.get_weights(), tim.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert main([*command[:-1], "--dtype=float32"]) == 1
+    assert "other settings (dtype)" in capsys.readouterr().err
 
 
 def test_train_names_a_missing_folder(tmp_path, capsys, tiny):

@@ -210,6 +210,30 @@ def test_mixed_precision(make_tim, pictures, task, policy):
     assert np.abs(b[0] - b[1]).max() > 0
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_full_precision_keeps_the_weights(make_tim, pictures, policy):
+    full = make_tim(input_skip=True)
+    assert full.full_precision() is full
+    half = make_tim(input_skip=True, dtype=policy)
+    half.set_weights(full.get_weights())
+    again = half.full_precision()
+    assert not again.compiled
+    assert again.get_config() == {
+        **full.get_config(),
+        "name": half.name,
+    }
+    inputs = pictures(full)
+    codes = full.draw_codes(inputs, num_samples=2, seed=0)
+    for a, b in zip(full(inputs, codes), again(inputs, codes), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+    half.compile(distance="mean_squared_error", num_samples=3, pixel_weight=0.1)
+    again = half.full_precision()
+    expected, found = half.get_compile_config(), again.get_compile_config()
+    assert found["num_samples"] == [3, 3]
+    assert found == expected
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_folding_keeps_the_outputs(make_tim, pictures, task):
     tim = make_tim(task)

@@ -45,6 +45,8 @@ def test_parts_left_out_become_arguments():
     assert RunSettings().model_switches == {}
     mapped = {"mapping_network": True}
     assert RunSettings(**mapped).model_switches == mapped
+    wide = {"residual_channels": (8, 6), "growth_channels": (4, 3)}
+    assert RunSettings(**wide).model_switches == wide
     left_out = RunSettings(without=("mapping_network",), **mapped)
     assert left_out.model_switches == {"mapping_network": False}
 
@@ -55,6 +57,7 @@ def test_parts_left_out_become_arguments():
         ({"task": "origami"}, "origami"),
         ({"preset": "huge"}, "huge"),
         ({"without": ("luck",)}, "'luck'"),
+        ({"dtype": "float8"}, "mixed_bfloat16.*'float8'"),
     ],
 )
 def test_refuses(settings, message):
@@ -64,7 +67,10 @@ def test_refuses(settings, message):
 
 def test_settings_come_back_from_the_folder(tmp_path):
     settings = RunSettings(
-        held_out=("a", "b"), without=("codes",), num_samples=(8, 4)
+        held_out=("a", "b"),
+        without=("codes",),
+        num_samples=(8, 4),
+        residual_channels=(16, 8),
     )
     (tmp_path / "config.json").write_text(
         json.dumps({"settings": settings.jsonable()})
