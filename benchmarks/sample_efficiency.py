@@ -54,6 +54,17 @@ REDRAWN = 200
 # The largest number of whole codes that is looked for among what all runs
 # drew: the shares take memory in proportion.
 MOST_POOLED = 1024
+# Flags that all runs in a folder have in common.
+SAME_FOR_ALL = (
+    "model",
+    "test_photos",
+    "downsample",
+    "distance",
+    "per_level",
+    "most",
+    "crops",
+    "crop",
+)
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "a run folder", required=True)
@@ -243,8 +254,30 @@ def plot(rows):
     return chart.picture
 
 
+def check_folder():
+    """Keeps runs apart that were measured otherwise.
+
+    Raises:
+        FileExistsError: if the folder holds runs of other flags.
+    """
+    os.makedirs(FLAGS.output, exist_ok=True)
+    path = os.path.join(FLAGS.output, "flags.json")
+    wanted = {name: FLAGS[name].value for name in SAME_FOR_ALL}
+    if not os.path.exists(path):
+        write_json(path, wanted)
+    found = read_json(path)
+    changed = sorted(name for name in wanted if found.get(name) != wanted[name])
+    if changed:
+        raise FileExistsError(
+            f"{FLAGS.output} holds runs with other flags "
+            f"({', '.join(changed)}). Choose another --output, or repeat the "
+            "earlier flags."
+        )
+
+
 def main(_):
     """Runs what is missing and writes the results."""
+    check_folder()
     tim = load_run(FLAGS.model)
     settings = load_settings(FLAGS.model) or RunSettings.of_task(tim.task)
     recipe = recipe_of_test_photos(settings, FLAGS.model)
@@ -258,7 +291,6 @@ def main(_):
         },
         "measure": _measure(),
     }
-    os.makedirs(FLAGS.output, exist_ok=True)
     runs = []
     bar = keras.utils.Progbar(FLAGS.runs, unit_name="run")
     for seed in range(FLAGS.runs):

@@ -6,7 +6,7 @@ from absl import flags, logging
 
 DESCRIPTION = """train a small 4x super-resolution model and look at it.
 
-Takes four to seven minutes on two CPU cores. Trains on photos bundled with
+Takes four to six minutes on two CPU cores. Trains on photos bundled with
 scikit-image, holds one out, and leaves a contact sheet of one input, eight
 alternatives and the observed picture."""
 

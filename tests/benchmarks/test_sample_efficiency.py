@@ -54,6 +54,9 @@ def test_whole_codes_that_match_a_choice_by_levels(
     # More to choose from, and other seeds.
     assert rows[1]["distance"] < rows[0]["distance"]
     assert runs[0]["vanilla"] != runs[1]["vanilla"]
+    # What is there is of these flags alone.
+    with pytest.raises(AssertionError, match=r"other flags \(distance\)"):
+        run_benchmark("sample_efficiency.py", *flags, "--distance=lpips_vgg")
 
 
 def redrawn_best(drawn, count):
