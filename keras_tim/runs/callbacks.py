@@ -14,8 +14,9 @@ from keras_tim.runs.files import save_model, write_json
 class BudgetedCosineDecay(keras.callbacks.Callback):
     """Cosine decay of the learning rate over a budget of steps and time.
 
-    Progress is whatever runs out first, so that the rate has come down by the
-    end on a slow machine too.
+    The rate follows the steps, so that a run can be repeated. Only where their
+    pace shows that the time ends first does it come down sooner, to reach its
+    floor on a slow machine too.
 
     Args:
         steps: int, gradient steps in all.
@@ -34,6 +35,9 @@ class BudgetedCosineDecay(keras.callbacks.Callback):
     def set_model(self, model):
         super().set_model(model)
         self._start = time.monotonic() - self.elapsed
+        # Steps and seconds at the end of the first batch. It says nothing of
+        # the pace, since TensorFlow traces in it.
+        self._traced = None
         self.initial_rate = float(model.optimizer.learning_rate)
 
     @property
@@ -44,10 +48,31 @@ class BudgetedCosineDecay(keras.callbacks.Callback):
     @property
     def progress(self):
         """Share of the budget that is used up, in [0, 1]."""
-        shares = [int(self.model.optimizer.iterations.numpy()) / self.steps]
-        if self.minutes is not None:
-            shares.append(self.seconds / (60.0 * self.minutes))
-        return min(1.0, max(shares))
+        steps = self._steps
+        if self.minutes is None:
+            return min(1.0, steps / self.steps)
+        seconds_left = 60.0 * self.minutes - self.seconds
+        if seconds_left <= 0.0:
+            return 1.0
+        reachable = self.steps
+        pace = self._seconds_per_step()
+        if pace > 0.0:
+            reachable = min(reachable, steps + seconds_left / pace)
+        return min(1.0, steps / reachable)
+
+    @property
+    def _steps(self):
+        return int(self.model.optimizer.iterations.numpy())
+
+    def _seconds_per_step(self):
+        """The pace so far, 0 where it is not known yet."""
+        steps, seconds = self._steps, self.seconds
+        if self._traced is None:
+            # Of a run that goes on, its earlier parts tell.
+            seconds = self.elapsed
+        else:
+            steps, seconds = steps - self._traced[0], seconds - self._traced[1]
+        return seconds / steps if steps else 0.0
 
     def on_train_batch_begin(self, batch, logs=None):
         cosine = 0.5 * (1.0 + math.cos(math.pi * self.progress))
@@ -56,6 +81,8 @@ class BudgetedCosineDecay(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch, logs=None):
+        if self._traced is None:
+            self._traced = self._steps, self.seconds
         if self.progress >= 1.0:
             self.model.stop_training = True
 

@@ -37,7 +37,8 @@ def train(folder, settings, overwrite=False, verbose=1, callbacks=()):
 
     The folder gets `config.json`, `checkpoints/`, `logs/` (TensorBoard),
     `history.csv`, `pictures/` (samples as training goes), and at the end
-    `model.keras`, `contact_sheet.png`, `difference_map.png` and `report.json`.
+    `model.keras`, `contact_sheet.png`, `training_samples.png` and
+    `report.json`.
 
     Args:
         folder: str or path.

@@ -28,13 +28,71 @@ def test_rate_falls_as_a_cosine_to_the_floor(step, share):
     assert float(model.optimizer.learning_rate) == pytest.approx(0.01 * share)
 
 
-def test_time_counts_where_it_runs_out_first():
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self, monkeypatch):
+        self.seconds = 1000.0
+        monkeypatch.setattr("time.monotonic", lambda: self.seconds)
+
+    def train(self, decay, model, batches, seconds, steps=10):
+        """Runs batches of so many seconds and steps; returns the rates."""
+        rates = []
+        for batch in range(batches):
+            decay.on_train_batch_begin(batch)
+            rates.append(float(model.optimizer.learning_rate))
+            self.seconds += seconds
+            iterations = model.optimizer.iterations
+            iterations.assign(int(iterations.numpy()) + steps)
+            decay.on_train_batch_end(batch)
+            if model.stop_training:
+                break
+        return rates
+
+
+def test_rates_do_not_depend_on_time_that_suffices(monkeypatch):
+    clock = Clock(monkeypatch)
+    runs = []
+    for minutes, tracing, pace in ((None, 0.0, 0.0), (5, 60, 20), (5, 90, 23)):
+        model = model_at(0, rate=1.0)
+        decay = BudgetedCosineDecay(steps=100, minutes=minutes)
+        decay.set_model(model)
+        runs.append(
+            clock.train(decay, model, 1, tracing)
+            + clock.train(decay, model, 20, pace)
+        )
+    assert len(runs[0]) == 10
+    np.testing.assert_array_equal(runs[1], runs[0])
+    np.testing.assert_array_equal(runs[2], runs[0])
+
+
+def test_rate_comes_down_within_the_time_where_it_ends_first(monkeypatch):
+    clock = Clock(monkeypatch)
+    model = model_at(0, rate=1.0)
+    decay = BudgetedCosineDecay(steps=1000, minutes=5)
+    decay.set_model(model)
+    rates = clock.train(decay, model, 1, 60)
+    rates += clock.train(decay, model, 99, 20)
+    # A minute of tracing and twelve batches of 20 seconds: 130 steps of 10.
+    assert len(rates) == 13
+    # The second batch starts before there is a pace: by the steps.
+    assert rates[1] == pytest.approx(0.5 * (1 + math.cos(math.pi / 100)))
+    expected = [0.5 * (1 + math.cos(math.pi * n / 13)) for n in range(2, 13)]
+    expected[-1] = max(expected[-1], 0.02)
+    np.testing.assert_allclose(rates[2:], expected, rtol=1e-6)
+
+
+def test_resumed_run_knows_its_pace(monkeypatch):
+    clock = Clock(monkeypatch)
     decay = BudgetedCosineDecay(steps=100, minutes=1.0, elapsed=30.0)
     decay.set_model(model_at(10))
-    assert decay.progress == pytest.approx(0.5, abs=0.02)
+    # 3 seconds a step leave 10 more of them.
+    assert decay.progress == pytest.approx(0.5)
     decay = BudgetedCosineDecay(steps=100, minutes=1.0, elapsed=30.0)
     decay.set_model(model_at(80))
     assert decay.progress == pytest.approx(0.8)
+    clock.seconds += 30.0
+    assert decay.progress == 1.0
 
 
 def test_training_stops_when_the_budget_is_used_up():
