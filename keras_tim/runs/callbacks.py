@@ -66,12 +66,12 @@ class BudgetedCosineDecay(keras.callbacks.Callback):
 
     def _seconds_per_step(self):
         """The pace so far, 0 where it is not known yet."""
-        steps, seconds = self._steps, self.seconds
         if self._traced is None:
             # Of a run that goes on, its earlier parts tell.
-            seconds = self.elapsed
+            steps, seconds = self._steps, self.elapsed
         else:
-            steps, seconds = steps - self._traced[0], seconds - self._traced[1]
+            steps = self._steps - self._traced[0]
+            seconds = self.seconds - self._traced[1]
         return seconds / steps if steps else 0.0
 
     def on_train_batch_begin(self, batch, logs=None):
