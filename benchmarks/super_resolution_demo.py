@@ -2,9 +2,7 @@
 
 Trains with the settings of `keras-tim demo` and prints the held-out photo's
 measures as a Markdown table: of the whole photo, and of its crops of 64 pixels.
-Every photo named has trainings of its own that have not seen it. The command
-optimizes its graph otherwise, which rounds differently: with the same seed it
-trains another model than this script does.
+Every photo named has trainings of its own that have not seen it.
 
     python benchmarks/super_resolution_demo.py --seeds 0 1 2
     python benchmarks/super_resolution_demo.py --held_out chelsea coffee

@@ -65,7 +65,6 @@ def _run(name, argv):
         print(f"keras-tim {name}: {error}", file=sys.stderr)
         print(f"See keras-tim {name} --help", file=sys.stderr)
         return 2
-    _turn_off_remapping()
     logging.use_absl_handler()
     logging.set_verbosity(logging.DEBUG if values.debug else logging.INFO)
     logging.get_absl_handler().setFormatter(_Plain())
@@ -80,17 +79,6 @@ def _run(name, argv):
         print(f"keras-tim {name}: error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _turn_off_remapping():
-    """Leaves out a graph optimization that gains nothing here.
-
-    It tries to fuse convolutions with LeakyReLU, cannot where the gradient
-    needs what lies between, and reports that as an error on the console.
-    """
-    import tensorflow as tf
-
-    tf.config.optimizer.set_experimental_options({"remapping": False})
 
 
 class _Plain(logging.PythonFormatter):

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_tim.imle.distances import SelectionDistance
+from keras_tim.imle.remapping import without_remapping
 from keras_tim.models.inputs import (
     check_count,
     check_inputs,
@@ -38,6 +39,7 @@ class Inversion(typing.NamedTuple):
     path_steps: np.ndarray
 
 
+@without_remapping()
 def invert(
     tim,
     inputs,

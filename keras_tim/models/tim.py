@@ -1,5 +1,7 @@
 """The Tower Implicit Model."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -725,6 +727,13 @@ class TIM(keras.Model):
     def make_test_function(self, force=False):
         self._imle.distance.build(channels=3)
         return super().make_test_function(force=force)
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *args, **kwargs):
+        from keras_tim.imle.remapping import without_remapping
+
+        with without_remapping():
+            return super().fit(*args, **kwargs)
 
     def train_step(self, data):
         """One round of Algorithm 1 on one batch."""

@@ -1,4 +1,7 @@
 import math
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -329,6 +332,51 @@ def test_every_weight_is_trained(compiled, make_pairs):
     fit(tim, *make_pairs(tim))
     for old, weight in zip(before, tim.weights, strict=True):
         assert np.abs(old - weight).max() > 0, weight.path
+
+
+def test_training_leaves_tensorflow_as_it_was(compiled, make_pairs):
+    options = tf.config.optimizer.get_experimental_options
+    seen = []
+    noting = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(options())
+    )
+    before = options().get("remapping", True)
+    tim = compiled()
+    fit(tim, *make_pairs(tim), callbacks=[noting])
+    assert seen[0]["remapping"] is False
+    assert options()["remapping"] is before
+
+    def interrupt(batch, logs):
+        raise KeyboardInterrupt
+
+    stopping = keras.callbacks.LambdaCallback(on_train_batch_end=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tim, *make_pairs(tim), callbacks=[stopping])
+    assert options()["remapping"] is before
+
+
+ONE_ROUND = """
+import keras, keras_tim
+
+tim = keras_tim.TIM(
+    residual_channels=(8,), growth_channels=(4,), num_blocks=0,
+    mapping_network=False,
+)
+tim.compile("sgd", lambda a, b: keras.ops.mean((a - b) ** 2, (1, 2, 3)), 2)
+tim.fit(keras.ops.ones((2, 4, 4, 3)), keras.ops.ones((2, 8, 8, 3)), verbose=0)
+"""
+
+
+def test_no_graph_optimization_fails():
+    # It is oneDNN's kernels that TensorFlow would fuse in vain.
+    found = subprocess.run(
+        [sys.executable, "-c", ONE_ROUND],
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "remapper" not in found.stderr
 
 
 # Evaluation.
