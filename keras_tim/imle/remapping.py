@@ -9,9 +9,9 @@ import tensorflow as tf
 def without_remapping():
     """The scope in which TensorFlow fuses no convolutions with what follows.
 
-    Where gradients are computed they need what lies between, so that it tries
-    in vain, and reports each time as an error on the console. Elsewhere it
-    goes on as before.
+    Gradients need what lies between, so that it tries in vain where they are
+    computed, and says so as an error on the console. The option is TensorFlow's
+    own, for all threads: it is put back at the end.
     """
     name = "remapping"
     before = tf.config.optimizer.get_experimental_options().get(name, True)
