@@ -35,8 +35,8 @@ def decompression_dataset(
             `2 ** (num_levels - 1)`.
         quality: JPEG quality, an integer from 1 (worst) to 100.
         **options: As for `crop_dataset`: `batch_size`, `augment`, `shuffle`,
-            `seed`, `repeat`, `exclude`, `only`, `tfds_split`, `data_dir`,
-            `downsample`, `crops_per_picture` and `cache`.
+            `seed`, `repeat`, `start`, `exclude`, `only`, `tfds_split`,
+            `data_dir`, `downsample`, `crops_per_picture` and `cache`.
 
     Returns:
         A `tf.data.Dataset` of pairs `(compressed, target)`, both RGB of shape

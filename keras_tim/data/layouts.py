@@ -19,6 +19,7 @@ from keras_tim.data.crops import (
     cut_to_multiple,
     is_integer,
 )
+from keras_tim.data.passes import successive_passes
 from keras_tim.data.photos import reduce_photo, sample_photos
 from keras_tim.data.rarity import load_rarity
 from keras_tim.inference.pictures import (
@@ -107,6 +108,7 @@ def layout_dataset(
     shuffle=True,
     seed=0,
     repeat=False,
+    start=0,
     exclude=(),
     only=None,
     cache="auto",
@@ -142,7 +144,8 @@ def layout_dataset(
             weighs pixels alone.
         seed: Integer from 0 to 2**31 - 1.
         repeat: Whether the data set goes on for ever. All batches are full
-            then.
+            then, and every iteration begins at the same batch.
+        start: As for `keras_tim.data.crop_dataset`.
         exclude: Names of pictures to leave out: a path within the folder, a
             file's name, with or without its suffix, or a pattern such as
             `"val/*"`.
@@ -206,9 +209,8 @@ def layout_dataset(
 
     count = len(layouts)
     bins = None if rarity is None else rarity.bins
-    dataset = _orders(count, bins, shuffle, seed)
-    if repeat:
-        dataset = dataset.repeat()
+    one_pass = _orders(count, bins, shuffle, seed)
+    dataset = successive_passes(one_pass, count, batch_size, repeat, start)
     dataset = dataset.map(read_in_graph, **PARALLEL)
     dataset = dataset.batch(batch_size).map(to_example, **PARALLEL)
     length = -(-count // batch_size)
@@ -235,25 +237,27 @@ def _read_all(layouts, fit):
 
 
 def _orders(count, bins, shuffle, seed):
-    """A data set of picture numbers, in a new order every pass."""
-    passes = itertools.count()
+    """A function that gives the picture numbers of a pass.
 
-    def order():
+    See `successive_passes`.
+    """
+
+    def order(number):
         if not shuffle:
             return np.arange(count)
         # From seed and number of the pass, so that prefetching and
         # unfinished passes change nothing.
-        random = np.random.default_rng((seed, next(passes)))
+        random = np.random.default_rng((seed, int(number)))
         if bins is None:
             return random.permutation(count)
         return np.searchsorted(bins, random.random(count), side="right") - 1
 
-    def one_pass(_):
-        numbers = tf.numpy_function(order, [], tf.int64)
+    def one_pass(number, left_out):
+        numbers = tf.numpy_function(order, [number], tf.int64)
         numbers.set_shape((count,))
-        return tf.data.Dataset.from_tensor_slices(numbers)
+        return tf.data.Dataset.from_tensor_slices(numbers[left_out:])
 
-    return tf.data.Dataset.range(1).flat_map(one_pass)
+    return one_pass
 
 
 def layout_pair(picture, labels, classes, num_levels=3):

@@ -14,6 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_tim.data.crops import PARALLEL, check_positive, is_integer
+from keras_tim.data.passes import successive_passes
 from keras_tim.perceptual.weights import WeightsError, read_weights
 from keras_tim.tasks.mnist import from_input, to_input
 
@@ -273,6 +274,7 @@ def mnist_dataset(
     shuffle=True,
     seed=0,
     repeat=False,
+    start=0,
     data_dir=None,
 ):
     """Batches of inputs and digits of the train split.
@@ -289,7 +291,8 @@ def mnist_dataset(
         shuffle: Whether every pass has a new order.
         seed: Integer from 0 to 2**31 - 1.
         repeat: Whether the data set goes on for ever. All batches are full
-            then.
+            then, and every iteration begins at the same batch.
+        start: As for `crop_dataset`.
         data_dir: Folder of prepared TensorFlow data sets.
 
     Returns:
@@ -322,17 +325,15 @@ def mnist_dataset(
     mean = tf.constant(components.mean, tf.float32)
     digits = tf.constant(digits)
 
-    def one_pass(number):
+    def one_pass(number, left_out):
         rows = tf.range(len(digits))
-        if not shuffle:
-            return tf.data.Dataset.from_tensor_slices(rows)
-        # The order must be the same on every machine, so the algorithm is not
-        # left to be chosen.
-        return tf.data.Dataset.from_tensor_slices(
-            tf.random.experimental.stateless_shuffle(
+        if shuffle:
+            # The order must be the same on every machine, so the algorithm is
+            # not left to be chosen.
+            rows = tf.random.experimental.stateless_shuffle(
                 rows, [tf.cast(seed, tf.int64), number], alg="philox"
             )
-        )
+        return tf.data.Dataset.from_tensor_slices(rows[left_out:])
 
     def to_batch(rows):
         rebuilt = tf.matmul(tf.gather(coordinates, rows), basis) + mean
@@ -343,8 +344,9 @@ def mnist_dataset(
             tf.repeat(digit[..., None], 3, axis=-1),
         )
 
-    passes = tf.data.Dataset.range(np.iinfo(np.int64).max if repeat else 1)
-    dataset = passes.flat_map(one_pass).batch(batch_size)
+    dataset = successive_passes(
+        one_pass, len(digits), batch_size, repeat, start
+    ).batch(batch_size)
     count = -(-len(digits) // batch_size)
     return (
         dataset.map(to_batch, **PARALLEL)
