@@ -165,6 +165,7 @@ def train_gan(folder, settings, verbose=2, callbacks=()):
         folder,
     )
     recipe.prepare()
+    recipe.save()
     tim = TIM.from_preset(
         settings.preset, **recipe.model_arguments(), **settings.model_switches
     )

@@ -107,6 +107,8 @@ class LayoutSynthesisRecipe(Recipe):
     def prepare(self):
         # Anew even where there is a file: it may be of an earlier run.
         self._of_data()
+
+    def save(self):
         write_classes(self._classes_path(), self.classes)
 
     def model_arguments(self):
@@ -145,7 +147,7 @@ class LayoutSynthesisRecipe(Recipe):
         names = (self._of_data()[0].name,)
         return self.examples(tim, names), names
 
-    def dataset(self, tim, exclude, seed):
+    def dataset(self, tim, exclude, seed, start=0):
         return layout_dataset(
             *self._source(),
             **self._fit(tim),
@@ -153,6 +155,7 @@ class LayoutSynthesisRecipe(Recipe):
             batch_size=self.settings.images_per_selection,
             seed=seed,
             repeat=True,
+            start=start,
             exclude=exclude,
         )
 

@@ -92,13 +92,14 @@ class PhotoRecipe(Recipe):
             return self.examples(tim, count=1), ()
         return self.examples(tim, names), names
 
-    def photo_options(self, exclude, seed):
+    def photo_options(self, exclude, seed, start):
         """Arguments of `crop_dataset` that follow from the settings."""
         return {
             "crop_size": self.settings.crop_size,
             "batch_size": self.settings.images_per_selection,
             "seed": seed,
             "repeat": True,
+            "start": start,
             "exclude": exclude,
             "data_dir": self.settings.data_dir,
             "downsample": self.settings.downsample,

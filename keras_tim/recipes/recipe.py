@@ -38,6 +38,9 @@ class Recipe:
         self.folder = folder
 
     def prepare(self):
+        """Finds in the data what the model depends on; writes nothing."""
+
+    def save(self):
         """Writes what else the run folder needs to be complete."""
 
     def model_arguments(self):
@@ -108,13 +111,15 @@ class Recipe:
         """
         return [name for name, _, _ in self.held_out(tim)[0]]
 
-    def dataset(self, tim, exclude, seed):
+    def dataset(self, tim, exclude, seed, start=0):
         """Endless batches of `(inputs, targets)` of `images_per_selection`.
 
         Args:
             tim: the `TIM` to train.
             exclude: names to leave out.
             seed: int.
+            start: int, or `tf.Variable` that is read whenever an iteration
+                begins: batches to leave out at the front.
 
         Returns:
             A `tf.data.Dataset`.
