@@ -6,6 +6,7 @@ help is quick.
 """
 
 import importlib
+import signal
 import sys
 
 from absl import flags, logging
@@ -29,7 +30,8 @@ def main(argv=None):
             the process by default.
 
     Returns:
-        int, the exit status: 0, 1 for an error, 2 for a wrong command line.
+        int, the exit status: 0, 1 for an error, 2 for a wrong command line,
+        130 after Ctrl-C, 143 after SIGTERM.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     if not argv or argv[0] in ("-h", "--help", "help"):
@@ -70,9 +72,9 @@ def _run(name, argv):
     logging.get_absl_handler().setFormatter(_Plain())
     try:
         command.run(values, arguments)
-    except KeyboardInterrupt:
-        print(f"keras-tim {name}: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        print(f"keras-tim {name}: {error or 'interrupted'}", file=sys.stderr)
+        return 128 + getattr(error, "signum", signal.SIGINT)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if values.debug:
             raise

@@ -819,6 +819,9 @@ class TIM(keras.Model):
 
     def compile_from_config(self, config):
         """Compiles as the saved model was, and readies the optimizer."""
+        # Registers the distances that files name.
+        import keras_tim.imle.distances  # noqa: F401
+
         config = dict(config)
         config["optimizer"] = keras.saving.deserialize_keras_object(
             config["optimizer"]

@@ -4,9 +4,9 @@ import dataclasses
 import os
 
 from keras_tim.data.decompression import check_quality
+from keras_tim.files import read_json
 from keras_tim.models.presets import PARTS, preset_arguments
 from keras_tim.recipes import get_recipe
-from keras_tim.runs.files import read_json
 from keras_tim.runs.precision import DTYPES
 
 CONFIG_FILE = "config.json"
