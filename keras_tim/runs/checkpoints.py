@@ -9,10 +9,13 @@ import zlib
 import keras
 from absl import logging
 
-from keras_tim.files import read_json, written
+from keras_tim.files import read_json, write_json, written
 from keras_tim.models.tim import TIM
 
 LATEST, PREVIOUS = "latest.keras", "previous.keras"
+# For whoever watches a run, and of checkpoints of earlier versions of this
+# package; otherwise nothing depends on it.
+STATE_FILE = "state.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +56,14 @@ def save_checkpoint(folder, model, progress):
             archive.comment = _as_comment(progress)
         if os.path.exists(path):
             os.replace(path, os.path.join(folder, PREVIOUS))
+    write_json(
+        os.path.join(folder, STATE_FILE),
+        {
+            "epochs": progress.epochs,
+            "steps": int(model.optimizer.iterations.numpy()),
+            "seconds": progress.seconds,
+        },
+    )
 
 
 def has_checkpoint(folder):
@@ -166,8 +177,8 @@ def _progress(path):
 
 def _earlier_seconds(folder):
     """The time that an earlier version of this package says was taken."""
-    path = os.path.join(folder, "state.json")
     try:
-        return float(read_json(path)["seconds"])
+        state = read_json(os.path.join(folder, STATE_FILE))
+        return float(state["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0.0

@@ -95,6 +95,7 @@ def test_train_fills_the_run_folder(finished_run):
         "training_samples.png",
         "checkpoints/latest.keras",
         "checkpoints/previous.keras",
+        "checkpoints/state.json",
     }
     for name in names:
         assert (finished_run / name).stat().st_size > 0, name

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from absl import logging
 
-from keras_tim.files import write_json
+from keras_tim.files import read_json, write_json
 from keras_tim.runs.checkpoints import (
     Progress,
     has_checkpoint,
@@ -50,6 +50,10 @@ def warnings_seen(monkeypatch):
 def test_a_checkpoint_comes_back(tim, tmp_path):
     assert not has_checkpoint(str(tmp_path))
     save_checkpoint(str(tmp_path), at_step(tim, 21), SOME)
+    told = read_json(tmp_path / "state.json")
+    assert told == {"epochs": 2, "steps": 21, "seconds": 61.25}
+    # Nothing depends on it.
+    (tmp_path / "state.json").write_text("{")
     assert has_checkpoint(str(tmp_path))
     assert load(tmp_path) == (21, SOME)
     # It is a model like any other.
@@ -64,6 +68,7 @@ def test_two_are_kept(tim, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "latest.keras",
         "previous.keras",
+        "state.json",
     ]
     assert load(tmp_path) == (9, Progress(3))
     # Killed between the two renames.
@@ -144,7 +149,10 @@ def test_a_failed_save_keeps_what_was_there(tim, tmp_path, monkeypatch):
     monkeypatch.setattr(tim, "save", save_partly)
     with pytest.raises(OSError, match=r"latest\.keras.*No space left"):
         save_checkpoint(str(tmp_path), tim, Progress())
-    assert [path.name for path in tmp_path.iterdir()] == ["latest.keras"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "latest.keras",
+        "state.json",
+    }
     assert load(tmp_path) == (3, SOME)
 
 
