@@ -2,13 +2,16 @@
 
 import dataclasses
 
-from absl import flags
+from absl import flags, logging
 
 DESCRIPTION = """train a model into a run folder, or resume one.
 
 Without --data the pictures that the task comes with are used: for most, the
 photos bundled with scikit-image. Run the same
-command again after an interruption and it goes on after the last epoch."""
+command again after an interruption and it goes on after the last epoch.
+
+A preset comes with the settings that it is meant to be trained with, which
+are printed; flags change them."""
 
 
 def define_flags(values):
@@ -50,7 +53,9 @@ def define_flags(values):
     floats = {
         "minutes": "wall-clock limit",
         "learning_rate": "Adam's first rate",
+        "last_rate": "share of it that is left at the end; 1 keeps it constant",
         "beta_2": "Adam's beta_2",
+        "epsilon": "Adam's epsilon",
         "pixel_weight": "factor of the L1 term",
         "enlarged": "share of the crops whose middle is enlarged twice",
     }
@@ -128,7 +133,7 @@ def define_flags(values):
 
 
 def _help(name, text):
-    """The text with the settings that each task comes with."""
+    """The text with the settings of each task's own preset."""
     from keras_tim.recipes import RECIPES
     from keras_tim.runs.settings import RunSettings
 
@@ -166,6 +171,7 @@ def run(values, arguments):
         if chosen[name] is not None:
             chosen[name] = _numbers(name, chosen[name])
     settings = RunSettings.of_task(**chosen)
+    logging.info("%s", settings.description())
     train(values.run, settings, overwrite=values.overwrite)
 
 

@@ -67,7 +67,10 @@ def train(folder, settings, overwrite=False, verbose=1, callbacks=()):
     rounds = -(-settings.steps // settings.steps_per_selection)
     rounds_per_epoch = max(1, round(rounds / EPOCHS))
     budget = BudgetedCosineDecay(
-        settings.steps, settings.minutes, state["seconds"]
+        settings.steps,
+        settings.minutes,
+        state["seconds"],
+        floor=settings.last_rate,
     )
     writer = _summary_writer(folder)
     callbacks = [
@@ -190,7 +193,9 @@ def _begin(folder, recipe, overwrite):
     )
     tim.compile(
         optimizer=keras.optimizers.Adam(
-            settings.learning_rate, beta_2=settings.beta_2
+            settings.learning_rate,
+            beta_2=settings.beta_2,
+            epsilon=settings.epsilon,
         ),
         distance=settings.distance,
         num_samples=settings.candidates,
