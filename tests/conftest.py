@@ -1,5 +1,7 @@
+import importlib.util
 import os
 import pathlib
+import sys
 
 # As the serving kit has it, so that its samples are the same to the last bit.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -45,13 +47,56 @@ def make_tim():
     return made
 
 
+# Why a test may be skipped where everything is installed, as `.ci/run` does it.
+NOT_IN_CHECKOUT = "not part of the checkout"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Fails what is skipped, where `KERAS_TIM_NO_SKIPS` is set."""
+    report = yield
+    reason = str(report.longrepr)
+    if (
+        report.skipped
+        and not hasattr(report, "wasxfail")
+        and os.environ.get("KERAS_TIM_NO_SKIPS")
+        and NOT_IN_CHECKOUT not in reason
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"must not be skipped here: {reason}"
+    return report
+
+
+def not_in_checkout(*parts):
+    """A folder that lies beside a developer's checkout; skips without it."""
+    folder = pathlib.Path(__file__).parents[2].joinpath("shared", *parts)
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is {NOT_IN_CHECKOUT}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def references():
+    """The module that reads the reference outputs of `tests/fixtures`."""
+    path = pathlib.Path(__file__).parent / "fixtures" / "references.py"
+    specification = importlib.util.spec_from_file_location("references", path)
+    module = importlib.util.module_from_spec(specification)
+    # Data classes look for their module.
+    sys.modules["references"] = module
+    specification.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="session")
 def golden_dir():
-    """Folder of reference outputs; not part of the checkout."""
-    folder = pathlib.Path(__file__).parents[2] / "shared" / "golden"
-    if not folder.is_dir():
-        pytest.skip(f"no reference outputs: {folder} does not exist")
-    return folder
+    """Folder of all reference outputs."""
+    return not_in_checkout("golden")
+
+
+@pytest.fixture(scope="session")
+def prepared_mnist():
+    """Folder of prepared TensorFlow data sets with MNIST."""
+    return not_in_checkout("data", "tfds", "mnist").parent
 
 
 @pytest.fixture(scope="session")
