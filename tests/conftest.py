@@ -75,16 +75,35 @@ def not_in_checkout(*parts):
     return folder
 
 
+def module_of_fixtures(name):
+    """A module of `tests/fixtures`."""
+    path = pathlib.Path(__file__).parent / "fixtures" / f"{name}.py"
+    specification = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(specification)
+    # Data classes look for their module.
+    sys.modules[name] = module
+    specification.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="session")
 def references():
     """The module that reads the reference outputs of `tests/fixtures`."""
-    path = pathlib.Path(__file__).parent / "fixtures" / "references.py"
-    specification = importlib.util.spec_from_file_location("references", path)
-    module = importlib.util.module_from_spec(specification)
-    # Data classes look for their module.
-    sys.modules["references"] = module
-    specification.loader.exec_module(module)
-    return module
+    return module_of_fixtures("references")
+
+
+@pytest.fixture(scope="session")
+def tfds_arrays():
+    """Callable that gives the arrays of a data set of `tfds_folder`."""
+    return module_of_fixtures("tfds_sets").pictures
+
+
+@pytest.fixture(scope="session")
+def tfds_folder(tmp_path_factory):
+    """Folder of small prepared TensorFlow data sets."""
+    folder = tmp_path_factory.mktemp("tfds")
+    module_of_fixtures("tfds_sets").prepare_all(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -31,8 +31,8 @@ def define_flags(values):
         "task", "super_resolution", sorted(RECIPES), "what to learn", **text
     )
     strings = {
-        "data": "folder of photos (recursive), or tfds:NAME; by default "
-        "what the task comes with",
+        "data": "folder of photos (recursive), or tfds:NAME or "
+        "tfds:NAME:SPLIT; by default what the task comes with",
         "data_dir": "folder of TFDS data sets",
         "labels": "for layouts: folder of label maps",
         "classes": "for layouts: class file, or camvid, cityscapes (GTA5, "
@@ -111,7 +111,9 @@ def define_flags(values):
         "held_out",
         None,
         "pictures to keep from training and show instead; by default the "
-        "first of a folder, chelsea of the bundled photos",
+        "first of a folder, chelsea of the bundled photos, and the test split "
+        "of a TFDS data set, else validation, else the last tenth. Of such a "
+        "data set also splits, such as train[95%:]",
         **text,
     )
     flags.DEFINE_multi_enum(

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import functools
 import importlib.util
+import io
 import os
 import pathlib
 
@@ -68,6 +69,28 @@ class PictureError(ValueError):
     """A picture file that cannot be used; the message names the file."""
 
 
+class EncodedPicture:
+    """A picture file that is in memory; it can take the place of a path.
+
+    Args:
+        name: What messages call it.
+        content: Bytes of the file.
+    """
+
+    suffix = ""
+
+    def __init__(self, name, content):
+        self.name = name
+        self.content = content
+
+    def __str__(self):
+        return self.name
+
+    def open(self, mode="rb"):
+        """The content as an open file."""
+        return io.BytesIO(self.content)
+
+
 def read_picture(path, dtype="float32"):
     """Reads a picture file as RGB.
 
@@ -78,7 +101,7 @@ def read_picture(path, dtype="float32"):
     keep their precision; Pillow reads 16-bit colour at 8.
 
     Args:
-        path: Path of the file.
+        path: Path of the file, or an `EncodedPicture`.
         dtype: `"float32"` for values in `[0, 1]`, or `"uint8"` for values in
             `[0, 255]`.
 
@@ -109,7 +132,7 @@ def decode_picture(path, convert):
     """Decodes a picture file, and says what is wrong with it.
 
     Args:
-        path: Path of the file.
+        path: Path of the file, or an `EncodedPicture`.
         convert: Function of the decoded `PIL.Image.Image`, upright, its
             values as they are in the file.
 
@@ -128,7 +151,7 @@ def picture_size(path):
     """Reads the size of a picture from its header, without decoding it.
 
     Args:
-        path: Path of the file.
+        path: Path of the file, or an `EncodedPicture`.
 
     Returns:
         `(height, width)` as the picture is shown, after EXIF orientation.
@@ -137,6 +160,8 @@ def picture_size(path):
         PictureError: If the file is missing, empty, too large or not a
             picture.
     """
+    if not isinstance(path, EncodedPicture):
+        path = pathlib.Path(path)
     with _opened(path) as image:
         width, height = image.size
         if image.format == "TIFF":
@@ -158,7 +183,10 @@ def _opened(path):
     """A picture file whose header is read; what is wrong is explained."""
     path = _existing_file(path)
     try:
-        with Image.open(path, formats=_formats(path)) as image:
+        with (
+            path.open("rb") as file,
+            Image.open(file, formats=_formats(path)) as image,
+        ):
             yield image
     except PictureError:
         raise
@@ -229,7 +257,7 @@ def _orientation(image, getexif=None):
 
 def _metadata_behind_pixels(path):
     """Whether a PNG file has more to say after its pixels."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         file.seek(8)
         pixels = False
         while len(head := file.read(8)) == 8:
@@ -442,6 +470,8 @@ def as_uint8(image, name):
 
 
 def _existing_file(path):
+    if isinstance(path, EncodedPicture):
+        return path
     path = pathlib.Path(path)
     if not path.exists():
         raise PictureError(

@@ -30,8 +30,8 @@ class RunSettings:
     Attributes:
         task: name of the task, a key of `keras_tim.recipes.RECIPES`.
         preset: name of the preset, see `TIM.presets`.
-        data: a folder of pictures, "tfds:NAME", or None for what the task
-            comes with.
+        data: a folder of pictures, "tfds:NAME", "tfds:NAME:SPLIT", or None
+            for what the task comes with.
         data_dir: folder of prepared TensorFlow data sets, or None.
         labels: folder of label maps for layout synthesis, as are the next
             three.
@@ -39,7 +39,8 @@ class RunSettings:
         size: height and width to resize pictures to, such as "256x512".
         rarity: what `keras-tim rarity` wrote, to train with rebalancing.
         held_out: names of pictures kept from training and shown and measured
-            instead; empty means one is chosen.
+            instead; empty means one is chosen. Of a TensorFlow data set
+            also splits, such as "train[95%:]".
         downsample: the photos are first reduced by this factor.
         crop_size: side of the training crops in pixels.
         quality: JPEG quality, 1 to 100, at which the photos are compressed
