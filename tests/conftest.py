@@ -53,8 +53,16 @@ NOT_IN_CHECKOUT = "not part of the checkout"
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
+    return failed_if_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return failed_if_skipped((yield))
+
+
+def failed_if_skipped(report):
     """Fails what is skipped, where `KERAS_TIM_NO_SKIPS` is set."""
-    report = yield
     reason = str(report.longrepr)
     if (
         report.skipped

@@ -26,15 +26,18 @@ def test_run():
 @pytest.mark.parametrize(
     ("variable", "outcome"),
     [
-        ({}, "1 passed, 2 skipped, 1 xfailed"),
+        ({}, "1 passed, 3 skipped, 1 xfailed"),
         (
             {"KERAS_TIM_NO_SKIPS": "1"},
-            "1 failed, 1 passed, 1 skipped, 1 xfailed",
+            "1 failed, 1 passed, 1 skipped, 1 xfailed, 1 error",
         ),
     ],
 )
 def test_skips_are_failures_where_all_is_there(variable, outcome, tmp_path):
     (tmp_path / "test_some.py").write_text(TESTS)
+    (tmp_path / "test_whole.py").write_text(
+        "import pytest\n\npytest.importorskip('no_such_package')\n"
+    )
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -45,7 +48,8 @@ def test_skips_are_failures_where_all_is_there(variable, outcome, tmp_path):
     finished = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-p", "conftest"),
-            *("--rootdir", str(tmp_path), str(tmp_path)),
+            *("--continue-on-collection-errors", "--rootdir", str(tmp_path)),
+            str(tmp_path),
         ],
         env={
             **environment,
