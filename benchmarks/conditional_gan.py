@@ -78,10 +78,10 @@ class ConditionalGAN(keras.Model):
     def metrics(self):
         return list(self.trackers.values())
 
-    def compile(self):
+    def compile(self, learning_rate=LEARNING_RATE):
         super().compile(run_eagerly=False, jit_compile=False)
         self.optimizers = [
-            keras.optimizers.Adam(LEARNING_RATE, beta_1=BETA_1)
+            keras.optimizers.Adam(learning_rate, beta_1=BETA_1)
             for _ in range(2)
         ]
         for optimizer, model in zip(
@@ -144,7 +144,9 @@ class ConditionalGAN(keras.Model):
         return {name: t.result() for name, t in self.trackers.items()}
 
 
-def train_gan(folder, settings, verbose=2, callbacks=()):
+def train_gan(
+    folder, settings, verbose=2, callbacks=(), learning_rate=LEARNING_RATE
+):
     """Trains a TIM as a conditional GAN for as many gradient steps as a run.
 
     Args:
@@ -152,6 +154,7 @@ def train_gan(folder, settings, verbose=2, callbacks=()):
         settings: a `RunSettings`.
         verbose: as in `keras.Model.fit`.
         callbacks: Keras callbacks.
+        learning_rate: float, that of Adam, in place of the settings'.
 
     Returns:
         The trained `TIM`.
@@ -171,7 +174,7 @@ def train_gan(folder, settings, verbose=2, callbacks=()):
     )
     _, excluded = recipe.held_out(tim)
     gan = ConditionalGAN(tim, seed=settings.seed)
-    gan.compile()
+    gan.compile(learning_rate)
     gan.fit(
         recipe.dataset(tim, excluded, settings.seed),
         steps_per_epoch=-(-settings.steps // 10),

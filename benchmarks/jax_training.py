@@ -6,15 +6,18 @@ JAX, with the settings that `tasks.py` has. Needs `pip install jax[cuda13]`, and
 no TensorFlow. The crops and codes of a seed are others than TensorFlow's.
 
     KERAS_BACKEND=jax python benchmarks/jax_training.py --method=tim \
-        --photos=TRAIN_FOLDER --output=results/super_resolution_tim
+        --photos=TRAIN_FOLDER \
+        --output=results/super_resolution_tim/rate1_seed0
 
 The studies go on with the folder, on any machine, as if they had trained the
-model: `tasks.py --task=super_resolution --output=results` measures it. Where
-`--steps` or `--num_samples` were given here, it wants `--steps` and
-`--candidates` of the same numbers, since it reports what it is told. With
-`--distances=FOLDER` and `--test_photos` it also draws what
-`sample_efficiency.py --model=results/super_resolution_tim --output=FOLDER`
-makes its table of; `--distance` must then be the same for both.
+model: `tasks.py --task=super_resolution --output=results` measures it, with
+those of the other `--learning_rate`, 5e-4 for `rate0.5` and 2e-3 for `rate2`,
+and of the other `--seed`. Where `--steps` or `--num_samples` were given here,
+it wants `--steps` and `--candidates` of the same numbers, since it reports what
+it is told. With `--distances=FOLDER` and `--test_photos` it also draws what
+`sample_efficiency.py --model=results/super_resolution_tim/rate1_seed0
+--output=FOLDER` makes its table of; `--distance` must then be the same for
+both.
 """
 
 import concurrent.futures

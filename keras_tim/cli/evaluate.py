@@ -31,8 +31,8 @@ def define_flags(values):
     flags.DEFINE_string(
         "data",
         None,
-        "folder of photos (recursive), or tfds:NAME; by default what the run "
-        "held out",
+        "folder of photos (recursive), or tfds:NAME or tfds:NAME:SPLIT; by "
+        "default what the run held out",
         **text,
     )
     flags.DEFINE_string(
@@ -239,6 +239,12 @@ def _numbers(texts):
 
 def _same(data, other):
     """Whether two sources are the same folder or data set."""
+    from keras_tim.data.tfds_pictures import is_tfds, named_split
+
     if other is None:
         return False
+    if is_tfds(data):
+        # Without a split it stands for what is held out of it.
+        trained_on = (other, f"{other}:train")
+        return named_split(data) is not None and data in trained_on
     return data == other or os.path.realpath(data) == os.path.realpath(other)

@@ -2,14 +2,17 @@
 
 import dataclasses
 
-from absl import flags
+from absl import flags, logging
 
 DESCRIPTION = """train a model into a run folder, or resume one.
 
 Without --data the pictures that the task comes with are used: for most, the
 photos bundled with scikit-image. Run the same
 command again after an interruption and it goes on from the last checkpoint,
-to the same end. Ctrl-C and SIGTERM make one first."""
+to the same end. Ctrl-C and SIGTERM make one first.
+
+A preset comes with the settings that it is meant to be trained with, which
+are printed; flags change them."""
 
 
 def define_flags(values):
@@ -37,8 +40,8 @@ def define_flags(values):
         "task", "super_resolution", sorted(RECIPES), "what to learn", **text
     )
     strings = {
-        "data": "folder of photos (recursive), or tfds:NAME; by default "
-        "what the task comes with",
+        "data": "folder of photos (recursive), or tfds:NAME or "
+        "tfds:NAME:SPLIT; by default what the task comes with",
         "data_dir": "folder of TFDS data sets",
         "labels": "for layouts: folder of label maps",
         "classes": "for layouts: class file, or camvid, cityscapes (GTA5, "
@@ -59,7 +62,9 @@ def define_flags(values):
     floats = {
         "minutes": "wall-clock limit",
         "learning_rate": "Adam's first rate",
+        "last_rate": "share of it that is left at the end; 1 keeps it constant",
         "beta_2": "Adam's beta_2",
+        "epsilon": "Adam's epsilon",
         "pixel_weight": "factor of the L1 term",
         "enlarged": "share of the crops whose middle is enlarged twice",
     }
@@ -115,7 +120,9 @@ def define_flags(values):
         "held_out",
         None,
         "pictures to keep from training and show instead; by default the "
-        "first of a folder, chelsea of the bundled photos",
+        "first of a folder, chelsea of the bundled photos, and the test split "
+        "of a TFDS data set, else validation, else the last tenth. Of such a "
+        "data set also splits, such as train[95%:]",
         **text,
     )
     flags.DEFINE_multi_enum(
@@ -137,7 +144,7 @@ def define_flags(values):
 
 
 def _help(name, text):
-    """The text with the settings that each task comes with."""
+    """The text with the settings of each task's own preset."""
     from keras_tim.recipes import RECIPES
     from keras_tim.runs.settings import RunSettings
 
@@ -175,6 +182,7 @@ def run(values, arguments):
         if chosen[name] is not None:
             chosen[name] = _numbers(name, chosen[name])
     settings = RunSettings.of_task(**chosen)
+    logging.info("%s", settings.description())
     train(
         values.run,
         settings,

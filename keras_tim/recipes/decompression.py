@@ -19,13 +19,7 @@ class DecompressionRecipe(PhotoRecipe):
     """Photos compressed at the settings' quality, and the photos themselves."""
 
     task = "decompression"
-    defaults = {  # noqa: RUF012
-        "preset": "decompression_nano",
-        # What lies out of focus stays smooth.
-        "enlarged": 0.4,
-        # What JPEG leaves of colours is far off. This settles them.
-        "pixel_weight": 1.0,
-    }
+    preset = "decompression_nano"
     title = "JPEG repair"
     faithfulness_name = "recompressed PSNR [dB]"
 

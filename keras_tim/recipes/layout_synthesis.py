@@ -34,15 +34,7 @@ class LayoutSynthesisRecipe(Recipe):
     """
 
     task = "layout_synthesis"
-    defaults = {  # noqa: RUF012
-        "preset": "layout_synthesis_nano",
-        "steps": 480,
-        # Light and colours are chosen at the first level, where candidates
-        # cost little.
-        "num_samples": (32, 8, 4),
-        # What settles the colours, where no input could be added to.
-        "pixel_weight": 1.0,
-    }
+    preset = "layout_synthesis_nano"
     bundled = "tones and textures of the photos bundled with scikit-image"
     title = "layout synthesis"
 

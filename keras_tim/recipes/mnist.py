@@ -29,10 +29,7 @@ class MnistRecipe(Recipe):
     """
 
     task = "mnist"
-    defaults = {  # noqa: RUF012
-        "preset": "mnist_nano",
-        "distance": "mean_squared_error",
-    }
+    preset = "mnist_nano"
     bundled = "55,000 digits of MNIST"
     title = "from ten principal components"
     faithfulness_name = "PSNR of the ten components [dB]"

@@ -2,7 +2,11 @@
 
 import functools
 
+from absl import logging
+
 from keras_tim.data.crops import large_photos, whole_photos
+from keras_tim.data.tfds_pictures import TfdsPictures, is_tfds
+from keras_tim.inference.pictures import PictureError
 from keras_tim.recipes.recipe import Recipe
 
 DEFAULT_HELD_OUT = "chelsea"
@@ -68,7 +72,11 @@ class PhotoRecipe(Recipe):
                 read = functools.partial(whole, number)
                 examples.append((photo.name, read))
                 continue
-            size = [n - n % multiple for n in photo.size]
+            try:
+                size = [n - n % multiple for n in photo.size]
+            except PictureError as error:
+                logging.warning("Skipped a picture. %s", error)
+                continue
             for corner in _corners(size, side):
                 name = f"{photo.name} {corner[0]},{corner[1]}"
                 read = functools.partial(cropped, number, corner)
@@ -81,16 +89,22 @@ class PhotoRecipe(Recipe):
             return names
         if self.settings.data is None:
             return (DEFAULT_HELD_OUT,)
-        # TFDS has a test split of its own.
-        if self.settings.data.startswith("tfds:"):
-            return None
+        if is_tfds(self.settings.data):
+            return (self._held_out_split,)
         return (self.examples(tim, count=1)[0][0],)
 
     def held_out(self, tim):
         names = self.held_out_names(tim)
-        if names is None:
-            return self.examples(tim, count=1), ()
-        return self.examples(tim, names), names
+        # A split may hold thousands of pictures: the first one is shown.
+        split = is_tfds(self.settings.data) and any(
+            "/" not in name for name in names
+        )
+        return self.examples(tim, names, count=1 if split else None), names
+
+    @functools.cached_property
+    def _held_out_split(self):
+        settings = self.settings
+        return TfdsPictures(settings.data, settings.data_dir).held_out_split
 
     def photo_options(self, exclude, seed, start):
         """Arguments of `crop_dataset` that follow from the settings."""

@@ -15,7 +15,7 @@ class Recipe:
 
     Attributes:
         task: str, the task's name.
-        defaults: dict, what `RunSettings` are where nothing else is asked for.
+        preset: str, what is trained where nothing else is asked for.
         bundled: str, what is trained on where no data are given.
         title: str, what stands behind a picture's name on its sheet.
         faithfulness_name: str, what `faithfulness` measures, with its unit.
@@ -27,7 +27,7 @@ class Recipe:
     """
 
     task = None
-    defaults: dict = {}  # noqa: RUF012 (read only)
+    preset = None
     bundled = None
     title = None
     faithfulness_name = None

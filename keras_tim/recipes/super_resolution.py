@@ -13,12 +13,7 @@ class SuperResolutionRecipe(PhotoRecipe):
     """Photos reduced by the model's scale, and the photos themselves."""
 
     task = "super_resolution"
-    # The rest of `RunSettings` was found for this task.
-    defaults = {  # noqa: RUF012
-        "preset": "super_resolution_x4_nano",
-        # Without it the blurred background of a photo gets a grain.
-        "enlarged": 0.4,
-    }
+    preset = "super_resolution_x4_nano"
     title = "super-resolution"
     faithfulness_name = "LR-PSNR [dB]"
 

@@ -30,7 +30,8 @@ class BudgetedCosineDecay(keras.callbacks.Callback):
         steps: int, gradient steps in all.
         minutes: float or None, wall-clock limit.
         elapsed: float, seconds that earlier parts of the run have used.
-        floor: float, the last rate relative to the first.
+        floor: float, the last rate relative to the first; 1 for a constant
+            rate.
     """
 
     def __init__(self, steps, minutes=None, elapsed=0.0, floor=0.02):

@@ -201,7 +201,10 @@ def _trained(
     trim_history(path, progress.epochs)
     history = keras.callbacks.CSVLogger(path, append=True)
     budget = BudgetedCosineDecay(
-        settings.steps, settings.minutes, progress.seconds
+        settings.steps,
+        settings.minutes,
+        progress.seconds,
+        floor=settings.last_rate,
     )
     checkpoints = Checkpoints(
         _made(_checkpoints(folder)),
@@ -279,7 +282,9 @@ def _new_model(recipe):
     )
     tim.compile(
         optimizer=keras.optimizers.Adam(
-            settings.learning_rate, beta_2=settings.beta_2
+            settings.learning_rate,
+            beta_2=settings.beta_2,
+            epsilon=settings.epsilon,
         ),
         distance=settings.distance,
         num_samples=settings.candidates,

@@ -114,6 +114,12 @@ def test_train_fills_the_run_folder(finished_run):
     assert crops["name"] == "astronaut.png, 1 crops of 64 px"
 
 
+def test_training_is_as_the_flags_say(finished_run):
+    model = keras.models.load_model(finished_run / "model.keras")
+    assert model.optimizer.epsilon == 1e-8
+    assert model.optimizer.beta_2 == 0.99
+
+
 def test_train_refuses_a_finished_run(finished_run, photo_folder, capsys, tiny):
     before = (finished_run / "model.keras").read_bytes()
     command = ["train", f"--run={finished_run}", f"--data={photo_folder}"]

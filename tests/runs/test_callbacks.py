@@ -34,6 +34,15 @@ def test_rate_falls_as_a_cosine_to_the_floor(step, share):
     assert float(model.optimizer.learning_rate) == pytest.approx(0.01 * share)
 
 
+@pytest.mark.parametrize("step", [0, 50, 100])
+def test_rate_is_constant_where_all_of_it_is_left(step):
+    decay = BudgetedCosineDecay(steps=100, floor=1.0)
+    model = model_at(step)
+    decay.set_model(model)
+    decay.on_train_batch_begin(0)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
+
+
 class Clock:
     """Time that passes when it is told to."""
 
