@@ -222,6 +222,7 @@ def large_photos(
     tfds_split="test",
     data_dir=None,
     downsample=1,
+    unusable=None,
 ):
     """Lists what `whole_photos` reads, without decoding a folder's pictures.
 
@@ -233,6 +234,8 @@ def large_photos(
         tfds_split: Split of the TensorFlow data set.
         data_dir: Folder of prepared TensorFlow data sets.
         downsample: Integer factor by which the pictures are reduced.
+        unusable: List or `None`; it gets the names of pictures that cannot be
+            read or are too small.
 
     Returns:
         A list of `keras_tim.data.photos.Photo`.
@@ -252,8 +255,9 @@ def large_photos(
         data_dir=data_dir,
         downsample=downsample,
         memory_limit=_MEMORY_LIMIT,
+        unusable=unusable,
     )
-    return _large_enough(photos, smallest_side)
+    return _large_enough(photos, smallest_side, unusable)
 
 
 def cut_to_multiple(photo, multiple):
@@ -524,13 +528,15 @@ def _orientation():
     return orient
 
 
-def _large_enough(photos, side):
+def _large_enough(photos, side, unusable=None):
     """Drops photos smaller than `side` and warns of each by name."""
     kept = []
     for photo in photos:
         if min(photo.size) >= side:
             kept.append(photo)
             continue
+        if unusable is not None:
+            unusable.append(photo.name)
         logging.warning(
             "Skipped `%s`: it measures %d x %d pixels%s, less than the %d x "
             "%d that are needed. Use a larger picture or a smaller crop.",

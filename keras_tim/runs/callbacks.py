@@ -169,7 +169,11 @@ class SampleSheets(keras.callbacks.Callback):
             self.num_samples,
             self.seed,
         )
-        write_picture(os.path.join(self.folder, f"step_{step:06d}.png"), sheet)
+        write_picture(
+            os.path.join(self.folder, f"step_{step:06d}.png"),
+            sheet,
+            {"made": "sheet"},
+        )
         if self.writer is not None:
             import tensorflow as tf
 

@@ -1,5 +1,6 @@
 """A run: a folder that holds a model, how it came about and how it looks."""
 
+import dataclasses
 import importlib.metadata
 import importlib.util
 import os
@@ -26,7 +27,12 @@ from keras_tim.runs.report import (
     report_sentence,
     report_table,
 )
-from keras_tim.runs.settings import CONFIG_FILE, load_settings
+from keras_tim.runs.settings import (
+    CONFIG_FILE,
+    load_settings,
+    record_held_out,
+    recorded_held_out,
+)
 
 MODEL_FILE = "model.keras"
 EPOCHS = 10
@@ -61,7 +67,11 @@ def train(folder, settings, overwrite=False, verbose=1, callbacks=()):
     recipe = get_recipe(settings.task)(settings, folder)
     tim, state = _begin(folder, recipe, overwrite)
     recipe.prepare()
+    # Chosen once: the folder of pictures may change while the run lasts.
+    if names := recorded_held_out(folder):
+        recipe.settings = dataclasses.replace(settings, held_out=names)
     held_out, excluded = recipe.held_out(tim)
+    record_held_out(folder, excluded)
     # A resumed run sees other crops than those it has already seen.
     dataset = recipe.dataset(tim, excluded, settings.seed + state["epochs"])
     rounds = -(-settings.steps // settings.steps_per_selection)
@@ -258,10 +268,13 @@ def _finish(folder, tim, recipe, held_out):
         footer=report_sentence(rows[0]),
         baseline=recipe.baseline(given, size),
     )
-    write_picture(os.path.join(folder, "contact_sheet.png"), sheet)
+    write_picture(
+        os.path.join(folder, "contact_sheet.png"), sheet, {"made": "sheet"}
+    )
     write_picture(
         os.path.join(folder, "training_samples.png"),
         sample_sheet(tim, recipe, centres(held_out[:4]), 4, seed),
+        {"made": "sheet"},
     )
     logging.info("Held-out pictures:\n%s", report_table(rows))
 
