@@ -318,13 +318,16 @@ def _broken(text, font, width):
 
 def _short_words(text, font, width):
     """Words of a text; those too wide for a line, such as names, in parts."""
+    # Names of files may be no text.
+    text = text.encode("utf-8", "replace").decode("utf-8")
     for word in text.split():
         while word:
-            length = len(word)
-            while length > 1 and font.getlength(word[:length]) > width:
-                length -= 1
-            yield word[:length]
-            word = word[length:]
+            part = word
+            while len(part) > 1 and (size := font.getlength(part)) > width:
+                fitting = int(len(part) * width / size)
+                part = part[: min(max(fitting, 1), len(part) - 1)]
+            yield part
+            word = word[len(part) :]
 
 
 def _text_width(lines, font):
