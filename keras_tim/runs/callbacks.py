@@ -320,7 +320,11 @@ class SampleSheets(keras.callbacks.Callback):
                 f"{error} after gradient step {step}. The checkpoints are "
                 "older.",
             ) from error
-        write_picture(os.path.join(self.folder, f"step_{step:06d}.png"), sheet)
+        write_picture(
+            os.path.join(self.folder, f"step_{step:06d}.png"),
+            sheet,
+            {"made": "sheet"},
+        )
         if self.writer is not None:
             import tensorflow as tf
 

@@ -1,5 +1,6 @@
 """A run: a folder that holds a model, how it came about and how it looks."""
 
+import dataclasses
 import glob
 import importlib.metadata
 import importlib.util
@@ -9,6 +10,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from keras_tim.data.tfds_pictures import is_tfds
 from keras_tim.files import save_model, write_json
 from keras_tim.inference.alternatives import alternatives_sheet
 from keras_tim.inference.pictures import write_picture
@@ -38,7 +40,12 @@ from keras_tim.runs.report import (
     report_sentence,
     report_table,
 )
-from keras_tim.runs.settings import CONFIG_FILE, load_settings
+from keras_tim.runs.settings import (
+    CONFIG_FILE,
+    load_settings,
+    record_held_out,
+    recorded_held_out,
+)
 from keras_tim.runs.stopping import StopSignals
 
 MODEL_FILE = "model.keras"
@@ -109,6 +116,7 @@ def train(
         if _is_trained(folder, settings, overwrite):
             tim = load_run(folder)
             recipe.prepare()
+            _hold_out_as_before(folder, recipe)
             held_out, _ = recipe.held_out(tim)
         else:
             tim, held_out = _trained(
@@ -184,6 +192,7 @@ def _trained(
             folder,
             int(tim.optimizer.iterations.numpy()),
         )
+        _hold_out_as_before(folder, recipe)
     else:
         tim, progress = _new_model(recipe), Progress()
     held_out, excluded = recipe.held_out(tim)
@@ -196,6 +205,7 @@ def _trained(
     # leaves nothing behind, and takes nothing away.
     if not resumed:
         _begin_anew(folder, settings)
+    record_held_out(folder, excluded)
     recipe.save()
     path = os.path.join(folder, "history.csv")
     trim_history(path, progress.epochs)
@@ -267,6 +277,13 @@ def _trained(
     tim = tim.full_precision()
     save_model(tim, os.path.join(folder, MODEL_FILE))
     return tim, held_out
+
+
+def _hold_out_as_before(folder, recipe):
+    """Chosen once: a folder of pictures may change while a run lasts."""
+    names, data = recorded_held_out(folder), recipe.settings.data
+    if names and data is not None and not is_tfds(data):
+        recipe.settings = dataclasses.replace(recipe.settings, held_out=names)
 
 
 def _new_model(recipe):
@@ -382,10 +399,13 @@ def _finish(folder, tim, recipe, held_out):
         footer=report_sentence(rows[0]),
         baseline=recipe.baseline(given, size),
     )
-    write_picture(os.path.join(folder, "contact_sheet.png"), sheet)
+    write_picture(
+        os.path.join(folder, "contact_sheet.png"), sheet, {"made": "sheet"}
+    )
     write_picture(
         os.path.join(folder, "training_samples.png"),
         sample_sheet(tim, recipe, centres(held_out[:4]), 4, seed),
+        {"made": "sheet"},
     )
     # Last: it is what tells a finished run.
     write_json(os.path.join(folder, REPORT_FILE), rows)
