@@ -15,7 +15,7 @@ from PIL import Image
 
 from keras_tim import TIM
 from keras_tim.cli.main import main
-from keras_tim.models.presets import PRESETS
+from keras_tim.models.presets import PRESETS, TRAINING
 from keras_tim.runs import RunSettings, load_run, train
 from keras_tim.runs.lock import locked
 
@@ -36,10 +36,19 @@ def photos(tmp_path_factory):
     return folder
 
 
+def add_preset(monkeypatch, task="super_resolution"):
+    tiny = {**TINY, "task": task}
+    if task == "layout_synthesis":
+        del tiny["input_skip"]
+    nano = next(x for x in PRESETS if x.startswith(task) and "nano" in x)
+    monkeypatch.setitem(PRESETS, "tiny", tiny)
+    monkeypatch.setitem(TRAINING, "tiny", TRAINING[nano])
+
+
 @pytest.fixture
 def command(photos, monkeypatch):
     """Callable `(folder, *flags)` that runs `keras-tim train`."""
-    monkeypatch.setitem(PRESETS, "tiny", TINY)
+    add_preset(monkeypatch)
 
     def run(folder, *flags):
         flags = (f"--run={folder}", f"--data={photos}", *FLAGS, *flags)
@@ -76,7 +85,7 @@ class Started:
         """Its exit status, after a signal if there is one."""
         if signum is not None:
             self.process.send_signal(signum)
-        return self.process.wait(600)
+        return self.process.wait(1800)
 
 
 @pytest.fixture(scope="module")
@@ -337,9 +346,7 @@ def test_other_runs_end_as_if_they_had_not_been_stopped(
 ):
     task = OTHERS[name].get("task", "super_resolution")
     layouts = task == "layout_synthesis"
-    monkeypatch.setitem(PRESETS, "tiny", {**TINY, "task": task})
-    if layouts:
-        monkeypatch.delitem(PRESETS["tiny"], "input_skip")
+    add_preset(monkeypatch, task)
     settings = {
         "preset": "tiny",
         "data": None if layouts else str(photos),

@@ -30,7 +30,8 @@ FLAGS = (
 
 if __name__ == "__main__":
     from keras_tim.cli.main import main
-    from keras_tim.models.presets import PRESETS
+    from keras_tim.models.presets import PRESETS, TRAINING
 
     PRESETS["tiny"] = TINY
+    TRAINING["tiny"] = TRAINING["super_resolution_x4_nano"]
     sys.exit(main(sys.argv[1:]))
