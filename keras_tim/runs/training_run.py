@@ -71,7 +71,8 @@ def train(folder, settings, overwrite=False, verbose=1, callbacks=()):
     if names := recorded_held_out(folder):
         recipe.settings = dataclasses.replace(settings, held_out=names)
     held_out, excluded = recipe.held_out(tim)
-    record_held_out(folder, excluded)
+    if settings.data is not None:
+        record_held_out(folder, excluded)
     # A resumed run sees other crops than those it has already seen.
     dataset = recipe.dataset(tim, excluded, settings.seed + state["epochs"])
     rounds = -(-settings.steps // settings.steps_per_selection)
