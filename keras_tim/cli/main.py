@@ -105,7 +105,7 @@ def report_failed(names):
     if not names:
         return 0
     logging.error(
-        "%d pictures could not be used, see the warnings above:\n%s",
+        "pictures that could not be used (%d), see the warnings above:\n%s",
         len(names),
         "\n".join(names),
     )

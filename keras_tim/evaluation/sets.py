@@ -49,7 +49,10 @@ class SetFeatures:
 def are_features(path):
     """Whether a file of `SetFeatures.write` is there and whole."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with (
+            open(path, "rb") as file,
+            np.load(file, allow_pickle=False) as stored,
+        ):
             features = {name: stored[name] for name in stored.files}
     # A damaged archive may raise nearly anything.
     except Exception:

@@ -44,6 +44,7 @@ class LayoutSynthesisRecipe(Recipe):
         super().__init__(settings, folder)
         self._layouts = None
         self._classes = None
+        self._unreadable = []
 
     @property
     def classes(self):
@@ -120,17 +121,16 @@ class LayoutSynthesisRecipe(Recipe):
     def listed(self, tim, names=None, crop=None):
         self._refuse_crops(crop)
         # To measure, what cannot be read is left out; to train it is refused.
-        unusable = []
-        layouts = self._of_data(unusable)
+        layouts = self._of_data(self._unreadable)
+        self.unusable = list(self._unreadable)
         if names is not None:
             wanted = named(layouts, names, "only")
             layouts = [layout for layout in layouts if layout.name in wanted]
-            unusable = [
+            self.unusable = [
                 name
-                for name in unusable
+                for name in self._unreadable
                 if any(fnmatch.fnmatchcase(name, x) for x in names)
             ]
-        self.unusable = unusable
         fit = Fit(**self._fit(tim))
 
         def read(layout):

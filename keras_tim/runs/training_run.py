@@ -205,7 +205,8 @@ def _trained(
     # leaves nothing behind, and takes nothing away.
     if not resumed:
         _begin_anew(folder, settings)
-    record_held_out(folder, excluded)
+    if settings.data is not None:
+        record_held_out(folder, excluded)
     recipe.save()
     path = os.path.join(folder, "history.csv")
     trim_history(path, progress.epochs)

@@ -217,7 +217,7 @@ def test_sample_takes_folders_and_skips_what_is_no_picture(
     assert _sample(finished_run, photo_folder, tmp_path, *flags) == 3
     said = capsys.readouterr().err
     assert said.splitlines()[-1] == str(photo_folder / "broken.jpg")
-    assert "1 pictures could not be used" in said
+    assert "could not be used (1)" in said
     made = sorted(path.name for path in tmp_path.glob("*_seed*.png"))
     assert made == [
         "astronaut_seed0005.png",

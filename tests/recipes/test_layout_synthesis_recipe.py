@@ -1,9 +1,11 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_tim.data import read_classes
-from keras_tim.inference import write_picture
+from keras_tim.inference import PictureError, write_picture
 from keras_tim.recipes import get_recipe
 from keras_tim.recipes.layout_synthesis import parsed_size
 from keras_tim.runs import RunSettings
@@ -172,3 +174,25 @@ def test_listed_are_the_examples(tim, make_recipe):
     assert make_recipe().held_out_names(tim) == ["00.png"]
     with pytest.raises(ValueError, match="measured whole"):
         recipe.listed(tim, crop=64)
+
+
+def test_what_cannot_be_read_is_left_out_to_measure(
+    tim, make_recipe, folder, tmp_path
+):
+    copied = tmp_path / "copied"
+    shutil.copytree(folder, copied)
+    (copied / "pictures" / "02.png").write_text("no picture")
+    (copied / "labels" / "val" / "03.png").write_bytes(b"")
+    sources = {kind: str(copied / kind) for kind in ("pictures", "labels")}
+
+    def recipe():
+        return make_recipe(data=sources["pictures"], labels=sources["labels"])
+
+    measured = recipe()
+    assert len(measured.listed(tim)) == 10
+    assert measured.unusable == ["02.png", "val/03.png"]
+    assert len(measured.listed(tim, ("val/*",))) == 5
+    assert measured.unusable == ["val/03.png"]
+    # What is trained on should be whole.
+    with pytest.raises(PictureError, match=r"02\.png"):
+        recipe().held_out(tim)

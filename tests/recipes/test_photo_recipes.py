@@ -141,3 +141,26 @@ def test_tfds_pictures_of_ones_own_choice_are_held_out(make_tim, tfds_folder):
         *(f"trio/validation/0 0,{left}" for left in (0, 16)),
     ]
     assert crops[0][1]()[1].shape == (16, 16, 3)
+
+
+def test_what_is_held_out_is_chosen_once(make_tim, photo_folder, tmp_path):
+    tim = make_tim(quick=True)
+    folder = tmp_path / "photos"
+    shutil.copytree(photo_folder, folder)
+    recipe = get_recipe("super_resolution")(RunSettings(data=str(folder)))
+    assert recipe.held_out_names(tim) == ("a.png",)
+    shutil.copy(folder / "b.png", folder / "0.png")
+    assert recipe.held_out(tim)[1] == ("a.png",)
+    (folder / "a.png").unlink()
+    assert recipe.held_out_names(tim) == ("a.png",)
+    with pytest.raises(ValueError, match=r"'a\.png'.*unknown"):
+        recipe.held_out(tim)
+
+
+def test_the_only_picture_is_held_out(make_tim, photo_folder, tmp_path):
+    tim = make_tim(quick=True)
+    shutil.copy(photo_folder / "a.png", tmp_path / "a.png")
+    recipe = get_recipe("super_resolution")(RunSettings(data=str(tmp_path)))
+    _, excluded = recipe.held_out(tim)
+    with pytest.raises(ValueError, match=r"held out.*two or more are needed"):
+        recipe.dataset(tim, excluded, seed=0)
