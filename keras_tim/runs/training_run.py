@@ -19,6 +19,7 @@ from keras_tim.runs.callbacks import (
     sample_sheet,
 )
 from keras_tim.runs.files import read_json, save_model, write_json
+from keras_tim.runs.model_file import load_tim
 from keras_tim.runs.precision import fastest_dtype
 from keras_tim.runs.report import (
     averaged,
@@ -135,19 +136,7 @@ def load_run(path):
             f"There is no model at {path}. Give a run folder that has finished "
             "training, or a .keras file."
         )
-    return _load(path, compile=False)
-
-
-def _load(path, compile):
-    try:
-        model = keras.models.load_model(path, compile=compile)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is damaged or not a model of this package: {error}"
-        ) from error
-    if not isinstance(model, TIM):
-        raise ValueError(f"{path} holds a {type(model).__name__}, not a TIM.")
-    return model
+    return load_tim(path)
 
 
 def _begin(folder, recipe, overwrite):
@@ -175,7 +164,7 @@ def _begin(folder, recipe, overwrite):
             logging.info(
                 "Resuming %s after %d gradient steps.", folder, state["steps"]
             )
-            return _load(latest, compile=True), state
+            return load_tim(latest, compile=True), state
     elif overwrite and os.path.exists(os.path.join(folder, MODEL_FILE)):
         # Gone first: a stopped second run must not pass for the first one.
         os.remove(os.path.join(folder, MODEL_FILE))
