@@ -23,6 +23,9 @@ _MOST_INSTRUCTIONS = 2_000_000
 # How deep arrays may lie within dictionaries.
 _MOST_LEVELS = 16
 
+# A long name that is stored once may be met at every instruction.
+LONGEST_NAME = 1000
+
 # NumPy's own limit is 64, PyTorch's files stay far below.
 _MOST_AXES = 16
 
@@ -37,7 +40,8 @@ class Constructor:
 
     Args:
         function: callable. It must check its arguments, which may be anything
-            that a pickle can hold, and raise `PickleError`.
+            that a pickle can hold, and raise `PickleError`. It must not copy
+            them: it may be called with the same ones a million times.
     """
 
     function: Callable
@@ -136,12 +140,9 @@ def _run(stream, names, persistent):
             items, stack = stack, marked.pop()
             _set_items(stack[-1], items)
         elif name == "GLOBAL":
-            stack.append(names(*argument.split(" ", 1)))
+            stack.append(_named(names, *argument.split(" ", 1)))
         elif name == "STACK_GLOBAL":
-            module, attribute = _popped(stack, 2)
-            if not (isinstance(module, str) and isinstance(attribute, str)):
-                raise PickleError("it asks for a name that is no text")
-            stack.append(names(module, attribute))
+            stack.append(_named(names, *_popped(stack, 2)))
         elif name in ("REDUCE", "NEWOBJ"):
             constructor, arguments = _popped(stack, 2)
             stack.append(_called(constructor, arguments))
@@ -170,6 +171,14 @@ def _popped(stack, count):
     return items
 
 
+def _named(names, module, name):
+    if not (isinstance(module, str) and isinstance(name, str)):
+        raise PickleError("it asks for a name that is no text")
+    if len(module) + len(name) > LONGEST_NAME:
+        raise refused_name(module, name, "is too long")
+    return names(module, name)
+
+
 def _extend(target, items):
     if type(target) is not list:
         raise PickleError(f"it appends to a {type(target).__name__}")
@@ -179,24 +188,11 @@ def _extend(target, items):
 def _set_items(target, items):
     if type(target) is not dict:
         raise PickleError(f"it sets an item of a {type(target).__name__}")
-    target.update(checked_pairs(zip(items[::2], items[1::2], strict=True)))
-
-
-def checked_pairs(pairs):
-    """Yields pairs whose keys are text or integers.
-
-    The hash of nested tuples can take forever.
-
-    Args:
-        pairs: iterable of two items each.
-
-    Raises:
-        PickleError: at another key.
-    """
-    for key, value in pairs:
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        # The hash of nested tuples can take forever.
         if type(key) not in (str, int):
             raise PickleError(f"a key is a {type(key).__name__}")
-        yield key, value
+        target[key] = value
 
 
 def _called(constructor, arguments):
@@ -261,7 +257,11 @@ def read_pickled_arrays(content):
             if id(node) in seen or len(keys) > _MOST_LEVELS:
                 raise PickleError("its dictionaries are nested without end")
             seen.add(id(node))
-            pending += [((*keys, str(k)), v) for k, v in node.items()]
+            for key, value in node.items():
+                path = (*keys, str(key))
+                if sum(map(len, path)) > LONGEST_NAME:
+                    raise PickleError("the name of an array is too long")
+                pending.append((path, value))
     return arrays
 
 

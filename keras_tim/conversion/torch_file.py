@@ -20,11 +20,11 @@ import numpy as np
 from keras_tim.assets.archives import most_bytes, open_zip, read_member
 from keras_tim.assets.damage import damage_explained
 from keras_tim.assets.pickles import (
+    LONGEST_NAME,
     Constructor,
     PickleError,
     Record,
     check_sizes,
-    checked_pairs,
     load_pickle,
     refused_name,
 )
@@ -137,8 +137,8 @@ def _load_zip(stream, name, names):
     """What the pickle of an archive holds.
 
     Returns:
-        Tuple of it, a function that reads a `_Storage`, and the bytes that
-        all tensors together may take.
+        Tuple of it, a function that reads the storage of a key, and the
+        bytes that all tensors together may take.
     """
     archive = open_zip(stream)
     members = set(archive.namelist())
@@ -155,12 +155,10 @@ def _load_zip(stream, name, names):
             f"{name} was saved on a big-endian machine, which is not supported."
         )
 
-    def read(storage):
-        member = f"{folder}data/{storage.key}"
+    def read(key):
+        member = f"{folder}data/{key}"
         if member not in members:
-            raise PickleError(f"storage {storage.key[:40]} is missing")
-        if archive.getinfo(member).file_size < storage.size:
-            raise PickleError(f"storage {storage.key[:40]} is too short")
+            raise PickleError(f"storage {key[:40]} is missing")
         return read_member(archive, member)
 
     content = io.BytesIO(read_member(archive, pickles[0]))
@@ -210,12 +208,10 @@ def _load_legacy(stream, name):
         places[key] = (place + 8, size)
         place += 8 + size
 
-    def read(storage):
-        start, size = places.get(storage.key, (0, 0))
-        if size < storage.size:
-            raise PickleError(f"storage {storage.key[:40]} is too short")
+    def read(key):
+        start, size = places.get(key, (0, 0))
         stream.seek(start)
-        return stream.read(storage.size)
+        return stream.read(size)
 
     return state, read, most_bytes(stream)
 
@@ -237,21 +233,23 @@ def _tensors(state, name, key):
     """The tensors of a state dict, by name."""
     if type(state) is not dict:
         raise CheckpointError(f"{name} holds {_kind(state)}, not a state dict.")
-    found = {k: _tensors_in(v) for k, v in state.items() if type(v) is dict}
+    nested = {k: v for k, v in state.items() if type(v) is dict}
     if key is not None:
-        if key not in found:
+        if key not in nested:
+            known = ", ".join(str(k)[:40] for k in list(nested)[:5]) or "none"
             raise CheckpointError(
-                f"{name} has no dictionary {key!r}, but {_listed(found)}."
+                f"{name} has no dictionary {key!r}, but {known}."
             )
-        tensors = found[key]
+        places = [nested[key]]
     else:
-        nested = [found[k] for k in _WRAPPERS if found.get(k)]
-        nested += [_tensors_in(state)]
-        nested += found.values() if len(found) == 1 else []
-        tensors = next(filter(None, nested), None)
-    if not tensors:
-        raise CheckpointError(f"{name} holds no tensors.")
-    return tensors
+        places = [nested[k] for k in _WRAPPERS if k in nested] + [state]
+        if len(nested) == 1:
+            places += nested.values()
+    for place in places:
+        tensors = _tensors_in(place)
+        if tensors:
+            return tensors
+    raise CheckpointError(f"{name} holds no tensors.")
 
 
 def _tensors_in(state):
@@ -260,10 +258,6 @@ def _tensors_in(state):
         for k, value in state.items()
         if isinstance(value, _Tensor)
     }
-
-
-def _listed(names):
-    return ", ".join(str(name)[:40] for name in list(names)[:5]) or "none"
 
 
 def _kind(value):
@@ -275,7 +269,7 @@ def _arrays(tensors, read, limit):
 
     Args:
         tensors: dict from name to `_Tensor`.
-        read: callable that gives the bytes of a `_Storage`.
+        read: callable that gives the bytes of the storage of a key.
         limit: int, how many bytes they may take together.
 
     Returns:
@@ -292,13 +286,17 @@ def _arrays(tensors, read, limit):
     arrays = {}
     for name, tensor in tensors.items():
         storage = tensor.storage
-        if storage not in contents:
-            contents[storage] = read(storage)
+        # Once, whatever the pickle says of its type and length.
+        if storage.key not in contents:
+            contents[storage.key] = read(storage.key)
+        content = contents[storage.key]
+        if len(content) < storage.size:
+            raise PickleError(f"storage {storage.key[:40]} is too short")
         # NumPy checks once more that the buffer holds all of it.
         array = np.ndarray(
             tensor.sizes,
             storage.dtype,
-            buffer=contents[storage],
+            buffer=content,
             offset=tensor.offset * storage.dtype.itemsize,
             strides=[n * storage.dtype.itemsize for n in tensor.strides],
         )
@@ -365,10 +363,13 @@ class _Module(Record):
             return
         seen.add(id(self))
         for name, value in self._attributes.items():
+            name = f"{prefix}{name}"
+            if len(name) > LONGEST_NAME:
+                raise PickleError("the name of a tensor is too long")
             if isinstance(value, _Module):
-                yield from value.tensors(f"{prefix}{name}.", level + 1, seen)
+                yield from value.tensors(f"{name}.", level + 1, seen)
             elif isinstance(value, _Tensor):
-                yield f"{prefix}{name}", value
+                yield name, value
 
 
 def _storage(identity):
@@ -412,15 +413,8 @@ def _rebuild_parameter(data, *_):
     return data
 
 
-def _ordered_dict(pairs=()):
-    # Python 2 handed in lists of two.
-    if type(pairs) not in (list, tuple):
-        raise PickleError("a dictionary is made of something else than pairs")
-    return dict(checked_pairs(pairs))
-
-
 _TENSOR_NAMES = {
-    ("collections", "OrderedDict"): Constructor(_ordered_dict),
+    ("collections", "OrderedDict"): Constructor(lambda: {}),
     ("torch._utils", "_rebuild_tensor_v2"): Constructor(_rebuild_tensor),
     ("torch._utils", "_rebuild_parameter"): Constructor(_rebuild_parameter),
     **{("torch", name): _StorageKind(name) for name in _DTYPES},
@@ -438,9 +432,5 @@ def _module_names(module, name):
     if module.split(".")[0] == "__torch__":
         return Constructor(_Module)
     if (module, name) == ("torch.jit._pickle", "build_intlist"):
-        return Constructor(_int_list)
+        return Constructor(lambda integers: integers)
     return _tensor_names(module, name)
-
-
-def _int_list(items):
-    return list(items) if type(items) is list else []

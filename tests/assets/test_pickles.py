@@ -246,6 +246,8 @@ def test_handmade_array():
         # Dictionaries that hold themselves, or lie deep in one another.
         b"\x80\x02}q\x00" + text(b"a") + b"h\x00s.",
         b"\x80\x02" + 30 * (b"}" + text(b"a")) + b"}" + 30 * b"s" + b".",
+        # Names that grow with every level.
+        b"\x80\x02" + 3 * (b"}" + text(500 * b"a")) + b"}" + 3 * b"s" + b".",
     ],
 )
 def test_forged_arrays_are_refused(content):

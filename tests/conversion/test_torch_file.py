@@ -256,6 +256,20 @@ def test_refuses_many_copies_of_a_storage(torch_files, tmp_path, memory):
     assert memory() - before < 2**20
 
 
+def test_storages_of_many_lengths_are_read_once(torch_files, tmp_path, memory):
+    values = np.zeros(2**18, "float32")
+    tensors = {}
+    for i in range(80):
+        storage = torch_files.Storage("0", "FloatStorage", values[i:])
+        tensors[str(i)] = torch_files.Tensor(storage, (1,), (1,))
+    whole = torch_files.Storage("0", "FloatStorage", values)
+    path = torch_files.write(tmp_path / "many.pth", tensors, [whole])
+    tracemalloc.reset_peak()
+    before = memory()
+    assert len(read_state_dict(path)) == 80
+    assert memory() - before < 4 * values.nbytes
+
+
 def test_refuses_storages_that_unpack_to_more_than_they_are(
     torch_files, tmp_path, memory
 ):
@@ -298,7 +312,7 @@ STORAGE = (
         STORAGE + b")R.",
         b"ctorch\nFloatStorage\n)R.",
         b"ccollections\nOrderedDict\nK\x03\x85R.",
-        b"ccollections\nOrderedDict\n]K\x01a\x85R.",
+        b"ccollections\nOrderedDict\n]\x85R.",
         REBUILD + b")R.",
         # Identities of something else than a storage.
         b"K\x01Q.",
@@ -490,6 +504,16 @@ def test_modules_may_hold_themselves(torch_files, tmp_path):
     # A module that is its own attribute.
     content = b"\x80\x02c__torch__\nNet\n)\x81q\x00}X\x01\x00\x00\x00ah\x00sb."
     assert read_torchscript_tensors(pickled(content), "it") == {}
+
+
+def test_long_names_within_long_names_are_refused():
+    # A name that is stored once, in modules that are stored once.
+    name = b"X" + struct.pack("<I", 900) + 900 * b"n"
+    module = b"c__torch__\nNet\n)\x81"
+    inner = module + b"}" + name + b"Nsb"
+    content = b"\x80\x02" + module + b"}" + name + inner + b"sb."
+    with pytest.raises(CheckpointError, match="name of a tensor is too long"):
+        read_torchscript_tensors(pickled(content), "it")
 
 
 @pytest.mark.parametrize("state", [b"N", b"K\x01", b"]", b")"])
