@@ -7,12 +7,12 @@ CC BY-SA 3.0: white on black, 28 x 28 pixels.
 import dataclasses
 import io
 import os
-import zipfile
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from keras_tim.assets.npz import NpzError, read_npz
 from keras_tim.data.crops import PARALLEL, check_positive, is_integer
 from keras_tim.data.passes import successive_passes
 from keras_tim.data.tfds_pictures import TFDS_PREFIX, TfdsPictures, is_tfds
@@ -233,21 +233,13 @@ class PrincipalComponents:
         """
         names = [field.name for field in dataclasses.fields(cls)]
         try:
-            # Opened here: NumPy leaves files open that turn out damaged.
-            with open(path, "rb") as file:
-                stored = np.load(file, allow_pickle=False)
-                arrays = {name: stored[name] for name in names}
-        except (
-            ValueError,
-            KeyError,
-            IndexError,
-            EOFError,
-            zipfile.BadZipFile,
-        ) as error:
+            stored = read_npz(path)
+            arrays = {name: stored[name] for name in names}
+        except (NpzError, KeyError) as error:
             raise ValueError(
                 f"{path} is damaged or holds no principal components: {error}"
             ) from error
-        count = len(arrays["deviations"])
+        count = arrays["deviations"].size
         shapes = {
             "mean": (SIDE**2,),
             "basis": (count, SIDE**2),

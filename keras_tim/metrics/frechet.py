@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_tim.assets.npz import read_npz
 from keras_tim.files import written
 from keras_tim.metrics.features import check_features, feature_batches
 from keras_tim.metrics.inception import InceptionFeatures
@@ -163,7 +164,11 @@ class FeatureStatistics:
         statistics._merged_mean = mean
         statistics._scatter = covariance
         if count is not None:
-            statistics._check_count(2)
+            if count < 2:
+                raise ValueError(
+                    f"{path} must be of 2 pictures or more. Received: "
+                    f"count={count}"
+                )
             statistics._scatter = covariance * (count - 1)
         return statistics
 
@@ -429,7 +434,7 @@ def _covariance_factor(covariance):
 def _read_moments(stream, path):
     """Mean, covariance and count (None if missing) in a `.npz` file."""
     try:
-        contents = np.load(stream, allow_pickle=False)
+        contents = read_npz(stream, path, keys=("mu", "sigma", "count"))
         return (
             contents["mu"].astype(np.float64),
             contents["sigma"].astype(np.float64),

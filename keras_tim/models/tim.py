@@ -898,9 +898,10 @@ class TIM(keras.Model):
         config["optimizer"] = keras.saving.deserialize_keras_object(
             config["optimizer"]
         )
-        config["distance"] = keras.saving.deserialize_keras_object(
-            config["distance"]
-        )
+        if isinstance(config["distance"], dict):
+            config["distance"] = keras.saving.deserialize_keras_object(
+                config["distance"]
+            )
         self.compile(**config)
 
     def folded(self):
@@ -929,7 +930,11 @@ class TIM(keras.Model):
         full = TIM(**{**self.get_config(), "dtype": "float32"})
         full.set_weights(self.get_weights())
         if self.compiled:
-            full.compile_from_config(self.get_compile_config())
+            # A copy of the distance would have to find its weights again.
+            distance = self._imle.distance.distance
+            full.compile_from_config(
+                {**self.get_compile_config(), "distance": distance}
+            )
         return full
 
     def export(

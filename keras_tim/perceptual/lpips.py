@@ -12,7 +12,11 @@ from keras_tim.perceptual.backbones import (
     enlarge_small,
     tapped_features,
 )
-from keras_tim.perceptual.weights import WeightsError, load_lpips_arrays
+from keras_tim.perceptual.weights import (
+    WeightsError,
+    load_lpips_arrays,
+    refuse_saved_path,
+)
 
 # The published input scaling, for pictures in [-1, 1].
 _SHIFT = (-0.030, -0.088, -0.188)
@@ -44,9 +48,9 @@ class LPIPS(keras.layers.Layer):
 
     The layer has no trainable weights. Published values are read when the
     layer is built (at the first call), never at construction. A layer made by
-    `from_config` downloads nothing: it takes values from the `.keras` file it
-    is part of, or from the cache, and says so at the first call if it found
-    neither.
+    `from_config` downloads nothing and opens no path: it takes values from the
+    `.keras` file it is part of, or, by default, from the cache, and says so at
+    the first call if it found neither.
 
     Args:
         net: the feature network, `"vgg"` (torchvision's VGG16) or `"alex"`
@@ -150,6 +154,8 @@ class LPIPS(keras.layers.Layer):
         if self.weights_source is None:
             return None
         try:
+            if self._from_config:
+                refuse_saved_path(self.weights_source)
             return load_lpips_arrays(
                 self.net, self.weights_source, fetch=not self._from_config
             )
@@ -163,6 +169,10 @@ class LPIPS(keras.layers.Layer):
 
     def load_own_variables(self, store):
         super().load_own_variables(store)
+        self._missing = None
+
+    def set_weights(self, weights):
+        super().set_weights(weights)
         self._missing = None
 
     def call(self, a, b):

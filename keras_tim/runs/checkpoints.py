@@ -6,11 +6,10 @@ import os
 import zipfile
 import zlib
 
-import keras
 from absl import logging
 
 from keras_tim.files import read_json, write_json, written
-from keras_tim.models.tim import TIM
+from keras_tim.runs.model_file import load_tim
 
 LATEST, PREVIOUS = "latest.keras", "previous.keras"
 # For whoever watches a run, and of checkpoints of earlier versions of this
@@ -112,31 +111,6 @@ def load_checkpoint(folder, steps_per_selection, rounds_per_epoch):
         + " ".join(errors)
         + " Begin anew with --overwrite."
     )
-
-
-def load_tim(path, compile):
-    """Loads a `TIM` from a `.keras` file.
-
-    Args:
-        path: str.
-        compile: bool, whether it is compiled as it was when it was saved.
-
-    Returns:
-        A `TIM`.
-
-    Raises:
-        ValueError: if the file is damaged or holds something else.
-    """
-    try:
-        model = keras.models.load_model(path, compile=compile)
-    # A damaged archive may raise nearly anything.
-    except Exception as error:
-        raise ValueError(
-            f"{path} is damaged or not a model of this package: {error}"
-        ) from error
-    if not isinstance(model, TIM):
-        raise ValueError(f"{path} holds a {type(model).__name__}, not a TIM.")
-    return model
 
 
 def _paths(folder):

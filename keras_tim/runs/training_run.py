@@ -30,9 +30,9 @@ from keras_tim.runs.checkpoints import (
     Progress,
     has_checkpoint,
     load_checkpoint,
-    load_tim,
 )
 from keras_tim.runs.lock import locked
+from keras_tim.runs.model_file import load_tim
 from keras_tim.runs.precision import fastest_dtype
 from keras_tim.runs.report import (
     averaged,
@@ -354,7 +354,7 @@ def load_run(path):
             f"There is no model at {path}. Give a run folder that has finished "
             "training, or a .keras file."
         )
-    return load_tim(path, compile=False)
+    return load_tim(path)
 
 
 def centres(examples, side=96):

@@ -59,6 +59,15 @@ def test_defaults_of_the_task_are_resolved(make_tim):
     assert tim.feature_scale == 0.0
 
 
+def test_full_precision_keeps_a_distance_of_given_weights(
+    make_tim, lpips_weights, tmp_path
+):
+    distance = LPIPS("alex", lpips_weights["alex"])
+    tim = make_tim(quick=True, dtype="mixed_bfloat16")
+    tim.compile(distance=distance)
+    assert tim.full_precision()._imle.distance.distance is distance
+
+
 def reloaded(tim, tmp_path):
     tim.save(tmp_path / "tim.keras")
     return keras.saving.load_model(tmp_path / "tim.keras")

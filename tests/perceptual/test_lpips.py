@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 
 import keras
 import numpy as np
@@ -380,6 +382,27 @@ def test_saved_model_needs_no_cache(saved_model, tmp_path, monkeypatch):
     np.testing.assert_array_equal(again.predict(list(x), verbose=0), expected)
     eager = again.layers[-1]
     np.testing.assert_allclose(eager(*x), expected, atol=1e-6)
+
+
+def test_saved_paths_are_not_opened(lpips_weights, tmp_path):
+    path = tmp_path / "mine.ckpt"
+    shutil.copy(lpips_weights["alex"], path)
+    layer = LPIPS("alex", path)
+    x = pictures(2, 1, 40, 40)
+    expected = layer(*x)
+    a, b = keras.Input((None, None, 3)), keras.Input((None, None, 3))
+    keras.Model([a, b], layer(a, b)).save(tmp_path / "model.keras")
+    path.unlink()
+    os.mkfifo(path)  # whoever opens it waits for ever
+    again = keras.models.load_model(tmp_path / "model.keras").layers[-1]
+    assert again.weights_source == str(path)
+    np.testing.assert_array_equal(again(*x), expected)
+    # Values may come from elsewhere, but for the path.
+    copy = LPIPS.from_config(layer.get_config())
+    with pytest.raises(WeightsError, match=r"mine\.ckpt.*opens no path"):
+        copy(*x)
+    copy.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(copy(*x), expected)
 
 
 def test_copy_without_values_complains_when_used(tmp_path, monkeypatch):
