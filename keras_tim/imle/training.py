@@ -8,6 +8,10 @@ from keras import ops
 
 from keras_tim.imle.codes import draw_codes
 from keras_tim.imle.distances import SelectionDistance
+from keras_tim.imle.learning_rates import (
+    mapping_multipliers,
+    scaled_learning_rates,
+)
 from keras_tim.imle.loops import (
     ceil_divide,
     for_each_group,
@@ -289,7 +293,8 @@ class ConditionalIMLE:
         gradients = tape.gradient(scaled, variables)
         scale = tim.optimizer.scale_loss(tf.constant(1.0))
         norm = tf.linalg.global_norm(gradients) / scale
-        tim.optimizer.apply(gradients, variables)
+        with scaled_learning_rates(tim.optimizer, mapping_multipliers(tim)):
+            tim.optimizer.apply(gradients, variables)
         self._track_losses(losses, trackers, tf.reduce_sum(weights))
         trackers["gradient_norm"].update_state(norm)
 

@@ -54,6 +54,7 @@ class TIM(keras.Model):
         mapping_depth: int, layers of the mapping networks.
         mapping_learning_rate_multiplier: float, see
             `keras_tim.layers.MappingNetwork`.
+        mapping_gain: float, its `gain`; 0.1 as published.
         feature_scale: float or None for the task's own (0.1; layouts 1.0),
             factor on the feature handed to the next level.
         residual_scale: float, factor on the residual branches.
@@ -94,6 +95,7 @@ class TIM(keras.Model):
         mapping_width=512,
         mapping_depth=8,
         mapping_learning_rate_multiplier=0.01,
+        mapping_gain=1.0,
         feature_scale=None,
         residual_scale=0.2,
         weight_norm=True,
@@ -150,6 +152,7 @@ class TIM(keras.Model):
         self.mapping_width = mapping_width
         self.mapping_depth = mapping_depth
         self.mapping_learning_rate_multiplier = mapping_learning_rate_multiplier
+        self.mapping_gain = mapping_gain
         self.feature_scale = (
             self._task.feature_scale if feature_scale is None else feature_scale
         )
@@ -183,6 +186,7 @@ class TIM(keras.Model):
             mapping_learning_rate_multiplier=(
                 self.mapping_learning_rate_multiplier
             ),
+            mapping_gain=self.mapping_gain,
             mapping_network=self.mapping_network,
             residual_scale=self.residual_scale,
             weight_norm=self.weight_norm,
@@ -786,6 +790,7 @@ class TIM(keras.Model):
             "mapping_learning_rate_multiplier": (
                 self.mapping_learning_rate_multiplier
             ),
+            "mapping_gain": self.mapping_gain,
             "feature_scale": self.feature_scale,
             "residual_scale": self.residual_scale,
             "weight_norm": self.weight_norm,
