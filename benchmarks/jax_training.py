@@ -241,8 +241,9 @@ def selected(tim, inputs, features, distance, draw, sampling, num_samples):
         return select_hierarchical(
             tim, inputs, features, distance, draw, counts, CHUNK
         )
+    supervised = [features[i] for i in tim.supervised_levels]
     return select_vanilla(
-        tim, inputs, features[-1], distance, draw, num_samples, CHUNK
+        tim, inputs, supervised, distance, draw, num_samples, CHUNK
     )
 
 

@@ -102,13 +102,6 @@ class ConditionalIMLE:
         self.seed = seed
         self.distance = SelectionDistance(distance, pixel_weight)
 
-    @property
-    def selecting_levels(self):
-        """Levels whose distance chooses codes."""
-        if self.sampling == "hierarchical":
-            return list(range(self.num_levels))
-        return [self.num_levels - 1]
-
     def get_config(self):
         """Arguments of `TIM.compile`, serialised."""
         return {
@@ -273,7 +266,7 @@ class ConditionalIMLE:
         return select_vanilla(
             tim,
             inputs,
-            features[-1],
+            [features[i] for i in self.supervised_levels],
             self.distance,
             draw,
             self.num_samples[0],
@@ -322,7 +315,7 @@ class ConditionalIMLE:
 
     def _track_selection(self, selection, trackers):
         for level, distances in zip(
-            self.selecting_levels, selection.distances, strict=True
+            self.supervised_levels, selection.distances, strict=True
         ):
             tracker = trackers[f"selected_distance_level{level}"]
             tracker.update_state(distances)

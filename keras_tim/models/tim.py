@@ -665,9 +665,9 @@ class TIM(keras.Model):
             num_samples: int, or a sequence of one int per level: the
                 candidates m drawn per image at each level.
             sampling: "hierarchical" (level by level, each by its own
-                distance) or "vanilla" (whole codes, by the last level's
-                distance). None means hierarchical where every level is
-                supervised, else vanilla.
+                distance) or "vanilla" (whole codes, by the sum of the
+                supervised levels' distances). None means hierarchical where
+                every level is supervised, else vanilla.
             images_per_selection: int or None for the whole batch: |S|.
             steps_per_selection: int, M.
             mini_batch_size: int or None for |S| / M rounded up, which passes
@@ -715,7 +715,7 @@ class TIM(keras.Model):
         names = ["loss", "gradient_norm"]
         if len(self.supervised_levels) > 1:
             names += [f"loss_level{i}" for i in self.supervised_levels]
-        names += [f"selected_distance_level{i}" for i in imle.selecting_levels]
+        names += [f"selected_distance_level{i}" for i in self.supervised_levels]
         self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     @property
