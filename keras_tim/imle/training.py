@@ -144,6 +144,10 @@ class ConditionalIMLE:
     def test(self, tim, inputs, targets, sample_weight, trackers):
         """Losses at codes selected from a fixed seed.
 
+        Every image has the same seed, and so the same candidates: what is
+        measured of it depends neither on the images beside it nor on how many
+        devices share the batch.
+
         Args:
             tim: the `TIM`.
             inputs: as in `train`.
@@ -154,7 +158,7 @@ class ConditionalIMLE:
         inputs, targets, weights, masks = self._prepare(
             tim, inputs, targets, sample_weight
         )
-        seeds = _image_seeds(self.seed, TEST_KEY, length_of(inputs))
+        seeds = tf.fill([length_of(inputs)], _seed(self.seed, TEST_KEY))
         selection, features = self.select(tim, inputs, targets, seeds, masks)
         losses = self._losses(tim, inputs, selection.codes, features, weights)
         self._track_losses(losses, trackers, tf.reduce_sum(weights))
@@ -405,16 +409,21 @@ def _image_seeds(seed, key, length):
     """A seed for every image, int64 `[length]`, from the run's seed."""
     # Every replica takes its part, so that no two images share candidates.
     context = tf.distribute.get_replica_context()
-    seeds = tf.random.stateless_uniform(
-        [length * context.num_replicas_in_sync],
+    seeds = _seed(seed, key, [length * context.num_replicas_in_sync])
+    first = length * context.replica_id_in_sync_group
+    return seeds[first : first + length]
+
+
+def _seed(seed, key, shape=()):
+    """Seeds made of another one and a key, int64 of a shape."""
+    return tf.random.stateless_uniform(
+        shape,
         seed=tf.stack([tf.constant(seed, tf.int64), tf.cast(key, tf.int64)]),
         minval=None,
         maxval=None,
         dtype=tf.int64,
         alg="philox",
     )
-    first = length * context.replica_id_in_sync_group
-    return seeds[first : first + length]
 
 
 def _mini_batch_rows(seed, number, length, size):

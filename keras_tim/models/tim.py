@@ -746,7 +746,7 @@ class TIM(keras.Model):
         return {name: t.result() for name, t in self._trackers.items()}
 
     def test_step(self, data):
-        """Losses at the selected codes, drawn from the same seed each time."""
+        """Losses at the selected codes, from the same seed for every image."""
         inputs, targets, sample_weight = self._unpack(data)
         self._imle.test(self, inputs, targets, sample_weight, self._trackers)
         return {

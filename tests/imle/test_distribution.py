@@ -31,6 +31,7 @@ SCRIPT = """
 import keras, numpy as np, tensorflow as tf
 from keras import ops
 from keras_tim import TIM
+from keras_tim.imle.learning_rates import scaled_learning_rates
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
@@ -44,14 +45,12 @@ def train(strategy, steps):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         tim = TIM(
-            residual_channels=(6, 5), growth_channels=(4, 3), num_blocks=1,
-            style_dim=4, mapping_width=4, mapping_depth=1,
-            mapping_learning_rate_multiplier=0.1,
+            residual_channels=(6, 5), growth_channels=(4, 3), num_blocks=0,
+            style_dim=4, mapping_network=False,
         )
         tim.compile(
-            optimizer=keras.optimizers.SGD(1.0, weight_decay=0.01),
-            distance=distance, num_samples=3, candidate_chunk=2,
-            steps_per_selection=steps,
+            optimizer=keras.optimizers.SGD(1.0), distance=distance,
+            num_samples=3, candidate_chunk=2, steps_per_selection=steps,
         )
     rng = np.random.default_rng(0)
     inputs = rng.random((4, 3, 5, 3), dtype="float32")
@@ -60,7 +59,11 @@ def train(strategy, steps):
         4, drop_remainder=True
     )
     before = tim.get_weights()
+    tested = {}
+    if steps == 1:
+        tested = tim.evaluate(data, verbose=0, return_dict=True)
     logs = tim.fit(data, verbose=0, shuffle=False).history
+    logs |= {f"tested_{name}": value for name, value in tested.items()}
     changes = [b - a for a, b in zip(before, tim.get_weights())]
     return changes, logs, int(tim.optimizer.iterations.numpy())
 
@@ -71,12 +74,42 @@ two = train(mirrored, 1)
 assert max(np.abs(x).max() for x in one[0]) > 1e-3
 for a, b in zip(one[0], two[0]):
     np.testing.assert_allclose(a, b, atol=1e-6)
-for name in ("loss", "selected_distance_level0", "selected_distance_level1"):
+for name in one[1].keys() - {"gradient_norm"}:
     np.testing.assert_allclose(one[1][name], two[1][name], rtol=1e-5)
 changes, logs, iterations = train(mirrored, 2)
 assert iterations == 2
 assert np.isfinite(logs["loss"]).all()
 print("the replicas agree")
+
+# The slower learning rate of some variables.
+
+def apply(strategy, scaled):
+    with strategy.scope():
+        variables = [keras.Variable([1.0, 2.0]) for _ in range(2)]
+        optimizer = keras.optimizers.LossScaleOptimizer(
+            keras.optimizers.AdamW(0.1, weight_decay=0.5)
+        ) if scaled else keras.optimizers.AdamW(0.1, weight_decay=0.5)
+        optimizer.build(variables)
+
+    def step():
+        scale = optimizer.scale_loss(1.0) / strategy.num_replicas_in_sync
+        gradients = [scale * tf.constant([3.0, 4.0])] * 2
+        with scaled_learning_rates(optimizer, [(variables[0], 0.01)]):
+            optimizer.apply(gradients, variables)
+
+    run = tf.function(lambda: strategy.run(step))
+    for _ in range(2):
+        run()
+    return [v.numpy() for v in variables]
+
+for scaled in (False, True):
+    slow, fast = apply(mirrored, scaled)
+    for a, b in zip((slow, fast), apply(tf.distribute.get_strategy(), scaled)):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    # Two steps of 0.1 and of a decay by 0.05, times 0.01.
+    np.testing.assert_allclose(slow, [0.997, 1.996], atol=1e-5)
+    assert (fast < [0.8, 1.7]).all()
+print("so do their learning rates")
 """
 
 
@@ -92,3 +125,4 @@ def test_two_replicas_train_as_one_on_the_whole_batch(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "the replicas agree" in done.stdout
+    assert "so do their learning rates" in done.stdout

@@ -292,16 +292,54 @@ def fixed_selection(select):
     return selecting
 
 
-def test_metrics_are_means_over_the_images(compiled, make_pairs):
+@pytest.mark.parametrize("sampling", ["hierarchical", "vanilla"])
+def test_evaluation_is_a_mean_over_the_images(compiled, make_pairs, sampling):
+    tim = compiled(run_eagerly=True, sampling=sampling)
+    inputs, targets = make_pairs(tim, batch=5)
+    weights = np.array([1.0, 2.0, 0.0, 0.5, 3.0], "float32")
+
+    def evaluated(rows, batch_size):
+        return tim.evaluate(
+            inputs[rows],
+            targets[rows],
+            sample_weight=weights[rows],
+            batch_size=batch_size,
+            verbose=0,
+            return_dict=True,
+        )
+
+    whole = evaluated([0, 1, 2, 3, 4], 5)
+    # However the images are ordered and cut into batches.
+    for rows, batch_size in (
+        ([0, 1, 2, 3, 4], 1),
+        ([0, 1, 2, 3, 4], 2),
+        ([4, 2, 0, 1, 3], 3),
+        ([3, 1, 4, 0, 2], 4),
+    ):
+        parts = evaluated(rows, batch_size)
+        assert parts.keys() == whole.keys()
+        for name, value in whole.items():
+            assert parts[name] == pytest.approx(value, rel=1e-5), name
+
+
+def test_evaluation_draws_what_training_does_not(
+    compiled, make_pairs, monkeypatch
+):
     tim = compiled(run_eagerly=True)
-    inputs, targets = make_pairs(tim)
-    tim._imle.select = fixed_selection(tim._imle.select)
-    whole = tim.evaluate(inputs, targets, verbose=0, return_dict=True)
-    parts = tim.evaluate(
-        inputs, targets, batch_size=2, verbose=0, return_dict=True
-    )
-    for name, value in whole.items():
-        assert parts[name] == pytest.approx(value, rel=1e-5), name
+    seeds, select = [], tim._imle.select
+
+    def selecting(tim, inputs, targets, given, *masks):
+        seeds.append(given.numpy())
+        return select(tim, inputs, targets, given, *masks)
+
+    monkeypatch.setattr(tim._imle, "select", selecting)
+    data = make_pairs(tim)
+    tim.evaluate(*data, verbose=0)
+    fit(tim, *data, epochs=2)
+    tested, *trained = seeds
+    assert len(set(tested)) == 1
+    assert len(set(np.concatenate(trained))) == 6
+    assert tested[0] not in np.concatenate(trained)
 
 
 def test_steps_lower_the_loss(compiled, make_pairs):
