@@ -139,7 +139,9 @@ class ConditionalIMLE:
         def train_group(group):
             self._train_group(tim, *group, trackers)
 
-        for_each_group(prepared, self.images_per_selection, train_group)
+        for_each_group(
+            prepared, self.images_per_selection, train_group, tim.jit_compile
+        )
 
     def test(self, tim, inputs, targets, sample_weight, trackers):
         """Losses at codes selected from a fixed seed.

@@ -631,6 +631,38 @@ def test_step_under_xla(compiled, make_pairs):
     close(*weights, tolerance=0.05)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "iterations"),
+    [
+        # Batches of 2, 2 and 1 images.
+        ({"images_per_selection": 1}, 5),
+        (
+            {
+                "images_per_selection": 2,
+                "steps_per_selection": 3,
+                "mini_batch_size": 1,
+                "candidate_chunk": 2,
+            },
+            9,
+        ),
+    ],
+)
+def test_groups_and_mini_batches_under_xla(
+    compiled, make_pairs, arguments, iterations
+):
+    # The last batch is smaller, so that all of them have an unknown size.
+    tim = compiled(jit_compile=True, **arguments)
+    before = tim.get_weights()
+    logs = fit(tim, *make_pairs(tim, batch=5), batch_size=2)
+    assert int(tim.optimizer.iterations) == iterations
+    assert np.isfinite(logs["loss"]).all()
+    steps = [
+        np.abs(a - b).max()
+        for a, b in zip(tim.get_weights(), before, strict=True)
+    ]
+    assert 0 < max(steps) < 0.2
+
+
 # What can be wrong.
 
 
