@@ -34,6 +34,10 @@ from absl import app, flags, logging
 from jax import numpy as jnp
 
 from keras_tim.imle.distances import SelectionDistance
+from keras_tim.imle.learning_rates import (
+    mapping_multipliers,
+    scaled_learning_rates,
+)
 from keras_tim.imle.selection import select_hierarchical, select_vanilla
 from keras_tim.inference.pictures import find_pictures, read_picture
 from keras_tim.layers.resampling import bicubic_resize
@@ -240,8 +244,9 @@ def selected(tim, inputs, features, distance, draw, sampling, num_samples):
         return select_hierarchical(
             tim, inputs, features, distance, draw, counts, CHUNK
         )
+    supervised = [features[i] for i in tim.supervised_levels]
     return select_vanilla(
-        tim, inputs, features[-1], distance, draw, num_samples, CHUNK
+        tim, inputs, supervised, distance, draw, num_samples, CHUNK
     )
 
 
@@ -318,9 +323,10 @@ def training_rounds(tim, optimizer, distance, options):
         def step(state, rows):
             part = jax.tree.map(lambda x: x[rows], group)
             loss, gradients = jax.value_and_grad(loss_of)(state[0], *part)
-            values, optimizer_values = optimizer.stateless_apply(
-                state[1], gradients, state[0]
-            )
+            with scaled_learning_rates(optimizer, mapping_multipliers(tim)):
+                values, optimizer_values = optimizer.stateless_apply(
+                    state[1], gradients, state[0]
+                )
             return (values, optimizer_values), loss
 
         state, losses = jax.lax.scan(step, state, rows)

@@ -17,10 +17,10 @@ class Selection(typing.NamedTuple):
     Attributes:
         codes: list over levels of `(style [batch, style_dim], noise [batch,
             height, width, channels])`.
-        indices: list over the levels that selected of int32 `[batch]`: which
-            candidate won.
-        distances: list over the levels that selected of float32 `[batch]`:
-            its distance to the target.
+        indices: list over the selections made, of each level or of whole
+            codes, of int32 `[batch]`: which candidate won.
+        distances: list over the supervised levels of float32 `[batch]`: its
+            distance to the level's target.
     """
 
     codes: list
@@ -96,29 +96,41 @@ def select_hierarchical(
 
 
 def select_vanilla(
-    tim, inputs, target, distance, draw, num_samples, candidate_chunk
+    tim, inputs, targets, distance, draw, num_samples, candidate_chunk
 ):
-    """Chooses whole codes by the last level's distance (section 3.1).
+    """Chooses whole codes by what is trained on (sections 3.1 and 4.1).
+
+    That is the last level's distance, or, with intermediate supervision, the
+    sum of all levels' distances.
 
     Args:
         tim: the `TIM`.
         inputs: list of tensors `[batch, height, width, channels]`.
-        target: what `distance.features` returned for the last level's target.
+        targets: list over `tim.supervised_levels` of what `distance.features`
+            returned for the level's target.
         distance: as in `select_hierarchical`.
         draw: as in `select_hierarchical`.
         num_samples: int, candidates.
         candidate_chunk: int, candidates of each image made at a time.
 
     Returns:
-        A `Selection` with one entry of indices and distances.
+        A `Selection` with one entry of indices.
     """
     batch = ops.shape(inputs[0])[0]
+    levels = tim.supervised_levels
 
     def candidates(first, n):
         drawn = [draw(level, first, n) for level in range(tim.num_levels)]
         pictures = tim.decode([_repeat(x, n) for x in inputs], drawn)
-        differences = _compare(distance, pictures[-1], target, batch, n)
-        return differences, tuple(part for code in drawn for part in code)
+        differences = [
+            ops.cast(
+                _compare(distance, pictures[level], target, batch, n), "float32"
+            )
+            for level, target in zip(levels, targets, strict=True)
+        ]
+        parts = [part for code in drawn for part in code]
+        flat = [ops.reshape(x, (-1,)) for x in differences]
+        return sum(differences), (*parts, *flat)
 
     templates = [
         template
@@ -126,10 +138,20 @@ def select_vanilla(
         for template in _code_template(tim, batch, size)
     ]
     best = _best_candidate(
-        candidates, num_samples, candidate_chunk, batch, templates
+        candidates,
+        num_samples,
+        candidate_chunk,
+        batch,
+        [*templates, *[((batch,), "float32")] * len(levels)],
     )
-    codes = list(zip(best.values[::2], best.values[1::2], strict=True))
-    return Selection(codes, [best.index], [best.distance])
+    parts = best.values[: len(templates)]
+    # Where every candidate diverged, none was chosen.
+    distances = [
+        ops.where(ops.isfinite(best.distance), x, best.distance)
+        for x in best.values[len(templates) :]
+    ]
+    codes = list(zip(parts[::2], parts[1::2], strict=True))
+    return Selection(codes, [best.index], distances)
 
 
 class _Best(typing.NamedTuple):

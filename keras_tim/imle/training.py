@@ -8,6 +8,10 @@ from keras import ops
 
 from keras_tim.imle.codes import draw_codes
 from keras_tim.imle.distances import SelectionDistance
+from keras_tim.imle.learning_rates import (
+    mapping_multipliers,
+    scaled_learning_rates,
+)
 from keras_tim.imle.loops import (
     ceil_divide,
     for_each_group,
@@ -101,13 +105,6 @@ class ConditionalIMLE:
         # not finite; 0 while there is none.
         self.nonfinite_step = tf.Variable(0, dtype=tf.int64, trainable=False)
 
-    @property
-    def selecting_levels(self):
-        """Levels whose distance chooses codes."""
-        if self.sampling == "hierarchical":
-            return list(range(self.num_levels))
-        return [self.num_levels - 1]
-
     def get_config(self):
         """Arguments of `TIM.compile`, serialised."""
         return {
@@ -145,10 +142,16 @@ class ConditionalIMLE:
         def train_group(group):
             self._train_group(tim, *group, trackers)
 
-        for_each_group(prepared, self.images_per_selection, train_group)
+        for_each_group(
+            prepared, self.images_per_selection, train_group, tim.jit_compile
+        )
 
     def test(self, tim, inputs, targets, sample_weight, trackers):
         """Losses at codes selected from a fixed seed.
+
+        Every image has the same seed, and so the same candidates: what is
+        measured of it depends neither on the images beside it nor on how many
+        devices share the batch.
 
         Args:
             tim: the `TIM`.
@@ -160,7 +163,7 @@ class ConditionalIMLE:
         inputs, targets, weights, masks = self._prepare(
             tim, inputs, targets, sample_weight
         )
-        seeds = _image_seeds(self.seed, TEST_KEY, length_of(inputs))
+        seeds = tf.fill([length_of(inputs)], _seed(self.seed, TEST_KEY))
         selection, features = self.select(tim, inputs, targets, seeds, masks)
         losses = self._losses(tim, inputs, selection.codes, features, weights)
         self._track_losses(losses, trackers, tf.reduce_sum(weights))
@@ -272,7 +275,7 @@ class ConditionalIMLE:
         return select_vanilla(
             tim,
             inputs,
-            features[-1],
+            [features[i] for i in self.supervised_levels],
             self.distance,
             draw,
             self.num_samples[0],
@@ -292,7 +295,8 @@ class ConditionalIMLE:
         gradients = tape.gradient(scaled, variables)
         scale = tim.optimizer.scale_loss(tf.constant(1.0))
         norm = tf.linalg.global_norm(gradients) / scale
-        self._apply(tim.optimizer, gradients, variables, loss, norm)
+        with scaled_learning_rates(tim.optimizer, mapping_multipliers(tim)):
+            self._apply(tim.optimizer, gradients, variables, loss, norm)
         self._track_losses(losses, trackers, tf.reduce_sum(weights))
         trackers["gradient_norm"].update_state(norm)
 
@@ -340,7 +344,7 @@ class ConditionalIMLE:
 
     def _track_selection(self, selection, trackers):
         for level, distances in zip(
-            self.selecting_levels, selection.distances, strict=True
+            self.supervised_levels, selection.distances, strict=True
         ):
             tracker = trackers[f"selected_distance_level{level}"]
             tracker.update_state(distances)
@@ -430,16 +434,21 @@ def _image_seeds(seed, key, length):
     """A seed for every image, int64 `[length]`, from the run's seed."""
     # Every replica takes its part, so that no two images share candidates.
     context = tf.distribute.get_replica_context()
-    seeds = tf.random.stateless_uniform(
-        [length * context.num_replicas_in_sync],
+    seeds = _seed(seed, key, [length * context.num_replicas_in_sync])
+    first = length * context.replica_id_in_sync_group
+    return seeds[first : first + length]
+
+
+def _seed(seed, key, shape=()):
+    """Seeds made of another one and a key, int64 of a shape."""
+    return tf.random.stateless_uniform(
+        shape,
         seed=tf.stack([tf.constant(seed, tf.int64), tf.cast(key, tf.int64)]),
         minval=None,
         maxval=None,
         dtype=tf.int64,
         alg="philox",
     )
-    first = length * context.replica_id_in_sync_group
-    return seeds[first : first + length]
 
 
 def _mini_batch_rows(seed, number, length, size):

@@ -32,6 +32,7 @@ class TowerModule(keras.layers.Layer):
         mapping_width: int, units of the mapping network.
         mapping_depth: int, layers of the mapping network.
         mapping_learning_rate_multiplier: float, see `MappingNetwork`.
+        mapping_gain: float, its `gain`.
         mapping_network: bool. False feeds the style to the modulations as
             it is.
         residual_scale: float, see `RRDB`.
@@ -73,6 +74,7 @@ class TowerModule(keras.layers.Layer):
         mapping_width=512,
         mapping_depth=8,
         mapping_learning_rate_multiplier=0.01,
+        mapping_gain=1.0,
         mapping_network=True,
         residual_scale=0.2,
         weight_norm=True,
@@ -94,6 +96,7 @@ class TowerModule(keras.layers.Layer):
         self.mapping_width = mapping_width
         self.mapping_depth = mapping_depth
         self.mapping_learning_rate_multiplier = mapping_learning_rate_multiplier
+        self.mapping_gain = mapping_gain
         self.mapping_network = mapping_network
         self.residual_scale = residual_scale
         self.weight_norm = weight_norm
@@ -116,6 +119,7 @@ class TowerModule(keras.layers.Layer):
                 self.mapping_width,
                 self.mapping_depth,
                 self.mapping_learning_rate_multiplier,
+                self.mapping_gain,
                 name="mapping",
             )
             self.mapping.build(style_shape)
@@ -239,6 +243,7 @@ class TowerModule(keras.layers.Layer):
             "mapping_learning_rate_multiplier": (
                 self.mapping_learning_rate_multiplier
             ),
+            "mapping_gain": self.mapping_gain,
             "mapping_network": self.mapping_network,
             "residual_scale": self.residual_scale,
             "weight_norm": self.weight_norm,

@@ -58,6 +58,7 @@ class TIM(keras.Model):
         mapping_depth: int, layers of the mapping networks.
         mapping_learning_rate_multiplier: float, see
             `keras_tim.layers.MappingNetwork`.
+        mapping_gain: float, its `gain`; 0.1 as published.
         feature_scale: float or None for the task's own (0.1; layouts 1.0),
             factor on the feature handed to the next level.
         residual_scale: float, factor on the residual branches.
@@ -98,6 +99,7 @@ class TIM(keras.Model):
         mapping_width=512,
         mapping_depth=8,
         mapping_learning_rate_multiplier=0.01,
+        mapping_gain=1.0,
         feature_scale=None,
         residual_scale=0.2,
         weight_norm=True,
@@ -154,6 +156,7 @@ class TIM(keras.Model):
         self.mapping_width = mapping_width
         self.mapping_depth = mapping_depth
         self.mapping_learning_rate_multiplier = mapping_learning_rate_multiplier
+        self.mapping_gain = mapping_gain
         self.feature_scale = (
             self._task.feature_scale if feature_scale is None else feature_scale
         )
@@ -187,6 +190,7 @@ class TIM(keras.Model):
             mapping_learning_rate_multiplier=(
                 self.mapping_learning_rate_multiplier
             ),
+            mapping_gain=self.mapping_gain,
             mapping_network=self.mapping_network,
             residual_scale=self.residual_scale,
             weight_norm=self.weight_norm,
@@ -733,9 +737,9 @@ class TIM(keras.Model):
             num_samples: int, or a sequence of one int per level: the
                 candidates m drawn per image at each level.
             sampling: "hierarchical" (level by level, each by its own
-                distance) or "vanilla" (whole codes, by the last level's
-                distance). None means hierarchical where every level is
-                supervised, else vanilla.
+                distance) or "vanilla" (whole codes, by the sum of the
+                supervised levels' distances). None means hierarchical where
+                every level is supervised, else vanilla.
             images_per_selection: int or None for the whole batch: |S|.
             steps_per_selection: int, M.
             mini_batch_size: int or None for |S| / M rounded up, which passes
@@ -783,7 +787,7 @@ class TIM(keras.Model):
         names = ["loss", "gradient_norm"]
         if len(self.supervised_levels) > 1:
             names += [f"loss_level{i}" for i in self.supervised_levels]
-        names += [f"selected_distance_level{i}" for i in imle.selecting_levels]
+        names += [f"selected_distance_level{i}" for i in self.supervised_levels]
         self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     @property
@@ -825,7 +829,7 @@ class TIM(keras.Model):
         return {name: t.result() for name, t in self._trackers.items()}
 
     def test_step(self, data):
-        """Losses at the selected codes, drawn from the same seed each time."""
+        """Losses at the selected codes, from the same seed for every image."""
         inputs, targets, sample_weight = self._unpack(data)
         self._imle.test(self, inputs, targets, sample_weight, self._trackers)
         return {
@@ -869,6 +873,7 @@ class TIM(keras.Model):
             "mapping_learning_rate_multiplier": (
                 self.mapping_learning_rate_multiplier
             ),
+            "mapping_gain": self.mapping_gain,
             "feature_scale": self.feature_scale,
             "residual_scale": self.residual_scale,
             "weight_norm": self.weight_norm,
