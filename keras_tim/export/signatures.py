@@ -5,13 +5,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from keras_tim.export.encoded import (
-    picture_size,
-    read_labels,
-    read_rgb,
-    require,
-    write_png,
-)
+from keras_tim.export.encoded import read_labels, read_rgb, write_png
+from keras_tim.export.headers import picture_size, require
 from keras_tim.models.inputs import check_count
 from keras_tim.tasks.colourization import rgb_to_lightness
 
