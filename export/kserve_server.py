@@ -315,8 +315,9 @@ def _define_flags(parser):
     parser.add_argument(
         "--threads",
         type=int,
-        default=os.cpu_count(),
-        help="requests that are worked on at once",
+        default=2,
+        help="requests that are worked on at once, each on several cores and "
+        "with memory of its own",
     )
     parser.add_argument(
         "--queue", type=int, default=64, help="requests that may wait for that"
