@@ -9,6 +9,7 @@ the calls of the model repository extension.
 """
 
 import asyncio
+import functools
 
 import grpc
 import kserve
@@ -51,10 +52,11 @@ class CheckedDataPlane(DataPlane):
         self.model = model
 
     def decode(self, body, headers, protocol_version="v1", model_name=None):
+        """Says how the body is to be read, which the model will have done."""
         if protocol_version == "v1":
-            return read_v1(body, self.model.inputs), {}
+            return functools.partial(read_v1, body), {}
         length = headers.get(JSON_LENGTH.decode())
-        return read_v2(body, length, self.model.inputs), {}
+        return functools.partial(read_v2, body, length), {}
 
     def metadata(self):
         return {**super().metadata(), "extensions": []}
@@ -289,8 +291,7 @@ def _grpc_service(model, plane):
     async def model_infer(request):
         check_name(request.model_name)
         model.check_ready()
-        question = read_v2_message(request, model.inputs)
-        answer, _ = await model(question)
+        answer, _ = await model(functools.partial(read_v2_message, request))
         return answer.to_grpc()
 
     def check_name(name):

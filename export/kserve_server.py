@@ -18,6 +18,7 @@ import argparse
 import asyncio
 import concurrent.futures
 import contextlib
+import gc
 import json
 import os
 import pathlib
@@ -70,6 +71,8 @@ class ExportedModel(kserve.Model):
         self.pending = 0
         self.counting = threading.Lock()
         self.pool = concurrent.futures.ThreadPoolExecutor(threads)
+        # One, so that one request at a time takes the memory of its JSON.
+        self.reader = concurrent.futures.ThreadPoolExecutor(1)
         card = json.loads((folder / "card.json").read_text("utf-8"))
         self.limits = card["limits_of_a_request"]
 
@@ -123,6 +126,30 @@ class ExportedModel(kserve.Model):
             _described(name, output.dtype.name, _sides(output.shape))
             for name, output in outputs.items()
         ]
+
+    async def preprocess(self, payload, headers=None):
+        """Reads a request beside the loop that serves the others.
+
+        Args:
+            payload: function from the inputs of all signatures to a
+                `kserve_requests.Question`.
+            headers: those of the request.
+
+        Returns:
+            The question.
+        """
+
+        def read():
+            # There are no cycles in JSON. Looking for some among millions of
+            # new lists would take most of the time.
+            gc.disable()
+            try:
+                return payload(self.inputs)
+            finally:
+                gc.enable()
+
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.reader, read)
 
     async def predict(self, payload, headers=None, response_headers=None):
         """Answers one checked request.
