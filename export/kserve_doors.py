@@ -241,7 +241,7 @@ class ImpatientProtocol(H11Protocol):
 
     def connection_made(self, transport):
         super().connection_made(transport)
-        self.seen = (None, 0)
+        self.seen = (None, True, 0)
         self._look_later()
 
     def connection_lost(self, exc):
@@ -253,15 +253,19 @@ class ImpatientProtocol(H11Protocol):
 
     def _look(self):
         """Drops the connection if nothing has happened since the last look."""
-        last_request, last_waiting = self.seen
+        request, was_idle, last_waiting = self.seen
         waiting = self.transport.get_write_buffer_size()
-        self.seen = (self.cycle, waiting)
-        if waiting:
+        is_idle = self.cycle is None or self.cycle.response_complete
+        self.seen = (self.cycle, is_idle, waiting)
+        if waiting or last_waiting:
             taken = last_waiting - waiting
-            is_slow = taken < SLOWEST_CLIENT * self.patience
+            is_slow = (
+                min(waiting, last_waiting) > 0
+                and taken < SLOWEST_CLIENT * self.patience
+            )
         else:
-            is_slow = self.cycle is None or self.cycle.response_complete
-        if is_slow and last_request is self.cycle:
+            is_slow = is_idle and was_idle
+        if is_slow and request is self.cycle:
             self.transport.abort()
         else:
             self._look_later()
