@@ -5,13 +5,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from keras_tim.export.encoded import (
-    picture_size,
-    read_labels,
-    read_rgb,
-    require,
-    write_png,
-)
+from keras_tim.export.encoded import read_labels, read_rgb, write_png
+from keras_tim.export.headers import picture_size, require
 from keras_tim.models.inputs import check_count
 from keras_tim.tasks.colourization import rgb_to_lightness
 
@@ -20,6 +15,8 @@ LARGEST_INDEX = 2**58 - 1
 # oneDNN's convolutions crash or give wrong results where the same operation
 # runs twice at once on a variable (seen with TensorFlow 2.21).
 PARALLEL_ITERATIONS = 1
+# Bytes that the making of one alternative may take unless a limit is given.
+MEMORY = 8 * 10**9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,20 +24,31 @@ class Limits:
     """What one request may ask for. Beyond it lies an error of the client's.
 
     Attributes:
-        output_pixels: int, height times width of one alternative. Making it
-            takes about a kilobyte per pixel.
+        output_pixels: int, height times width of one alternative. None for as
+            many as are made with `MEMORY`. Alternatives are made one after
+            another, so that a request takes the memory of one.
         alternatives: int, alternatives of all inputs together.
         total_pixels: int, pixels of all alternatives together: what has to be
-            kept until the answer is complete.
+            kept, encoded or as 12 bytes each, until the answer is complete.
     """
 
-    output_pixels: int = 4_000_000
+    output_pixels: int | None = None
     alternatives: int = 256
     total_pixels: int = 64_000_000
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            check_count(field.name, getattr(self, field.name))
+            value = getattr(self, field.name)
+            if value is not None or field.default is not None:
+                check_count(field.name, value)
+
+    def of_model(self, generator):
+        """The same limits with `output_pixels` for a `Generator`."""
+        if self.output_pixels is not None:
+            return self
+        pixels = MEMORY // generator.bytes_per_output_pixel
+        pixels = max(pixels // 100_000, 1) * 100_000
+        return dataclasses.replace(self, output_pixels=pixels)
 
 
 class Signatures:
@@ -51,7 +59,7 @@ class Signatures:
 
     Args:
         generator: a `keras_tim.export.generator.Generator`.
-        limits: a `Limits`.
+        limits: a `Limits`; the attribute says them all.
         classes: for layouts: the `keras_tim.data.classes.Classes` by which
             encoded label maps are read. None if they hold the numbers of the
             model's channels.
@@ -62,7 +70,7 @@ class Signatures:
 
     def __init__(self, generator, limits, classes=None):
         self.generator = generator
-        self.limits = limits
+        self.limits = limits.of_model(generator)
         self._tim = generator.tim
         self._factor = generator.output_factor
         # Label maps have the outputs' size, of which the model is given every
