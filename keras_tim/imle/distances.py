@@ -3,7 +3,9 @@
 import keras
 from keras import ops
 
+from keras_tim.layers.resampling import area_resize
 from keras_tim.perceptual.lpips import LPIPS, spatial_mean
+from keras_tim.perceptual.mixed import NETWORKS, MixedLPIPS
 
 
 class SelectionDistance:
@@ -13,17 +15,19 @@ class SelectionDistance:
     candidates.
 
     Args:
-        distance: "lpips_vgg", "lpips_alex", "mean_squared_error", a layer
+        distance: "lpips_vgg", "lpips_alex", "mean_squared_error", a dict from
+            the former two to weights (see `MixedLPIPS`), a layer
             with `features(pictures)` and `compare(a, b)` such as
             `keras_tim.LPIPS`, or a callable `(pictures, targets) -> [batch]`.
         pixel_weight: float, factor of the mean absolute difference added.
+        dtype: dtype policy of the networks of a distance given by its name.
 
     Raises:
         ValueError: if `distance` is none of these.
     """
 
-    def __init__(self, distance, pixel_weight=0.0):
-        self.distance = _resolve(distance)
+    def __init__(self, distance, pixel_weight=0.0, dtype="float32"):
+        self.distance = _resolve(distance, dtype)
         if pixel_weight < 0:
             raise ValueError(
                 "`pixel_weight` must not be negative. Received: "
@@ -73,6 +77,38 @@ class SelectionDistance:
             features["weights"] = weights
         return features
 
+    def cell_distances(self, a, b, rows, columns):
+        """Distances of every cell of a grid over the pictures.
+
+        Args:
+            a: what `features` returned for pictures `[batch, ...]`.
+            b: the same for their targets.
+            rows: int or scalar tensor, cells from top to bottom.
+            columns: the same from left to right.
+
+        Returns:
+            float32 tensor `[batch, rows, columns]`.
+
+        Raises:
+            ValueError: if the distance has no method `cell_distances`.
+        """
+        if not hasattr(self.distance, "cell_distances"):
+            raise ValueError(
+                "`distance` must have a method `cell_distances`, as "
+                "keras_tim.LPIPS has, for a model with `style_cell`. "
+                f"Received: distance={self.distance!r}"
+            )
+        distances = self.distance.cell_distances(
+            a["perceptual"], b["perceptual"], rows, columns
+        )
+        if self.pixel_weight:
+            difference = ops.mean(
+                ops.abs(a["pixels"] - b["pixels"]), axis=-1, keepdims=True
+            )
+            mean = area_resize(difference, rows, columns)[..., 0]
+            distances = distances + self.pixel_weight * mean
+        return distances
+
     def compare(self, a, b):
         """Distances of features, over any leading axes.
 
@@ -119,19 +155,20 @@ def mean_squared_error(pictures, targets):
     return ops.mean(ops.square(pictures - targets), axis=(1, 2, 3))
 
 
-def _resolve(distance):
-    networks = {"lpips_vgg": "vgg", "lpips_alex": "alex"}
+def _resolve(distance, dtype):
     plain = {"mean_squared_error": mean_squared_error}
     if isinstance(distance, str):
         if distance in plain:
             return plain[distance]
-        if distance not in networks:
+        if distance not in NETWORKS:
             raise ValueError(
-                f"`distance` must be one of {sorted({**networks, **plain})}, a "
+                f"`distance` must be one of {sorted({**NETWORKS, **plain})}, a "
                 "layer such as keras_tim.LPIPS, or a callable (pictures, "
                 f"targets) -> [batch]. Received: distance={distance!r}"
             )
-        return LPIPS(net=networks[distance])
+        return LPIPS(net=NETWORKS[distance], dtype=dtype)
+    if isinstance(distance, dict):
+        return MixedLPIPS(distance, dtype=dtype)
     if not callable(distance):
         raise ValueError(
             "`distance` must be a name, a layer such as keras_tim.LPIPS, or "

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_tim.imle.cells import select_hierarchical_by_cell
 from keras_tim.imle.codes import draw_codes
 from keras_tim.imle.distances import SelectionDistance
 from keras_tim.imle.loops import (
@@ -253,11 +254,17 @@ class ConditionalIMLE:
                 tim.style_dim,
                 tim.noise_channels,
                 levels=[level],
+                style_sizes=tim.style_map_sizes(sizes),
             )
             return drawn[0]
 
         if self.sampling == "hierarchical":
-            return select_hierarchical(
+            by_level = (
+                select_hierarchical_by_cell
+                if tim.style_cell
+                else select_hierarchical
+            )
+            return by_level(
                 tim,
                 inputs,
                 features,

@@ -270,6 +270,31 @@ class LPIPS(keras.layers.Layer):
             distance = distance + spatial_mean(squared, w)
         return distance
 
+    def cell_distances(self, a_features, b_features, rows, columns):
+        """Distances of every cell of a grid over the pictures.
+
+        The mean over the cells is the distance, where the grid's cells are
+        equally large.
+
+        Args:
+            a_features: list of `[batch, h, w, channels]`, as from `features`.
+            b_features: the same for the other pictures.
+            rows: int or scalar tensor, cells from top to bottom.
+            columns: the same from left to right.
+
+        Returns:
+            float32 tensor `[batch, rows, columns]`.
+        """
+        total = 0.0
+        for a, b in zip(a_features, b_features, strict=True):
+            squared = ops.sum(
+                ops.square(ops.cast(a, "float32") - ops.cast(b, "float32")),
+                axis=-1,
+                keepdims=True,
+            )
+            total = total + area_resize(squared, rows, columns)
+        return total[..., 0]
+
     def spatial_map(self, a, b):
         """Distances pixel by pixel.
 

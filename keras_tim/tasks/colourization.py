@@ -37,6 +37,8 @@ class Colourization:
     feature_scale = 0.1
     noise_channels = 5
     supports_input_skip = False
+    supports_consistency = False
+    output_range = (-1.0, 1.0)
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level.

@@ -16,6 +16,8 @@ class Decompression:
     feature_scale = 0.1
     noise_channels = 5
     supports_input_skip = True
+    supports_consistency = False
+    output_range = (0.0, 1.0)
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level.
