@@ -16,6 +16,10 @@ from keras import layers
 
 from keras_tim import TIM
 from keras_tim.imle.codes import draw_codes
+from keras_tim.imle.learning_rates import (
+    learning_rate_multipliers,
+    scaled_learning_rates,
+)
 from keras_tim.layers.resampling import bicubic_resize
 from keras_tim.recipes import get_recipe
 from keras_tim.runs.files import save_model
@@ -133,7 +137,12 @@ class ConditionalGAN(keras.Model):
             (self.optimizers[1], self.discriminator, discriminator_loss),
         ):
             variables = model.trainable_variables
-            optimizer.apply(tape.gradient(loss, variables), variables)
+            gradients = tape.gradient(loss, variables)
+            slower = (
+                learning_rate_multipliers(model) if model is self.tim else []
+            )
+            with scaled_learning_rates(optimizer, slower):
+                optimizer.apply(gradients, variables)
         values = {
             "generator": generator_loss,
             "discriminator": discriminator_loss,

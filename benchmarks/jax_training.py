@@ -31,6 +31,10 @@ from absl import app, flags, logging
 from jax import numpy as jnp
 
 from keras_tim.imle.distances import SelectionDistance
+from keras_tim.imle.learning_rates import (
+    learning_rate_multipliers,
+    scaled_learning_rates,
+)
 from keras_tim.imle.selection import select_hierarchical, select_vanilla
 from keras_tim.inference.pictures import find_pictures, read_picture
 from keras_tim.layers.resampling import bicubic_resize
@@ -315,9 +319,12 @@ def training_rounds(tim, optimizer, distance, options):
         def step(state, rows):
             part = jax.tree.map(lambda x: x[rows], group)
             loss, gradients = jax.value_and_grad(loss_of)(state[0], *part)
-            values, optimizer_values = optimizer.stateless_apply(
-                state[1], gradients, state[0]
-            )
+            with scaled_learning_rates(
+                optimizer, learning_rate_multipliers(tim)
+            ):
+                values, optimizer_values = optimizer.stateless_apply(
+                    state[1], gradients, state[0]
+                )
             return (values, optimizer_values), loss
 
         state, losses = jax.lax.scan(step, state, rows)

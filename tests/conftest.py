@@ -19,6 +19,7 @@ TINY = {
     "mapping_width": 8,
     "mapping_depth": 2,
     "mapping_learning_rate_multiplier": 1.0,
+    "mapping_gain": 0.5,
 }
 
 
@@ -32,9 +33,9 @@ def made(task="super_resolution", quick=False, **kwargs):
         # sets the samples apart.
         arguments |= {"num_blocks": 0, "mapping_network": False}
     tim = TIM(task=task, **arguments)
-    # Styles hardly show at the published initial values.
+    # Styles show little at the modulations' initial values.
     for weight in tim.trainable_variables:
-        if len(weight.shape) == 2:
+        if len(weight.shape) == 2 and "/mapping/" not in weight.path:
             weight.assign(5.0 * weight)
     return tim
 

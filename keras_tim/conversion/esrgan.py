@@ -120,6 +120,8 @@ def trunk_arguments(channels, growth, num_blocks, modulated_blocks):
         "output_activation": "linear",
         "weight_norm": False,
         "feature_scale": 1.0,
+        "freeze_plain": True,
+        "trunk_learning_rate_multiplier": 0.1,
     }
 
 

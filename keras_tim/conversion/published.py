@@ -14,6 +14,7 @@ from keras_tim.tasks import get_task
 
 # What the published training gave its mapping networks.
 MAPPING_LEARNING_RATE_MULTIPLIER = 0.01
+MAPPING_GAIN = 0.1
 
 _ARRAY_PREFIX = "param/"
 
@@ -72,6 +73,7 @@ def load_published_checkpoint(
             architecture=architecture,
             feature_scale=feature_scale,
             mapping_learning_rate_multiplier=MAPPING_LEARNING_RATE_MULTIPLIER,
+            mapping_gain=MAPPING_GAIN,
             **arguments,
         )
     except ValueError as error:
@@ -216,13 +218,8 @@ def _assign(arrays, tim):
         prefix = f"level_{level + 1}"
         if module.mapping is not None:
             for index, layer in enumerate(module.mapping.dense_layers):
-                _set_dense(
-                    arrays,
-                    # Every second entry is the LeakyReLU.
-                    f"{prefix}_map.{2 * index}",
-                    layer,
-                    1.0 / module.mapping.learning_rate_multiplier,
-                )
+                # Every second entry is the LeakyReLU.
+                _set_dense(arrays, f"{prefix}_map.{2 * index}", layer)
         _set_convolution(arrays, f"{prefix}_feat.0", module.head)
         body = f"{prefix}_style.sub"
         for index, block in enumerate(module.blocks):
@@ -257,15 +254,12 @@ def _assign(arrays, tim):
         )
 
 
-def _set_dense(arrays, name, layer, factor=1.0):
+def _set_dense(arrays, name, layer):
     _set(
         arrays,
         name,
         layer,
-        {
-            "weight": lambda x: factor * x.T,
-            "bias": lambda x: factor * x,
-        },
+        {"weight": lambda x: x.T, "bias": lambda x: x},
     )
 
 

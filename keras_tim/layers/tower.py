@@ -38,6 +38,7 @@ class TowerModule(keras.layers.Layer):
         mapping_width: int, units of the mapping network.
         mapping_depth: int, layers of the mapping network.
         mapping_learning_rate_multiplier: float, see `MappingNetwork`.
+        mapping_gain: float, its `gain`.
         mapping_network: bool. False feeds the style to the modulations as
             it is.
         residual_scale: float, see `RRDB`.
@@ -87,6 +88,7 @@ class TowerModule(keras.layers.Layer):
         mapping_width=512,
         mapping_depth=8,
         mapping_learning_rate_multiplier=0.01,
+        mapping_gain=1.0,
         mapping_network=True,
         residual_scale=0.2,
         weight_norm=True,
@@ -123,6 +125,7 @@ class TowerModule(keras.layers.Layer):
         self.mapping_width = mapping_width
         self.mapping_depth = mapping_depth
         self.mapping_learning_rate_multiplier = mapping_learning_rate_multiplier
+        self.mapping_gain = mapping_gain
         self.mapping_network = mapping_network
         self.residual_scale = residual_scale
         self.weight_norm = weight_norm
@@ -155,6 +158,7 @@ class TowerModule(keras.layers.Layer):
                 self.mapping_width,
                 self.mapping_depth,
                 self.mapping_learning_rate_multiplier,
+                self.mapping_gain,
                 name="mapping",
             )
             self.mapping.build(style_shape)
@@ -274,6 +278,25 @@ class TowerModule(keras.layers.Layer):
             x = block(x)
         return head, x
 
+    def plain_layers(self):
+        """Layers whose results all samples of a picture share."""
+        if not self.plain_blocks:
+            return []
+        return [self.head, *self.blocks[: self.plain_blocks]]
+
+    def trunk_layers(self, with_output):
+        """Layers that have their counterpart in an upscaler without codes.
+
+        Args:
+            with_output: bool, whether the output convolution is one of them.
+        """
+        layers = [*self.blocks, *self.resize_convolutions]
+        if self.num_blocks:
+            layers += [self.head, self.body_end]
+        if with_output:
+            layers.append(self.output_convolution)
+        return layers
+
     def _resized(self, x):
         if self.resize == "up":
             x = _nearest_double(x)
@@ -326,6 +349,7 @@ class TowerModule(keras.layers.Layer):
             "mapping_learning_rate_multiplier": (
                 self.mapping_learning_rate_multiplier
             ),
+            "mapping_gain": self.mapping_gain,
             "mapping_network": self.mapping_network,
             "residual_scale": self.residual_scale,
             "weight_norm": self.weight_norm,

@@ -54,6 +54,7 @@ class TIM(keras.Model):
         mapping_depth: int, layers of the mapping networks.
         mapping_learning_rate_multiplier: float, see
             `keras_tim.layers.MappingNetwork`.
+        mapping_gain: float, its `gain`; 0.1 as published.
         feature_scale: float or None for the task's own (0.1; layouts 1.0),
             factor on the feature handed to the next level.
         residual_scale: float, factor on the residual branches.
@@ -84,6 +85,12 @@ class TIM(keras.Model):
             with the input, as its last step (see the task). Published: 0.
         num_resize_convolutions: int or sequence of one int per level:
             convolutions behind the enlargement. Published: 2.
+        trunk_learning_rate_multiplier: float in (0, 1], factor on the
+            learning rate of what a trunk brought along, see
+            `keras_tim.conversion.load_esrgan`. Published: 1.
+        freeze_plain: bool, whether the plain blocks and the head before them
+            stay as they are in training, which then runs them only once per
+            image and selection.
         **kwargs: passed to `keras.Model` (`name`, `dtype`).
 
     Example:
@@ -109,6 +116,7 @@ class TIM(keras.Model):
         mapping_width=512,
         mapping_depth=8,
         mapping_learning_rate_multiplier=0.01,
+        mapping_gain=1.0,
         feature_scale=None,
         residual_scale=0.2,
         weight_norm=True,
@@ -123,6 +131,8 @@ class TIM(keras.Model):
         output_activation="tanh",
         consistency=0,
         num_resize_convolutions=2,
+        trunk_learning_rate_multiplier=1.0,
+        freeze_plain=False,
         **kwargs,
     ):
         # Inputs stay float32 under mixed precision: the sub-layers cast for
@@ -151,6 +161,12 @@ class TIM(keras.Model):
                 "`input_skip` needs a task whose inputs are pictures like its "
                 f"outputs. Received: input_skip={input_skip}, task={task!r}"
             )
+        if not 0 < trunk_learning_rate_multiplier <= 1:
+            raise ValueError(
+                "`trunk_learning_rate_multiplier` must lie in (0, 1]. "
+                "Received: trunk_learning_rate_multiplier="
+                f"{trunk_learning_rate_multiplier}"
+            )
         if consistency and not self._task.supports_consistency:
             raise ValueError(
                 f"`consistency` must be 0 for task {task!r}, which has no such "
@@ -172,6 +188,8 @@ class TIM(keras.Model):
         self.output_activation = output_activation
         self.consistency = consistency
         self.num_resize_convolutions = num_resize_convolutions
+        self.trunk_learning_rate_multiplier = trunk_learning_rate_multiplier
+        self.freeze_plain = freeze_plain
         self.input_channels = input_channels or self._task.input_channels
         self.style_dim = style_dim
         self.noise_channels = (
@@ -182,6 +200,7 @@ class TIM(keras.Model):
         self.mapping_width = mapping_width
         self.mapping_depth = mapping_depth
         self.mapping_learning_rate_multiplier = mapping_learning_rate_multiplier
+        self.mapping_gain = mapping_gain
         self.feature_scale = (
             self._task.feature_scale if feature_scale is None else feature_scale
         )
@@ -195,6 +214,10 @@ class TIM(keras.Model):
 
         self._wiring = self._task.wiring(self.num_levels, architecture)
         self.tower = [self._module(level) for level in range(self.num_levels)]
+        if freeze_plain:
+            for module in self.tower:
+                for layer in module.plain_layers():
+                    layer.trainable = False
         self.built = True
         self._imle = None
         self._trackers = {}
@@ -224,6 +247,7 @@ class TIM(keras.Model):
             mapping_learning_rate_multiplier=(
                 self.mapping_learning_rate_multiplier
             ),
+            mapping_gain=self.mapping_gain,
             mapping_network=self.mapping_network,
             residual_scale=self.residual_scale,
             weight_norm=self.weight_norm,
@@ -926,6 +950,7 @@ class TIM(keras.Model):
             "mapping_learning_rate_multiplier": (
                 self.mapping_learning_rate_multiplier
             ),
+            "mapping_gain": self.mapping_gain,
             "feature_scale": self.feature_scale,
             "residual_scale": self.residual_scale,
             "weight_norm": self.weight_norm,
@@ -940,6 +965,10 @@ class TIM(keras.Model):
             "output_activation": self.output_activation,
             "consistency": self.consistency,
             "num_resize_convolutions": self.num_resize_convolutions,
+            "trunk_learning_rate_multiplier": (
+                self.trunk_learning_rate_multiplier
+            ),
+            "freeze_plain": self.freeze_plain,
         }
 
     def get_compile_config(self):

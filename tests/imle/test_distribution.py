@@ -44,12 +44,14 @@ def train(strategy, steps):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         tim = TIM(
-            residual_channels=(6, 5), growth_channels=(4, 3), num_blocks=0,
-            style_dim=4, mapping_network=False,
+            residual_channels=(6, 5), growth_channels=(4, 3), num_blocks=1,
+            style_dim=4, mapping_width=4, mapping_depth=1,
+            mapping_learning_rate_multiplier=0.1,
         )
         tim.compile(
-            optimizer=keras.optimizers.SGD(1.0), distance=distance,
-            num_samples=3, candidate_chunk=2, steps_per_selection=steps,
+            optimizer=keras.optimizers.SGD(1.0, weight_decay=0.01),
+            distance=distance, num_samples=3, candidate_chunk=2,
+            steps_per_selection=steps,
         )
     rng = np.random.default_rng(0)
     inputs = rng.random((4, 3, 5, 3), dtype="float32")
