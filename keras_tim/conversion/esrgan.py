@@ -116,6 +116,7 @@ def trunk_arguments(channels, growth, num_blocks, modulated_blocks):
         "num_blocks": (num_blocks, 0),
         "plain_blocks": (num_blocks - modulated_blocks, 0),
         "num_resize_convolutions": (1, 2),
+        "modulated_head": (False, True),
         "normalization": "none",
         "output_activation": "linear",
         "weight_norm": False,

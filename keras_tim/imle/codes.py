@@ -66,7 +66,7 @@ def draw_codes(
 
 
 def _shape(*sizes):
-    return tf.stack([tf.cast(size, tf.int32) for size in sizes])
+    return tuple(tf.cast(size, tf.int32) for size in sizes)
 
 
 def _known(sizes):
@@ -95,9 +95,7 @@ def _draw(seeds, indices, shapes, levels):
         )
 
     specification = tuple(
-        tuple(
-            tf.TensorSpec([None] * shape.shape[0], tf.float32) for shape in pair
-        )
+        tuple(tf.TensorSpec([None] * len(shape), tf.float32) for shape in pair)
         for pair in shapes
     )
     return tf.map_fn(
@@ -112,5 +110,5 @@ def _normal(seed, index, level, kind, shape):
     key = (index * MAX_LEVELS + level) * 2 + kind
     # The algorithm is named because the default differs between devices.
     return tf.random.stateless_normal(
-        shape, seed=tf.stack([seed, key]), alg="philox"
+        tf.stack(shape), seed=tf.stack([seed, key]), alg="philox"
     )

@@ -27,8 +27,7 @@ class TowerModule(keras.layers.Layer):
     Args:
         residual_channels: int, channels of the residual stream.
         growth_channels: int, growth of the dense blocks.
-        num_blocks: int, number of RRDBs, the plain ones included. Without any
-            there is no body: the head alone is modulated.
+        num_blocks: int, number of RRDBs, the plain ones included.
         output_channels: int, channels of the level's output.
         resize: what follows the body. `"up"`: nearest 2x, then convolutions
             with LeakyReLU 0.2; `"same"`: the convolutions alone; `"none"`:
@@ -52,6 +51,8 @@ class TowerModule(keras.layers.Layer):
         output_activation: "tanh" (published) or "linear".
         num_resize_convolutions: int, number of convolutions of `resize`.
             Published: 2.
+        modulated_head: bool, whether a level without blocks has a modulation
+            of its head for a body. Published: False.
 
     Call arguments:
         level_input: float tensor `[batch, height, width, input_channels]`.
@@ -98,6 +99,7 @@ class TowerModule(keras.layers.Layer):
         style_cell=None,
         output_activation="tanh",
         num_resize_convolutions=2,
+        modulated_head=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -115,6 +117,11 @@ class TowerModule(keras.layers.Layer):
             raise ValueError(
                 "`plain_blocks` must lie between 0 and `num_blocks`. Received: "
                 f"plain_blocks={plain_blocks}, num_blocks={num_blocks}"
+            )
+        if modulated_head and num_blocks:
+            raise ValueError(
+                "`modulated_head` must be False for a level with blocks, which "
+                f"are modulated themselves. Received: num_blocks={num_blocks}"
             )
         self.residual_channels = residual_channels
         self.growth_channels = growth_channels
@@ -135,6 +142,7 @@ class TowerModule(keras.layers.Layer):
         self.style_cell = style_cell
         self.output_activation = output_activation
         self.num_resize_convolutions = num_resize_convolutions
+        self.modulated_head = modulated_head
 
     def build(
         self,
@@ -181,13 +189,11 @@ class TowerModule(keras.layers.Layer):
             self.blocks.append(block)
             if index >= self.plain_blocks:
                 self._add_modulation(index, feature_shape, style_shape)
-        if not self.num_blocks:
+        if self.modulated_head:
             self._add_modulation(0, feature_shape, style_shape)
-        self.body_end = (
-            self._convolution("body_end", feature_shape)
-            if self.num_blocks
-            else None
-        )
+            self.body_end = None
+        else:
+            self.body_end = self._convolution("body_end", feature_shape)
         count = 0 if self.resize == "none" else self.num_resize_convolutions
         self.resize_convolutions = [
             self._convolution(f"resize{index + 1}", feature_shape)
@@ -233,14 +239,14 @@ class TowerModule(keras.layers.Layer):
 
         if self.mapping is not None:
             style = self.mapping(style)
-        if self.num_blocks:
+        if self.modulated_head:
+            body = self.modulations[0](x, style)
+        else:
             for block, modulation in zip(
                 self.blocks[self.plain_blocks :], self.modulations, strict=True
             ):
                 x = modulation(block(x), style)
             body = head + self.body_end(x)
-        else:
-            body = self.modulations[0](x, style)
 
         feature = self._resized(body)
         source = body if self.output_before_resize else feature
@@ -291,7 +297,7 @@ class TowerModule(keras.layers.Layer):
             with_output: bool, whether the output convolution is one of them.
         """
         layers = [*self.blocks, *self.resize_convolutions]
-        if self.num_blocks:
+        if not self.modulated_head:
             layers += [self.head, self.body_end]
         if with_output:
             layers.append(self.output_convolution)
@@ -359,6 +365,7 @@ class TowerModule(keras.layers.Layer):
             "style_cell": self.style_cell,
             "output_activation": self.output_activation,
             "num_resize_convolutions": self.num_resize_convolutions,
+            "modulated_head": self.modulated_head,
         }
 
 

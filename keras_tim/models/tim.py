@@ -85,6 +85,8 @@ class TIM(keras.Model):
             with the input, as its last step (see the task). Published: 0.
         num_resize_convolutions: int or sequence of one int per level:
             convolutions behind the enlargement. Published: 2.
+        modulated_head: bool or sequence of one bool per level: whether a level
+            without blocks has its head modulated. Published: False.
         trunk_learning_rate_multiplier: float in (0, 1], factor on the
             learning rate of what a trunk brought along, see
             `keras_tim.conversion.load_esrgan`. Published: 1.
@@ -131,6 +133,7 @@ class TIM(keras.Model):
         output_activation="tanh",
         consistency=0,
         num_resize_convolutions=2,
+        modulated_head=False,
         trunk_learning_rate_multiplier=1.0,
         freeze_plain=False,
         **kwargs,
@@ -188,6 +191,7 @@ class TIM(keras.Model):
         self.output_activation = output_activation
         self.consistency = consistency
         self.num_resize_convolutions = num_resize_convolutions
+        self.modulated_head = modulated_head
         self.trunk_learning_rate_multiplier = trunk_learning_rate_multiplier
         self.freeze_plain = freeze_plain
         self.input_channels = input_channels or self._task.input_channels
@@ -234,6 +238,7 @@ class TIM(keras.Model):
             num_resize_convolutions=self._of_level(
                 "num_resize_convolutions", level
             ),
+            modulated_head=self._of_level("modulated_head", level),
             normalization=self.normalization,
             # The pixels of a level are half as large as those of the one
             # below: every level has the same cells.
@@ -281,7 +286,7 @@ class TIM(keras.Model):
             return value
         if len(value) != self.num_levels:
             raise ValueError(
-                f"`{name}` must be one integer, or one for each of the "
+                f"`{name}` must be one value, or one for each of the "
                 f"{self.num_levels} levels. Received: {name}={value}"
             )
         return value[level]
@@ -965,6 +970,7 @@ class TIM(keras.Model):
             "output_activation": self.output_activation,
             "consistency": self.consistency,
             "num_resize_convolutions": self.num_resize_convolutions,
+            "modulated_head": self.modulated_head,
             "trunk_learning_rate_multiplier": (
                 self.trunk_learning_rate_multiplier
             ),
