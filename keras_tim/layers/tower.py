@@ -200,7 +200,12 @@ class TowerModule(keras.layers.Layer):
             for index in range(count)
         ]
         self.output_convolution = self._convolution(
-            "output", feature_shape, self.output_channels, self.output_gain
+            "output",
+            feature_shape,
+            self.output_channels,
+            self.output_gain,
+            # Colours in half precision would have steps of a grey level.
+            "float32" if self.output_activation == "linear" else None,
         )
 
     def _add_modulation(self, index, feature_shape, style_shape):
@@ -213,13 +218,15 @@ class TowerModule(keras.layers.Layer):
         modulation.build(feature_shape, style_shape)
         self.modulations.append(modulation)
 
-    def _convolution(self, name, input_shape, filters=None, gain=1.0):
+    def _convolution(
+        self, name, input_shape, filters=None, gain=1.0, dtype=None
+    ):
         layer = convolution(
             filters or self.residual_channels,
             self.weight_norm,
             gain=gain,
             name=name,
-            dtype=self.dtype_policy,
+            dtype=dtype or self.dtype_policy,
         )
         layer.build(input_shape)
         return layer
