@@ -191,7 +191,11 @@ class ConditionalIMLE:
         selection, features = self.select(tim, inputs, targets, seeds, masks)
         self._track_selection(selection, trackers)
         # What no step changes is made once for all of them.
-        begun = tim.begin_level(0, inputs[0]) if tim.freeze_plain else ()
+        begun = (
+            tim.begin_level(0, tim.level_input(0, inputs, None))
+            if tim.freeze_plain
+            else ()
+        )
         group = (inputs, selection.codes, features, weights, begun)
 
         steps = self.steps_per_selection

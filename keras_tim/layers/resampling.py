@@ -27,6 +27,20 @@ def bicubic_resize(images, height, width):
     return _resize(images, height, width, _bicubic_matrix)
 
 
+def linear_resize(images, height, width):
+    """Resizes bilinearly, the filter widened where the size shrinks.
+
+    Args:
+        images: float tensor `[batch, height, width, channels]`.
+        height: int or scalar int tensor, the new height in pixels.
+        width: int or scalar int tensor, the new width in pixels.
+
+    Returns:
+        float32 tensor `[batch, height, width, channels]`.
+    """
+    return _resize(images, height, width, _linear_matrix)
+
+
 def bicubic_downsample(images, factor):
     """`bicubic_resize` to sides that are `factor` times smaller.
 
@@ -160,13 +174,25 @@ def _resize(images, height, width, matrix):
 
 def _bicubic_matrix(old_size, new_size):
     """Weights `[new_size, old_size]` of every old pixel in every new one."""
+    return _shares(_keys_cubic(_distances(old_size, new_size), ops.where))
+
+
+def _linear_matrix(old_size, new_size):
+    """The same for bilinear interpolation."""
+    return _shares(ops.maximum(1.0 - _distances(old_size, new_size), 0.0))
+
+
+def _distances(old_size, new_size):
+    """How far old pixels lie from new ones, in pixels of the coarser grid."""
     ratio = ops.cast(old_size, "float32") / ops.cast(new_size, "float32")
     widening = ops.maximum(ratio, 1.0)
     centres = (ops.arange(new_size, dtype="float32") + 0.5) * ratio
     pixels = ops.arange(old_size, dtype="float32") + 0.5
-    distance = ops.abs(pixels[None, :] - centres[:, None]) / widening
-    weights = _keys_cubic(distance, ops.where)
-    # Beyond the border there are no pixels: the rest share the weight.
+    return ops.abs(pixels[None, :] - centres[:, None]) / widening
+
+
+def _shares(weights):
+    """Beyond the border there are no pixels: the rest share the weight."""
     return weights / ops.sum(weights, axis=1, keepdims=True)
 
 

@@ -15,6 +15,7 @@ from keras_tim.models.inputs import (
     check_seeds,
 )
 from keras_tim.models.presets import PRESETS, preset_arguments
+from keras_tim.perceptual.hypercolumns import Hypercolumns
 from keras_tim.tasks import get_task
 from keras_tim.tasks.pyramid import doubled
 
@@ -62,9 +63,10 @@ class TIM(keras.Model):
         mapping_network: bool, whether styles pass through one.
         intermediate_supervision: bool, whether every level's output is held
             against the target; otherwise the last one alone.
-        input_skip: bool, whether every level predicts a residual in [-1, 1]:
-            the first over its input, the later ones over the previous output,
-            enlarged to the level's size. Off in the published models.
+        input_skip: bool or "own", whether every level predicts a residual in
+            [-1, 1]: the first over its input, the later ones over the previous
+            output, enlarged to the level's size; with "own" all over their
+            own inputs. Off in the published models.
         stochastic: bool, whether the codes are used. Without them the model
             is a plain regression, all of whose samples are the same: what
             cIMLE is measured against.
@@ -87,6 +89,11 @@ class TIM(keras.Model):
             convolutions behind the enlargement. Published: 2.
         modulated_head: bool or sequence of one bool per level: whether a level
             without blocks has its head modulated. Published: False.
+        guidance: None or "vgg": whether every level also reads VGG16's
+            features of the given picture, see
+            `keras_tim.perceptual.Hypercolumns`. For colourization, where what
+            a thing is decides. Published: None.
+        guidance_channels: int, channels of these features.
         trunk_learning_rate_multiplier: float in (0, 1], factor on the
             learning rate of what a trunk brought along, see
             `keras_tim.conversion.load_esrgan`. Published: 1.
@@ -134,6 +141,8 @@ class TIM(keras.Model):
         consistency=0,
         num_resize_convolutions=2,
         modulated_head=False,
+        guidance=None,
+        guidance_channels=32,
         trunk_learning_rate_multiplier=1.0,
         freeze_plain=False,
         **kwargs,
@@ -164,6 +173,16 @@ class TIM(keras.Model):
                 "`input_skip` needs a task whose inputs are pictures like its "
                 f"outputs. Received: input_skip={input_skip}, task={task!r}"
             )
+        if guidance not in (None, "vgg"):
+            raise ValueError(
+                '`guidance` must be None or "vgg". Received: '
+                f"guidance={guidance!r}"
+            )
+        if guidance and not self._task.supports_guidance:
+            raise ValueError(
+                f"`guidance` must be None for task {task!r}. Received: "
+                f"guidance={guidance!r}"
+            )
         if not 0 < trunk_learning_rate_multiplier <= 1:
             raise ValueError(
                 "`trunk_learning_rate_multiplier` must lie in (0, 1]. "
@@ -192,6 +211,8 @@ class TIM(keras.Model):
         self.consistency = consistency
         self.num_resize_convolutions = num_resize_convolutions
         self.modulated_head = modulated_head
+        self.guidance = guidance
+        self.guidance_channels = guidance_channels
         self.trunk_learning_rate_multiplier = trunk_learning_rate_multiplier
         self.freeze_plain = freeze_plain
         self.input_channels = input_channels or self._task.input_channels
@@ -217,6 +238,16 @@ class TIM(keras.Model):
         self.architecture = architecture
 
         self._wiring = self._task.wiring(self.num_levels, architecture)
+        self.guide = None
+        if guidance:
+            self.guide = Hypercolumns(
+                guidance_channels,
+                self.num_levels,
+                name="level_guide",
+                dtype=self.dtype_policy,
+            )
+            self.guide.build()
+            self.guide.built = True
         self.tower = [self._module(level) for level in range(self.num_levels)]
         if freeze_plain:
             for module in self.tower:
@@ -267,6 +298,8 @@ class TIM(keras.Model):
             channels = self._task.output_channels
         elif self.input_skip and level > 0:
             channels += self._task.output_channels
+        if self.guidance:
+            channels += self.guidance_channels
         module.build(
             (None, None, None, channels),
             (None, None, None, self.style_dim)
@@ -368,9 +401,14 @@ class TIM(keras.Model):
         """
         inputs = check_inputs(self, inputs)
         check_codes(self, inputs, codes)
+        guides = self.guides(inputs)
         if begun is None and self._of_level("plain_blocks", 0):
-            begun = self.begin_level(0, inputs[0])
+            begun = self.begin_level(
+                0, self.level_input(0, inputs, None, guides[0])
+            )
         inputs = _repeat_for(inputs, codes)
+        if self.guide is not None:
+            guides = _repeat_for(guides, codes)
         if begun is not None:
             begun = _repeat_for(begun, codes)
         outputs = []
@@ -378,7 +416,7 @@ class TIM(keras.Model):
         for level, code in enumerate(codes):
             output, feature = self.run_level(
                 level,
-                self.level_input(level, inputs, output),
+                self.level_input(level, inputs, output, guides[level]),
                 feature,
                 code,
                 observed=self.observed(level, inputs),
@@ -423,7 +461,22 @@ class TIM(keras.Model):
         """
         return inputs[0 if self._task.chained else level]
 
-    def level_input(self, level, inputs, previous_output):
+    def guides(self, inputs):
+        """What guides the levels, see `guidance`.
+
+        Args:
+            inputs: list of tensors `[batch, height, width, channels]`.
+
+        Returns:
+            List over levels of tensors `[batch, height, width,
+            guidance_channels]`, or of None where there is no guidance.
+        """
+        if self.guide is None:
+            return [None] * self.num_levels
+        picture = self._task.guiding_picture(inputs[-1])
+        return self.guide(picture, sizes=self.noise_sizes(inputs))
+
+    def level_input(self, level, inputs, previous_output, guide=None):
         """What a level reads: its own input, or the previous level's output.
 
         With `input_skip`, a level that has an input of its own reads both, the
@@ -435,18 +488,23 @@ class TIM(keras.Model):
             inputs: list of tensors `[batch, height, width, channels]`.
             previous_output: the previous level's output in the network's own
                 space, or None at level 0.
+            guide: the level's of `guides`, or None to make it.
 
         Returns:
-            Tensor `[batch, height, width, channels]`: pictures in [0, 1].
+            Tensor `[batch, height, width, channels]`: pictures in [0, 1], and
+            behind them what guides the level.
         """
         if self._task.chained and level > 0:
             return previous_output
+        seen = [inputs[level]]
         if self.input_skip and level > 0:
-            own_input = self._task.beside_previous(inputs[level], level)
-            return ops.concatenate(
-                [own_input, doubled(previous_output)], axis=-1
-            )
-        return inputs[level]
+            if self.input_skip != "own":
+                seen = [self._task.beside_previous(inputs[level], level)]
+            seen.append(doubled(previous_output))
+        if self.guide is not None:
+            guide = self.guides(inputs)[level] if guide is None else guide
+            seen.append(ops.cast(guide, "float32"))
+        return ops.concatenate(seen, axis=-1) if len(seen) > 1 else seen[0]
 
     def run_level(
         self,
@@ -486,7 +544,8 @@ class TIM(keras.Model):
         if self.input_skip:
             # to_output maps [-1, 1] to [0, 1]: its slope applied to the
             # residual is raw / 2.
-            output = self._task.skip(level_input) + raw / 2.0
+            own = self.input_skip == "own"
+            output = self._task.skip(level_input, own) + raw / 2.0
         if self.consistency:
             factor = 2 ** (level + 1) if self._task.chained else 1
             output = self._task.agreeing(
@@ -971,6 +1030,8 @@ class TIM(keras.Model):
             "consistency": self.consistency,
             "num_resize_convolutions": self.num_resize_convolutions,
             "modulated_head": self.modulated_head,
+            "guidance": self.guidance,
+            "guidance_channels": self.guidance_channels,
             "trunk_learning_rate_multiplier": (
                 self.trunk_learning_rate_multiplier
             ),

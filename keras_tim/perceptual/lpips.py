@@ -204,11 +204,7 @@ class LPIPS(keras.layers.Layer):
         if self._missing is not None:
             raise self._missing
         backbone = BACKBONES[self.net]
-        # (2 x - 1 - shift) / scale, folded into one multiplication and one
-        # addition.
-        scale = 2.0 / np.array(_SCALE, "float32")
-        offset = -(1.0 + np.array(_SHIFT, "float32")) * scale / 2.0
-        x = ops.cast(images, "float32") * scale + offset
+        x = network_input(ops.cast(images, "float32"))
         x = enlarge_small(
             ops.cast(x, self.compute_dtype), backbone.minimum_side
         )
@@ -369,6 +365,21 @@ class LPIPS(keras.layers.Layer):
                 f"`{name}` must be floating point in [0, 1] (divide uint8 "
                 f"pictures by 255). Received: {name}.dtype={dtype}"
             )
+
+
+def network_input(images):
+    """Pictures in [0, 1] as the backbones were trained on them.
+
+    Args:
+        images: float32 tensor `[..., 3]`.
+
+    Returns:
+        `(2 x - 1 - shift) / scale`.
+    """
+    # Folded into one multiplication and one addition.
+    scale = 2.0 / np.array(_SCALE, "float32")
+    offset = -(1.0 + np.array(_SHIFT, "float32")) * scale / 2.0
+    return images * scale + offset
 
 
 def spatial_mean(values, weights=None):

@@ -17,6 +17,7 @@ class LayoutSynthesis:
     noise_channels = 10
     supports_input_skip = False
     supports_consistency = False
+    supports_guidance = False
     output_range = (0.0, 1.0)
 
     def wiring(self, num_levels, architecture):

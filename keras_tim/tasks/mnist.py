@@ -28,6 +28,7 @@ class Mnist:
     # go all the way from black to white.
     supports_input_skip = False
     supports_consistency = False
+    supports_guidance = False
     output_range = (0.0, 1.0)
 
     def wiring(self, num_levels, architecture):

@@ -25,14 +25,16 @@ class SuperResolution:
     noise_channels = 5
     supports_input_skip = True
     supports_consistency = True
+    supports_guidance = False
     output_range = (0.0, 1.0)
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level; CAM-Net and HyperRIM agree."""
         return [LevelWiring("up")] * num_levels
 
-    def skip(self, level_input):
+    def skip(self, level_input, own=False):
         """The level's input at its output's size, in [0, 1]."""
+        del own  # a level has no other input
         return doubled(level_input)
 
     def agreeing(self, output, observed, factor, rounds):
