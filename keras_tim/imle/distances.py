@@ -1,5 +1,7 @@
 """What selection and loss measure: a distance, and perhaps a pixel term."""
 
+from collections.abc import Hashable
+
 import keras
 from keras import ops
 
@@ -15,8 +17,8 @@ class SelectionDistance:
     candidates.
 
     Args:
-        distance: "lpips_vgg", "lpips_alex", "mean_squared_error", a dict from
-            the former two to weights (see `MixedLPIPS`), a layer
+        distance: "lpips_vgg", "lpips_alex", "mean_squared_error",
+            "mean_absolute_error", a dict from the first two to weights (see `MixedLPIPS`), a layer
             with `features(pictures)` and `compare(a, b)` such as
             `keras_tim.LPIPS`, or a callable `(pictures, targets) -> [batch]`.
         pixel_weight: float, factor of the mean absolute difference added.
@@ -92,15 +94,20 @@ class SelectionDistance:
         Raises:
             ValueError: if the distance has no method `cell_distances`.
         """
-        if not hasattr(self.distance, "cell_distances"):
+        if isinstance(self.distance, Hashable) and self.distance in _PIXELWISE:
+            difference = _PIXELWISE[self.distance](a["pixels"] - b["pixels"])
+            mean = ops.mean(difference, axis=-1, keepdims=True)
+            distances = area_resize(mean, rows, columns)[..., 0]
+        elif hasattr(self.distance, "cell_distances"):
+            distances = self.distance.cell_distances(
+                a["perceptual"], b["perceptual"], rows, columns
+            )
+        else:
             raise ValueError(
                 "`distance` must have a method `cell_distances`, as "
                 "keras_tim.LPIPS has, for a model with `style_cell`. "
                 f"Received: distance={self.distance!r}"
             )
-        distances = self.distance.cell_distances(
-            a["perceptual"], b["perceptual"], rows, columns
-        )
         if self.pixel_weight:
             difference = ops.mean(
                 ops.abs(a["pixels"] - b["pixels"]), axis=-1, keepdims=True
@@ -155,8 +162,27 @@ def mean_squared_error(pictures, targets):
     return ops.mean(ops.square(pictures - targets), axis=(1, 2, 3))
 
 
+@keras.saving.register_keras_serializable(package="keras_tim")
+def mean_absolute_error(pictures, targets):
+    """What settles colours and edges before there is texture to choose from.
+
+    Args:
+        pictures: float tensor `[batch, height, width, channels]`.
+        targets: tensor of the same shape.
+
+    Returns:
+        Tensor `[batch]`: the mean absolute difference over pixels and
+        channels.
+    """
+    return ops.mean(ops.abs(pictures - targets), axis=(1, 2, 3))
+
+
+# Distances that are means over pixels, of what.
+_PIXELWISE = {mean_squared_error: ops.square, mean_absolute_error: ops.abs}
+
+
 def _resolve(distance, dtype):
-    plain = {"mean_squared_error": mean_squared_error}
+    plain = {function.__name__: function for function in _PIXELWISE}
     if isinstance(distance, str):
         if distance in plain:
             return plain[distance]

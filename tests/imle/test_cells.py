@@ -143,7 +143,13 @@ def test_distances_without_cells_are_refused(case):
 
 
 @pytest.mark.parametrize(
-    "distance", ["lpips_alex", {"lpips_alex": 1.0, "lpips_vgg": 0.5}]
+    "distance",
+    [
+        "lpips_alex",
+        {"lpips_alex": 1.0, "lpips_vgg": 0.5},
+        "mean_squared_error",
+        "mean_absolute_error",
+    ],
 )
 def test_cells_of_lpips_average_to_the_distance(lpips_weights, distance):
     measured = SelectionDistance(distance, pixel_weight=0.5)
