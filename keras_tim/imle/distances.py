@@ -18,9 +18,10 @@ class SelectionDistance:
 
     Args:
         distance: "lpips_vgg", "lpips_alex", "mean_squared_error",
-            "mean_absolute_error", a dict from the first two to weights (see `MixedLPIPS`), a layer
-            with `features(pictures)` and `compare(a, b)` such as
-            `keras_tim.LPIPS`, or a callable `(pictures, targets) -> [batch]`.
+            "mean_absolute_error", a dict from the first two to weights (see
+            `MixedLPIPS`), a layer with `features(pictures)` and
+            `compare(a, b)` such as `keras_tim.LPIPS`, or a callable
+            `(pictures, targets) -> [batch]`.
         pixel_weight: float, factor of the mean absolute difference added.
         dtype: dtype policy of the networks of a distance given by its name.
 

@@ -137,7 +137,11 @@ def test_training_with_maps_of_styles_lowers_the_loss(case):
 
 def test_distances_without_cells_are_refused(case):
     tim, inputs, targets = case
-    tim.compile(optimizer="sgd", distance="mean_squared_error", num_samples=2)
+    tim.compile(
+        optimizer="sgd",
+        distance=lambda a, b: tf.reduce_mean((a - b) ** 2, axis=(1, 2, 3)),
+        num_samples=2,
+    )
     with pytest.raises(ValueError, match="cell_distances"):
         tim.fit(inputs, targets[-1], verbose=0)
 
