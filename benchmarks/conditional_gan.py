@@ -17,7 +17,7 @@ from keras import layers
 from keras_tim import TIM
 from keras_tim.imle.codes import draw_codes
 from keras_tim.imle.learning_rates import (
-    mapping_multipliers,
+    learning_rate_multipliers,
     scaled_learning_rates,
 )
 from keras_tim.layers.resampling import bicubic_resize
@@ -138,7 +138,9 @@ class ConditionalGAN(keras.Model):
         ):
             variables = model.trainable_variables
             gradients = tape.gradient(loss, variables)
-            slower = mapping_multipliers(model) if model is self.tim else []
+            slower = (
+                learning_rate_multipliers(model) if model is self.tim else []
+            )
             with scaled_learning_rates(optimizer, slower):
                 optimizer.apply(gradients, variables)
         values = {

@@ -35,7 +35,7 @@ from jax import numpy as jnp
 
 from keras_tim.imle.distances import SelectionDistance
 from keras_tim.imle.learning_rates import (
-    mapping_multipliers,
+    learning_rate_multipliers,
     scaled_learning_rates,
 )
 from keras_tim.imle.selection import select_hierarchical, select_vanilla
@@ -323,7 +323,9 @@ def training_rounds(tim, optimizer, distance, options):
         def step(state, rows):
             part = jax.tree.map(lambda x: x[rows], group)
             loss, gradients = jax.value_and_grad(loss_of)(state[0], *part)
-            with scaled_learning_rates(optimizer, mapping_multipliers(tim)):
+            with scaled_learning_rates(
+                optimizer, learning_rate_multipliers(tim)
+            ):
                 values, optimizer_values = optimizer.stateless_apply(
                     state[1], gradients, state[0]
                 )

@@ -133,14 +133,17 @@ class Generator:
 
         Returns:
             Flat list of float32 tensors in the order of `code_names`: style
-            `[style_dim]`, noise `[height, width, noise_channels]`.
+            `[style_dim]` or a map of them, noise `[height, width,
+            noise_channels]`.
         """
+        sizes = self.noise_sizes(height, width)
         drawn = codes.draw_codes(
             seed[None],
             index[None, None],
-            self.noise_sizes(height, width),
+            sizes,
             self.tim.style_dim,
             self.tim.noise_channels,
+            style_sizes=self.tim.style_map_sizes(sizes),
         )
         return [array[0] for code in drawn for array in code]
 
@@ -186,14 +189,17 @@ class Generator:
         Returns:
             List of lists.
         """
-        sizes = [(None, None)] * self.tim.num_levels
+        levels = self.tim.num_levels
+        sizes = [(None, None)] * levels
+        maps = [(None, None) if self.tim.style_cell else ()] * levels
         if height is not None and width is not None:
             sizes = self.noise_sizes(height, width)
+            maps = self.tim.style_map_sizes(sizes)
         return [
             shape
-            for size in sizes
+            for style_size, size in zip(maps, sizes, strict=True)
             for shape in (
-                [self.tim.style_dim],
+                [*style_size, self.tim.style_dim],
                 [*size, self.tim.noise_channels],
             )
         ]

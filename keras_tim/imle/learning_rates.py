@@ -7,8 +7,12 @@ import keras
 from keras import ops
 
 
-def mapping_multipliers(tim):
+def learning_rate_multipliers(tim):
     """The variables of a model that learn at another rate.
+
+    Those of the mapping networks, and those of a trunk: all convolutions but
+    the ones that bring noise in and the lower levels' outputs, which a trunk
+    lacks.
 
     Args:
         tim: a `TIM`.
@@ -16,12 +20,23 @@ def mapping_multipliers(tim):
     Returns:
         List of pairs of a variable and its factor on the learning rate.
     """
-    networks = [module.mapping for module in tim.tower if module.mapping]
+    parts = []
+    for module in tim.tower:
+        if module.mapping is not None:
+            parts.append(
+                (module.mapping, module.mapping.learning_rate_multiplier)
+            )
+        if tim.trunk_learning_rate_multiplier != 1:
+            last = module is tim.tower[-1]
+            parts += [
+                (layer, tim.trunk_learning_rate_multiplier)
+                for layer in module.trunk_layers(with_output=last)
+            ]
     return [
-        (variable, network.learning_rate_multiplier)
-        for network in networks
-        if network.learning_rate_multiplier != 1
-        for variable in network.trainable_variables
+        (variable, factor)
+        for layer, factor in parts
+        if factor != 1
+        for variable in layer.trainable_variables
     ]
 
 
@@ -40,7 +55,7 @@ def scaled_learning_rates(optimizer, multipliers):
         multipliers: list of pairs of a variable and a factor.
 
     Example:
-    >>> with scaled_learning_rates(optimizer, mapping_multipliers(tim)):
+    >>> with scaled_learning_rates(optimizer, learning_rate_multipliers(tim)):
     ...     optimizer.apply(gradients, tim.trainable_variables)
     """
     parts = list(_parts(optimizer)) if multipliers else []

@@ -57,20 +57,11 @@ def select_hierarchical(
     codes, indices, distances = [], [], []
     output, feature = None, None
     for level, count in enumerate(num_samples):
-        level_input = tim.level_input(level, inputs, output)
+        make = level_maker(tim, level, inputs, output, feature)
 
-        def candidates(
-            first, n, level=level, level_input=level_input, feature=feature
-        ):
+        def candidates(first, n, level=level, make=make):
             code = draw(level, first, n)
-            seen = _repeat(level_input, n)
-            made = tim.run_level(
-                level,
-                seen,
-                None if feature is None else _repeat(feature, n),
-                code,
-            )
-            pictures = tim.to_picture(made[0], seen)
+            made, pictures = make(code, n)
             differences = _compare(distance, pictures, targets[level], batch, n)
             return differences, (*code, *made)
 
@@ -93,6 +84,40 @@ def select_hierarchical(
         indices.append(best.index)
         distances.append(best.distance)
     return Selection(codes, indices, distances)
+
+
+def level_maker(tim, level, inputs, previous_output, previous_feature):
+    """A function that makes candidates of one level.
+
+    What the candidates of an image share is made once, here.
+
+    Args:
+        tim: the `TIM`.
+        level: int.
+        inputs: list of tensors `[batch, height, width, channels]`.
+        previous_output: of the level below, or None at level 0.
+        previous_feature: of the level below, or None at level 0.
+
+    Returns:
+        Callable `(code, n) -> ((output, feature), pictures)` for n codes of
+        every image, those of one image together.
+    """
+    level_input = tim.level_input(level, inputs, previous_output)
+    observed = tim.observed(level, inputs)
+    begun = tim.begin_level(level, level_input, previous_feature)
+
+    def make(code, n):
+        made = tim.run_level(
+            level,
+            _repeat(level_input, n),
+            None if previous_feature is None else _repeat(previous_feature, n),
+            code,
+            observed=_repeat(observed, n),
+            begun=[_repeat(x, n) for x in begun],
+        )
+        return made, tim.to_picture(made[0], _repeat(observed, n))
+
+    return make
 
 
 def select_vanilla(
@@ -176,25 +201,20 @@ def _best_candidate(candidates, count, chunk, batch, templates):
         `_Best`: of every image the smallest distance, its candidate's number
         (the first of equals) and its values `[batch, ...]`.
     """
-    chunk = min(chunk, count)
-    steps = -(-count // chunk)
     start = _Best(
         ops.full((batch,), float("inf"), dtype="float32"),
         ops.zeros((batch,), dtype="int32"),
         tuple(ops.zeros(shape, dtype=dtype) for shape, dtype in templates),
     )
 
-    def improve(step, best):
-        # The last chunk steps back to be as long as the others: what is looked
-        # at twice cannot win twice, and every shape stays the same.
-        first = ops.minimum(step * chunk, count - chunk)
-        distances, values = candidates(first, chunk)
+    def improve(first, n, best):
+        distances, values = candidates(first, n)
         # A diverging candidate must not win, nor hide the others.
         distances = ops.where(
             ops.isnan(distances), float("inf"), ops.cast(distances, "float32")
         )
         place = ops.cast(ops.argmin(distances, axis=1), "int32")
-        rows = ops.arange(batch, dtype="int32") * chunk + place
+        rows = ops.arange(batch, dtype="int32") * n + place
         nearest = ops.min(distances, axis=1)
         better = nearest < best.distance
         return _Best(
@@ -206,11 +226,35 @@ def _best_candidate(candidates, count, chunk, batch, templates):
             ),
         )
 
+    return candidate_loop(improve, count, chunk, start)
+
+
+def candidate_loop(improve, count, chunk, start):
+    """Looks at candidates `chunk` at a time and keeps the best so far.
+
+    Args:
+        improve: callable `(first, n, best) -> best`, which looks at candidates
+            `first` to `first + n`. It keeps what it has where the new ones are
+            not nearer.
+        count: int, candidates in all.
+        chunk: int, candidates at a time.
+        start: nest of tensors, the best before any.
+
+    Returns:
+        The last `best`.
+    """
+    chunk = min(chunk, count)
+    steps = -(-count // chunk)
     if steps == 1:
-        return improve(ops.convert_to_tensor(0, dtype="int32"), start)
+        return improve(ops.convert_to_tensor(0, dtype="int32"), chunk, start)
     _, best = _while_loop(
         lambda step, best: step < steps,
-        lambda step, best: (step + 1, improve(step, best)),
+        # The last chunk steps back to be as long as the others: what is looked
+        # at twice cannot win twice, and every shape stays the same.
+        lambda step, best: (
+            step + 1,
+            improve(ops.minimum(step * chunk, count - chunk), chunk, best),
+        ),
         (ops.convert_to_tensor(0, dtype="int32"), start),
     )
     return best

@@ -6,10 +6,11 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_tim.imle.cells import select_hierarchical_by_cell
 from keras_tim.imle.codes import draw_codes
 from keras_tim.imle.distances import SelectionDistance
 from keras_tim.imle.learning_rates import (
-    mapping_multipliers,
+    learning_rate_multipliers,
     scaled_learning_rates,
 )
 from keras_tim.imle.loops import (
@@ -191,7 +192,13 @@ class ConditionalIMLE:
         seeds = _image_seeds(self.seed, 2 * iteration, length)
         selection, features = self.select(tim, inputs, targets, seeds, masks)
         self._track_selection(selection, trackers)
-        group = (inputs, selection.codes, features, weights)
+        # What no step changes is made once for all of them.
+        begun = (
+            tim.begin_level(0, tim.level_input(0, inputs, None))
+            if tim.freeze_plain
+            else ()
+        )
+        group = (inputs, selection.codes, features, weights, begun)
 
         steps = self.steps_per_selection
         size = self.mini_batch_size or ceil_divide(length, steps)
@@ -259,11 +266,17 @@ class ConditionalIMLE:
                 tim.style_dim,
                 tim.noise_channels,
                 levels=[level],
+                style_sizes=tim.style_map_sizes(sizes),
             )
             return drawn[0]
 
         if self.sampling == "hierarchical":
-            return select_hierarchical(
+            by_level = (
+                select_hierarchical_by_cell
+                if tim.style_cell
+                else select_hierarchical
+            )
+            return by_level(
                 tim,
                 inputs,
                 features,
@@ -284,10 +297,12 @@ class ConditionalIMLE:
 
     # -- The inner loop ----------------------------------------------------
 
-    def _gradient_step(self, tim, inputs, codes, features, weights, trackers):
+    def _gradient_step(
+        self, tim, inputs, codes, features, weights, begun, trackers
+    ):
         variables = tim.trainable_variables
         with tf.GradientTape() as tape:
-            losses = self._losses(tim, inputs, codes, features, weights)
+            losses = self._losses(tim, inputs, codes, features, weights, begun)
             loss = tf.add_n(losses)
             # Gradients are summed over replicas.
             scaled = loss / tf.distribute.get_strategy().num_replicas_in_sync
@@ -295,7 +310,9 @@ class ConditionalIMLE:
         gradients = tape.gradient(scaled, variables)
         scale = tim.optimizer.scale_loss(tf.constant(1.0))
         norm = tf.linalg.global_norm(gradients) / scale
-        with scaled_learning_rates(tim.optimizer, mapping_multipliers(tim)):
+        with scaled_learning_rates(
+            tim.optimizer, learning_rate_multipliers(tim)
+        ):
             self._apply(tim.optimizer, gradients, variables, loss, norm)
         self._track_losses(losses, trackers, tf.reduce_sum(weights))
         trackers["gradient_norm"].update_state(norm)
@@ -320,9 +337,9 @@ class ConditionalIMLE:
 
         tf.cond(finite, take, lambda: step)
 
-    def _losses(self, tim, inputs, codes, features, weights):
+    def _losses(self, tim, inputs, codes, features, weights, begun=()):
         """Weighted mean distance of every supervised level."""
-        pictures = tim.decode(inputs, codes)
+        pictures = tim.decode(inputs, codes, begun=begun or None)
         losses = []
         for level, target in zip(self.supervised_levels, features, strict=True):
             made = self.distance.features(pictures[level])

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_tim.layers.resampling import interpolate_cells
 from keras_tim.layers.weight_norm import (
     kaiming_normal,
     scaled_kaiming_normal,
@@ -135,22 +136,34 @@ class Dense(keras.layers.Dense):
                 weight.assign(self.loaded_scale * weight)
 
 
+NORMALIZATIONS = ("instance", "none")
+
+
 @keras.saving.register_keras_serializable(package="keras_tim")
 class Modulation(keras.layers.Layer):
-    """Instance normalisation, then a scale and an offset set by the style.
+    """A scale and an offset per channel, set by the style.
 
-    `(1 + gamma) * (x - mean) / sqrt(variance + epsilon) + beta`, where the
-    mean and the variance are those of each picture and channel at hand, in
-    training and after, and `(gamma, beta) = Dense(style)`.
+    `(1 + gamma) * n(x) + beta` with `(gamma, beta) = Dense(style)`. With
+    `normalization="instance"`, as published, `n(x) = (x - mean) /
+    sqrt(variance + epsilon)`, where the mean and the variance are those of
+    each picture and channel at hand, in training and after. Dividing by a
+    picture's own deviation invents texture in flat pictures. With
+    `normalization="none"`, `n(x) = x`, and the layer starts as the identity.
 
     Statistics and style run in float32 under every policy.
 
     Args:
         epsilon: float, added to the variance.
+        normalization: "instance" or "none".
+        style_cell: int or None. None: one style for the whole picture. An
+            int: a map of styles, one per square cell of so many pixels of the
+            features, between whose centres scale and offset are interpolated.
 
     Call arguments:
         features: float tensor `[batch, height, width, channels]`.
-        style: float tensor `[batch, width]`, from the mapping network.
+        style: float tensor `[batch, width]`, from the mapping network, or with
+            `style_cell` `[batch, rows, columns, width]`, its cells covering
+            the features.
 
     Returns:
         Tensor of the features' shape in the compute dtype.
@@ -161,21 +174,46 @@ class Modulation(keras.layers.Layer):
     TensorShape([2, 8, 8, 32])
     """
 
-    def __init__(self, epsilon=1e-5, **kwargs):
+    def __init__(
+        self, epsilon=1e-5, normalization="instance", style_cell=None, **kwargs
+    ):
         super().__init__(**kwargs)
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"`normalization` must be one of {NORMALIZATIONS}. Received: "
+                f"normalization={normalization!r}"
+            )
         self.epsilon = epsilon
+        self.normalization = normalization
+        self.style_cell = style_cell
 
     def build(self, features_shape, style_shape):
         self.dense = keras.layers.Dense(
             2 * features_shape[-1],
-            kernel_initializer=scaled_kaiming_normal(),
+            kernel_initializer=(
+                scaled_kaiming_normal()
+                if self.normalization == "instance"
+                else "zeros"
+            ),
             name="dense",
             dtype="float32",
         )
         self.dense.build(style_shape)
 
     def call(self, features, style):
-        gamma, beta = ops.split(self.dense(style)[:, None, None, :], 2, axis=-1)
+        parameters = self.dense(style)
+        if self.style_cell is None:
+            parameters = parameters[:, None, None, :]
+        else:
+            _, height, width, _ = ops.shape(features)
+            parameters = interpolate_cells(
+                parameters, self.style_cell, height, width
+            )
+        if self.normalization == "none":
+            parameters = ops.cast(parameters, self.compute_dtype)
+            gamma, beta = ops.split(parameters, 2, axis=-1)
+            return features * (1.0 + gamma) + beta
+        gamma, beta = ops.split(parameters, 2, axis=-1)
         x = ops.cast(features, "float32")
         mean, variance = ops.moments(x, axes=(1, 2), keepdims=True)
         # One multiplication and one addition per value.
@@ -187,4 +225,9 @@ class Modulation(keras.layers.Layer):
         return features_shape
 
     def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}
+        return {
+            **super().get_config(),
+            "epsilon": self.epsilon,
+            "normalization": self.normalization,
+            "style_cell": self.style_cell,
+        }

@@ -19,6 +19,7 @@ from keras_tim.models.presets import (
     preset_arguments,
     preset_training,
 )
+from keras_tim.perceptual.hypercolumns import Hypercolumns
 from keras_tim.tasks import get_task
 from keras_tim.tasks.pyramid import doubled
 
@@ -49,7 +50,7 @@ class TIM(keras.Model):
             number of levels.
         growth_channels: sequence of int, growth of the dense blocks per
             level.
-        num_blocks: int, RRDBs per level.
+        num_blocks: int, RRDBs per level, or a sequence of one int per level.
         input_channels: int or None for the task's own (needed for layouts:
             the number of classes, and one for "other").
         style_dim: int, size of each level's style vector.
@@ -66,14 +67,43 @@ class TIM(keras.Model):
         mapping_network: bool, whether styles pass through one.
         intermediate_supervision: bool, whether every level's output is held
             against the target; otherwise the last one alone.
-        input_skip: bool, whether every level predicts a residual in [-1, 1]:
-            the first over its input, the later ones over the previous output,
-            enlarged to the level's size. Off in the published models.
+        input_skip: bool or "own", whether every level predicts a residual in
+            [-1, 1]: the first over its input, the later ones over the previous
+            output, enlarged to the level's size; with "own" all over their
+            own inputs. Off in the published models.
         stochastic: bool, whether the codes are used. Without them the model
             is a plain regression, all of whose samples are the same: what
             cIMLE is measured against.
         architecture: "camnet" or "hyperrim". They differ in decompression,
             where HyperRIM has two more convolutions at the last level.
+        plain_blocks: int or sequence of one int per level: how many of the
+            first RRDBs neither style nor noise reaches. They run once per
+            picture, however many candidates are made of it. Published: 0.
+        normalization: "instance" or "none": whether features are normalised
+            before they are modulated, see `keras_tim.layers.Modulation`.
+            Published: "instance".
+        style_cell: int or None. None, as published: one style vector for the
+            whole picture. An int: a map of them, one per square cell of so
+            many pixels of the first level's input, smoothly interpolated; in
+            training every cell gets its own nearest candidate.
+        output_activation: "tanh", as published, or "linear".
+        consistency: int, rounds by which every level's output is made to agree
+            with the input, as its last step (see the task). Published: 0.
+        num_resize_convolutions: int or sequence of one int per level:
+            convolutions behind the enlargement. Published: 2.
+        modulated_head: bool or sequence of one bool per level: whether a level
+            without blocks has its head modulated. Published: False.
+        guidance: None or "vgg": whether every level also reads VGG16's
+            features of the given picture, see
+            `keras_tim.perceptual.Hypercolumns`. For colourization, where what
+            a thing is decides. Published: None.
+        guidance_channels: int, channels of these features.
+        trunk_learning_rate_multiplier: float in (0, 1], factor on the
+            learning rate of what a trunk brought along, see
+            `keras_tim.conversion.load_esrgan`. Published: 1.
+        freeze_plain: bool, whether the plain blocks and the head before them
+            stay as they are in training, which then runs them only once per
+            image and selection.
         **kwargs: passed to `keras.Model` (`name`, `dtype`).
 
     Example:
@@ -108,6 +138,17 @@ class TIM(keras.Model):
         input_skip=False,
         stochastic=True,
         architecture="camnet",
+        plain_blocks=0,
+        normalization="instance",
+        style_cell=None,
+        output_activation="tanh",
+        consistency=0,
+        num_resize_convolutions=2,
+        modulated_head=False,
+        guidance=None,
+        guidance_channels=32,
+        trunk_learning_rate_multiplier=1.0,
+        freeze_plain=False,
         **kwargs,
     ):
         # Inputs stay float32 under mixed precision: the sub-layers cast for
@@ -136,6 +177,27 @@ class TIM(keras.Model):
                 "`input_skip` needs a task whose inputs are pictures like its "
                 f"outputs. Received: input_skip={input_skip}, task={task!r}"
             )
+        if guidance not in (None, "vgg"):
+            raise ValueError(
+                '`guidance` must be None or "vgg". Received: '
+                f"guidance={guidance!r}"
+            )
+        if guidance and not self._task.supports_guidance:
+            raise ValueError(
+                f"`guidance` must be None for task {task!r}. Received: "
+                f"guidance={guidance!r}"
+            )
+        if not 0 < trunk_learning_rate_multiplier <= 1:
+            raise ValueError(
+                "`trunk_learning_rate_multiplier` must lie in (0, 1]. "
+                "Received: trunk_learning_rate_multiplier="
+                f"{trunk_learning_rate_multiplier}"
+            )
+        if consistency and not self._task.supports_consistency:
+            raise ValueError(
+                f"`consistency` must be 0 for task {task!r}, which has no such "
+                f"step. Received: consistency={consistency}"
+            )
         if input_channels is None and self._task.input_channels is None:
             raise ValueError(
                 f"`input_channels` must be given for task {task!r}: the "
@@ -146,6 +208,17 @@ class TIM(keras.Model):
         self.residual_channels = tuple(residual_channels)
         self.growth_channels = tuple(growth_channels)
         self.num_blocks = num_blocks
+        self.plain_blocks = plain_blocks
+        self.normalization = normalization
+        self.style_cell = style_cell
+        self.output_activation = output_activation
+        self.consistency = consistency
+        self.num_resize_convolutions = num_resize_convolutions
+        self.modulated_head = modulated_head
+        self.guidance = guidance
+        self.guidance_channels = guidance_channels
+        self.trunk_learning_rate_multiplier = trunk_learning_rate_multiplier
+        self.freeze_plain = freeze_plain
         self.input_channels = input_channels or self._task.input_channels
         self.style_dim = style_dim
         self.noise_channels = (
@@ -169,7 +242,21 @@ class TIM(keras.Model):
         self.architecture = architecture
 
         self._wiring = self._task.wiring(self.num_levels, architecture)
+        self.guide = None
+        if guidance:
+            self.guide = Hypercolumns(
+                guidance_channels,
+                self.num_levels,
+                name="level_guide",
+                dtype=self.dtype_policy,
+            )
+            self.guide.build()
+            self.guide.built = True
         self.tower = [self._module(level) for level in range(self.num_levels)]
+        if freeze_plain:
+            for module in self.tower:
+                for layer in module.plain_layers():
+                    layer.trainable = False
         self.built = True
         self._imle = None
         self._trackers = {}
@@ -181,7 +268,17 @@ class TIM(keras.Model):
         module = TowerModule(
             self.residual_channels[level],
             self.growth_channels[level],
-            num_blocks=self.num_blocks,
+            num_blocks=self._of_level("num_blocks", level),
+            plain_blocks=self._of_level("plain_blocks", level),
+            num_resize_convolutions=self._of_level(
+                "num_resize_convolutions", level
+            ),
+            modulated_head=self._of_level("modulated_head", level),
+            normalization=self.normalization,
+            # The pixels of a level are half as large as those of the one
+            # below: every level has the same cells.
+            style_cell=self.style_cell and self.style_cell * 2**level,
+            output_activation=self.output_activation,
             output_channels=self._task.output_channels,
             resize=wiring.resize,
             output_before_resize=wiring.output_before_resize,
@@ -205,15 +302,31 @@ class TIM(keras.Model):
             channels = self._task.output_channels
         elif self.input_skip and level > 0:
             channels += self._task.output_channels
+        if self.guidance:
+            channels += self.guidance_channels
         module.build(
             (None, None, None, channels),
-            (None, self.style_dim),
+            (None, None, None, self.style_dim)
+            if self.style_cell
+            else (None, self.style_dim),
             (None, None, None, self.noise_channels),
             (None, None, None, self.residual_channels[level - 1])
             if level > 0
             else None,
         )
         return module
+
+    def _of_level(self, name, level):
+        """An argument that is one value, or one per level."""
+        value = getattr(self, name)
+        if not isinstance(value, list | tuple):
+            return value
+        if len(value) != self.num_levels:
+            raise ValueError(
+                f"`{name}` must be one value, or one for each of the "
+                f"{self.num_levels} levels. Received: {name}={value}"
+            )
+        return value[level]
 
     @classmethod
     def from_preset(cls, name, **overrides):
@@ -336,7 +449,7 @@ class TIM(keras.Model):
 
     # -- Forward pass ------------------------------------------------------
 
-    def call(self, inputs, codes):
+    def call(self, inputs, codes, begun=None):
         """Every level's output in the network's own space.
 
         Args:
@@ -348,6 +461,10 @@ class TIM(keras.Model):
                 noise [n, height, width, noise_channels])`. Where n is a
                 multiple of the batch, input i is used for the n / batch codes
                 from i * n / batch on, as `draw_codes` lays them out.
+                With `style_cell` a style is a map `[n, rows, columns,
+                style_dim]`.
+            begun: what `begin_level` returned for level 0 and these inputs,
+                or None to make it.
 
         Returns:
             List over levels of float32 tensors `[n, height, width, channels]`:
@@ -356,17 +473,82 @@ class TIM(keras.Model):
         """
         inputs = check_inputs(self, inputs)
         check_codes(self, inputs, codes)
+        guides = self.guides(inputs)
+        if begun is None and self._of_level("plain_blocks", 0):
+            begun = self.begin_level(
+                0, self.level_input(0, inputs, None, guides[0])
+            )
         inputs = _repeat_for(inputs, codes)
+        if self.guide is not None:
+            guides = _repeat_for(guides, codes)
+        if begun is not None:
+            begun = _repeat_for(begun, codes)
         outputs = []
         output, feature = None, None
         for level, code in enumerate(codes):
             output, feature = self.run_level(
-                level, self.level_input(level, inputs, output), feature, code
+                level,
+                self.level_input(level, inputs, output, guides[level]),
+                feature,
+                code,
+                observed=self.observed(level, inputs),
+                begun=begun if level == 0 else None,
             )
             outputs.append(output)
         return outputs
 
-    def level_input(self, level, inputs, previous_output):
+    def begin_level(self, level, level_input, previous_feature=None):
+        """What all candidates of a level have in common, made once for them.
+
+        Args:
+            level: int.
+            level_input: tensor, see `level_input`.
+            previous_feature: the feature that the level below returned, or
+                None at level 0.
+
+        Returns:
+            Tuple of tensors `[batch, ...]` that `run_level` takes as `begun`.
+        """
+        arguments = [self._seen(level, level_input)]
+        if previous_feature is not None:
+            arguments.append(self.feature_scale * previous_feature)
+        return self.tower[level].begin(*arguments)
+
+    def _seen(self, level, level_input):
+        if self._task.chained and level > 0:
+            # Level 0 reads pictures in [0, 1], the later ones the previous
+            # level's tanh.
+            return 2.0 * level_input - 1.0
+        return level_input
+
+    def observed(self, level, inputs):
+        """The one of the given pictures that a level's output agrees with.
+
+        Args:
+            level: int.
+            inputs: list of tensors.
+
+        Returns:
+            Tensor `[batch, height, width, channels]`.
+        """
+        return inputs[0 if self._task.chained else level]
+
+    def guides(self, inputs):
+        """What guides the levels, see `guidance`.
+
+        Args:
+            inputs: list of tensors `[batch, height, width, channels]`.
+
+        Returns:
+            List over levels of tensors `[batch, height, width,
+            guidance_channels]`, or of None where there is no guidance.
+        """
+        if self.guide is None:
+            return [None] * self.num_levels
+        picture = self._task.guiding_picture(inputs[-1])
+        return self.guide(picture, sizes=self.noise_sizes(inputs))
+
+    def level_input(self, level, inputs, previous_output, guide=None):
         """What a level reads: its own input, or the previous level's output.
 
         With `input_skip`, a level that has an input of its own reads both, the
@@ -378,20 +560,33 @@ class TIM(keras.Model):
             inputs: list of tensors `[batch, height, width, channels]`.
             previous_output: the previous level's output in the network's own
                 space, or None at level 0.
+            guide: the level's of `guides`, or None to make it.
 
         Returns:
-            Tensor `[batch, height, width, channels]`: pictures in [0, 1].
+            Tensor `[batch, height, width, channels]`: pictures in [0, 1], and
+            behind them what guides the level.
         """
         if self._task.chained and level > 0:
             return previous_output
+        seen = [inputs[level]]
         if self.input_skip and level > 0:
-            own_input = self._task.beside_previous(inputs[level], level)
-            return ops.concatenate(
-                [own_input, doubled(previous_output)], axis=-1
-            )
-        return inputs[level]
+            if self.input_skip != "own":
+                seen = [self._task.beside_previous(inputs[level], level)]
+            seen.append(doubled(previous_output))
+        if self.guide is not None:
+            guide = self.guides(inputs)[level] if guide is None else guide
+            seen.append(ops.cast(guide, "float32"))
+        return ops.concatenate(seen, axis=-1) if len(seen) > 1 else seen[0]
 
-    def run_level(self, level, level_input, previous_feature, code):
+    def run_level(
+        self,
+        level,
+        level_input,
+        previous_feature,
+        code,
+        observed=None,
+        begun=None,
+    ):
         """Runs one level of the tower.
 
         Args:
@@ -401,6 +596,9 @@ class TIM(keras.Model):
             previous_feature: the feature that the level below returned, or
                 None at level 0.
             code: tuple `(style, noise)`.
+            observed: what the output has to agree with, see `observed`; only
+                needed with `consistency`.
+            begun: what `begin_level` returned, or None to make it.
 
         Returns:
             Tuple `(output, feature)`: the output in the network's own space
@@ -409,22 +607,24 @@ class TIM(keras.Model):
         style, noise = code
         if not self.stochastic:
             style, noise = ops.zeros_like(style), ops.zeros_like(noise)
-        seen = level_input
-        if self._task.chained and level > 0:
-            # Level 0 reads pictures in [0, 1], the later ones the previous
-            # level's tanh.
-            seen = 2.0 * level_input - 1.0
-        arguments = [seen, style, noise]
+        arguments = [self._seen(level, level_input), style, noise]
         if previous_feature is not None:
             arguments.append(self.feature_scale * previous_feature)
-        raw, feature = self.tower[level](*arguments)
-        output = self._task.to_output(raw)
+        raw, feature = self.tower[level](*arguments, begun=begun)
+        linear = self.output_activation == "linear"
+        output = raw if linear else self._task.to_output(raw)
         if self.input_skip:
             # to_output maps [-1, 1] to [0, 1]: its slope applied to the
             # residual is raw / 2.
-            output = _clip_straight_through(
-                self._task.skip(level_input) + raw / 2.0
+            own = self.input_skip == "own"
+            output = self._task.skip(level_input, own) + raw / 2.0
+        if self.consistency:
+            factor = 2 ** (level + 1) if self._task.chained else 1
+            output = self._task.agreeing(
+                output, observed, factor, self.consistency
             )
+        if self.input_skip or linear or self.consistency:
+            output = _clip_straight_through(output, self._task.output_range)
         return output, feature
 
     def output_shapes(self, level, batch, noise_size):
@@ -462,22 +662,44 @@ class TIM(keras.Model):
             sizes.append((height * factor, width * factor))
         return sizes
 
-    def decode(self, inputs, codes):
+    def style_sizes(self, inputs):
+        """Rows and columns of every level's map of styles.
+
+        Args:
+            inputs: as in `call`.
+
+        Returns:
+            List over levels of `(rows, columns)`; empty tuples without
+            `style_cell`.
+        """
+        return self.style_map_sizes(self.noise_sizes(inputs))
+
+    def style_map_sizes(self, noise_sizes):
+        """`style_sizes` from what `noise_sizes` returned."""
+        if not self.style_cell:
+            return [()] * self.num_levels
+        return [
+            tuple(-(-n // (self.style_cell * 2**level)) for n in size)
+            for level, size in enumerate(noise_sizes)
+        ]
+
+    def decode(self, inputs, codes, begun=None):
         """Every level's output as RGB pictures.
 
         Args:
             inputs: as in `call`.
             codes: as in `call`.
+            begun: as in `call`.
 
         Returns:
             List over levels of float32 tensors `[n, height, width, 3]` in
             [0, 1].
         """
         inputs = check_inputs(self, inputs)
-        outputs = self(inputs, codes)
+        outputs = self(inputs, codes, begun=begun)
         inputs = _repeat_for(inputs, codes)
         return [
-            self.to_picture(output, inputs[0 if self._task.chained else level])
+            self.to_picture(output, self.observed(level, inputs))
             for level, output in enumerate(outputs)
         ]
 
@@ -525,6 +747,7 @@ class TIM(keras.Model):
             self.noise_sizes(inputs),
             self.style_dim,
             self.noise_channels,
+            style_sizes=self.style_sizes(inputs),
         )
 
     def sample(self, inputs, num_samples=8, seed=0, batch_size=1, verbose=0):
@@ -631,6 +854,7 @@ class TIM(keras.Model):
             self.noise_sizes(inputs),
             self.style_dim,
             self.noise_channels,
+            style_sizes=self.style_sizes(inputs),
         )
         return self.decode(inputs, drawn)[-1]
 
@@ -882,6 +1106,19 @@ class TIM(keras.Model):
             "input_skip": self.input_skip,
             "stochastic": self.stochastic,
             "architecture": self.architecture,
+            "plain_blocks": self.plain_blocks,
+            "normalization": self.normalization,
+            "style_cell": self.style_cell,
+            "output_activation": self.output_activation,
+            "consistency": self.consistency,
+            "num_resize_convolutions": self.num_resize_convolutions,
+            "modulated_head": self.modulated_head,
+            "guidance": self.guidance,
+            "guidance_channels": self.guidance_channels,
+            "trunk_learning_rate_multiplier": (
+                self.trunk_learning_rate_multiplier
+            ),
+            "freeze_plain": self.freeze_plain,
         }
 
     def get_compile_config(self):
@@ -975,9 +1212,9 @@ def _repeat_for(inputs, codes):
     return [ops.repeat(x, num_codes // batch, axis=0) for x in inputs]
 
 
-def _clip_straight_through(x):
-    """Clips to [0, 1] with the gradient of the identity.
+def _clip_straight_through(x, limits):
+    """Clips with the gradient of the identity.
 
     A clipped value would get no gradient and never find its way back.
     """
-    return x + ops.stop_gradient(ops.clip(x, 0.0, 1.0) - x)
+    return x + ops.stop_gradient(ops.clip(x, *limits) - x)

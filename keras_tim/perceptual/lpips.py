@@ -214,11 +214,7 @@ class LPIPS(keras.layers.Layer):
         if self._missing is not None:
             raise self._missing
         backbone = BACKBONES[self.net]
-        # (2 x - 1 - shift) / scale, folded into one multiplication and one
-        # addition.
-        scale = 2.0 / np.array(_SCALE, "float32")
-        offset = -(1.0 + np.array(_SHIFT, "float32")) * scale / 2.0
-        x = ops.cast(images, "float32") * scale + offset
+        x = network_input(ops.cast(images, "float32"))
         x = enlarge_small(
             ops.cast(x, self.compute_dtype), backbone.minimum_side
         )
@@ -279,6 +275,31 @@ class LPIPS(keras.layers.Layer):
             squared = ops.sum(ops.square(difference), axis=-1)
             distance = distance + spatial_mean(squared, w)
         return distance
+
+    def cell_distances(self, a_features, b_features, rows, columns):
+        """Distances of every cell of a grid over the pictures.
+
+        The mean over the cells is the distance, where the grid's cells are
+        equally large.
+
+        Args:
+            a_features: list of `[batch, h, w, channels]`, as from `features`.
+            b_features: the same for the other pictures.
+            rows: int or scalar tensor, cells from top to bottom.
+            columns: the same from left to right.
+
+        Returns:
+            float32 tensor `[batch, rows, columns]`.
+        """
+        total = 0.0
+        for a, b in zip(a_features, b_features, strict=True):
+            squared = ops.sum(
+                ops.square(ops.cast(a, "float32") - ops.cast(b, "float32")),
+                axis=-1,
+                keepdims=True,
+            )
+            total = total + area_resize(squared, rows, columns)
+        return total[..., 0]
 
     def spatial_map(self, a, b):
         """Distances pixel by pixel.
@@ -354,6 +375,21 @@ class LPIPS(keras.layers.Layer):
                 f"`{name}` must be floating point in [0, 1] (divide uint8 "
                 f"pictures by 255). Received: {name}.dtype={dtype}"
             )
+
+
+def network_input(images):
+    """Pictures in [0, 1] as the backbones were trained on them.
+
+    Args:
+        images: float32 tensor `[..., 3]`.
+
+    Returns:
+        `(2 x - 1 - shift) / scale`.
+    """
+    # Folded into one multiplication and one addition.
+    scale = 2.0 / np.array(_SCALE, "float32")
+    offset = -(1.0 + np.array(_SHIFT, "float32")) * scale / 2.0
+    return images * scale + offset
 
 
 def spatial_mean(values, weights=None):

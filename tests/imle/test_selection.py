@@ -292,8 +292,9 @@ def test_more_candidates_are_never_worse(case, mean_square_distance):
         ).distances[0]
         for count in (1, 3, 9)
     ]
-    assert (closest[0] >= closest[1]).numpy().all()
-    assert (closest[1] >= closest[2]).numpy().all()
+    # A convolution over another number of candidates may round differently.
+    assert (closest[0] >= closest[1] - 1e-6).numpy().all()
+    assert (closest[1] >= closest[2] - 1e-6).numpy().all()
     assert (closest[0] > closest[2]).numpy().any()
 
 

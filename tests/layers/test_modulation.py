@@ -214,3 +214,24 @@ def test_modulation_starts_as_published():
     assert kernel.shape == (128, 128)
     assert kernel.std() == pytest.approx(0.1 * np.sqrt(2 / 128), rel=0.03)
     assert not bias.any()
+
+
+def test_without_normalisation_it_starts_as_the_identity():
+    x, style = normal(2, 4, 5, 3), normal(2, 6, seed=1)
+    layer = Modulation(normalization="none")
+    np.testing.assert_array_equal(layer(x, style), x)
+    kernel = np.zeros((6, 6), "float32")
+    # The first style unit doubles channel 0; the second adds to channel 1.
+    kernel[0, 0], kernel[1, 4] = 1.0, 1.0
+    layer.dense.kernel.assign(kernel)
+    one = np.array([[1.0, 0.5, 0.0, 0.0, 0.0, 0.0]] * 2, "float32")
+    expected = x * [2.0, 1.0, 1.0] + [0.0, 0.5, 0.0]
+    np.testing.assert_allclose(layer(x, one), expected, rtol=1e-6)
+
+
+def test_without_normalisation_is_a_sound_layer(run_layer_test):
+    run_layer_test(
+        Modulation,
+        {"normalization": "none", "style_cell": 2},
+        [normal(2, 4, 5, 3), normal(2, 2, 3, 6, seed=1)],
+    )
