@@ -32,7 +32,8 @@ def least_parameters(config):
         _integers(config, name)
         for name in ("residual_channels", "growth_channels")
     )
-    num_blocks = _integer(config, "num_blocks", least=0)
+    num_blocks = _of_levels(config, "num_blocks", len(widths))
+    plain_blocks = _of_levels(config, "plain_blocks", len(widths))
     noise_channels = _integer(config, "noise_channels", least=0)
     style_dim = _integer(config, "style_dim")
     mapping = 0
@@ -43,18 +44,29 @@ def least_parameters(config):
             mapping = style_dim * width + (depth - 1) * width**2
             style_dim = width
     total, previous = 0, 0
-    for level, (width, growth) in enumerate(zip(widths, growths, strict=True)):
+    for level, (width, growth, blocks, plain) in enumerate(
+        zip(widths, growths, num_blocks, plain_blocks, strict=True)
+    ):
         seen = _integer(config, "input_channels")
         if level and task.chained:
             seen = task.output_channels
         seen += noise_channels + previous
         dense_block = 9 * (width**2 + 8 * width * growth + 6 * growth**2)
-        block = 3 * dense_block + style_dim * 2 * width
-        # Head, body and its end, output.
-        convolutions = 9 * width * (seen + width + task.output_channels)
-        total += mapping + num_blocks * block + convolutions
+        modulation = style_dim * 2 * width
+        # Head and output, and where there are blocks the body's end.
+        seen += task.output_channels + (width if blocks else 0)
+        total += mapping + 9 * width * seen
+        total += blocks * 3 * dense_block + max(blocks - plain, 0) * modulation
         previous = width
     return total
+
+
+def _of_levels(config, name, num_levels):
+    """An argument that is one integer, or one per level; 0 where it lacks."""
+    value = config.get(name, 0)
+    if isinstance(value, list | tuple):
+        return [_integer({name: part}, name, least=0) for part in value]
+    return [_integer({name: value}, name, least=0)] * num_levels
 
 
 def _integers(config, name):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_tim.imle.learning_rates import (
-    mapping_multipliers,
+    learning_rate_multipliers,
     scaled_learning_rates,
 )
 
@@ -236,10 +236,10 @@ def test_mapping_networks_take_smaller_steps(make_tim, make_pairs, dtype):
 
 def test_multipliers_of_a_model(make_tim):
     tim = make_tim(mapping_learning_rate_multiplier=0.5)
-    pairs = mapping_multipliers(tim)
+    pairs = learning_rate_multipliers(tim)
     # Two levels, two layers each, kernel and bias.
     assert len(pairs) == 8
     assert all("mapping" in variable.path for variable, _ in pairs)
     assert {multiplier for _, multiplier in pairs} == {0.5}
-    assert mapping_multipliers(make_tim(mapping_network=False)) == []
-    assert mapping_multipliers(make_tim()) == []
+    assert learning_rate_multipliers(make_tim(mapping_network=False)) == []
+    assert learning_rate_multipliers(make_tim()) == []
