@@ -147,7 +147,7 @@ STRANGE = [
 
 
 def strange(dice):
-    value = dice.choice(STRANGE)
+    value = copy.deepcopy(dice.choice(STRANGE))
     for _ in range(dice.choice([0, 0, 0, 1, 3, 200])):
         value = [value]
     return value
