@@ -168,6 +168,7 @@ def train_gan(
         folder,
     )
     recipe.prepare()
+    recipe.save()
     tim = TIM.from_preset(
         settings.preset, **recipe.model_arguments(), **settings.model_switches
     )

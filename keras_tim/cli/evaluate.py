@@ -14,7 +14,10 @@ DESCRIPTION = """measure samples of held-out pictures, in one table.
 Without --data, on what the run held out. Distance to the observed output,
 diversity and faithfulness to the input, beside the plain answer of the task;
 sheets of the best and the worst cases; maps of where samples differ. Run the
-same command again after an interruption and it measures the rest."""
+same command again after an interruption and it measures the rest.
+
+The exit status is 0 if all pictures were measured, 3 if some could not be,
+which are named at the end, and 1 if none could be."""
 
 
 def define_flags(values):
@@ -142,7 +145,11 @@ def run(values, arguments):
     Args:
         values: parsed flags.
         arguments: list of str, what was given besides flags.
+
+    Returns:
+        int, the exit status.
     """
+    from keras_tim.cli.main import report_failed
     from keras_tim.cli.train import reject_arguments
     from keras_tim.evaluation import EvaluationSettings, evaluate
     from keras_tim.evaluation.table import table_text
@@ -184,6 +191,7 @@ def run(values, arguments):
     for note in result["notes"]:
         print(note)
     logging.info("Wrote %s", os.path.join(output, "evaluation.md"))
+    return report_failed(result["skipped"])
 
 
 def _folder(model):
@@ -194,7 +202,11 @@ def _folder(model):
 def _settings_of(values, task):
     """Settings to evaluate with, and what the run was trained on."""
     from keras_tim.recipes.layout_synthesis import CLASSES_FILE
-    from keras_tim.runs.settings import RunSettings, load_settings
+    from keras_tim.runs.settings import (
+        RunSettings,
+        load_settings,
+        recorded_held_out,
+    )
 
     folder = _folder(values.model)
     settings = load_settings(folder)
@@ -224,6 +236,16 @@ def _settings_of(values, task):
             changes["classes"] = os.path.join(folder, CLASSES_FILE)
     elif values.labels is not None:
         raise ValueError("--labels needs --data, whose label maps they are")
+    elif names := recorded_held_out(folder):
+        changes["held_out"] = names
+        # Names that the run was given may be patterns.
+        if not settings.held_out and os.path.isdir(settings.data or ""):
+            for name in names:
+                if not os.path.exists(os.path.join(settings.data, name)):
+                    raise FileNotFoundError(
+                        f"{values.model} holds out {name}, which is no longer "
+                        f"in {settings.data}. Name other pictures with --data."
+                    )
     return dataclasses.replace(settings, **changes), trained_on
 
 

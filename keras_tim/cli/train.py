@@ -8,7 +8,8 @@ DESCRIPTION = """train a model into a run folder, or resume one.
 
 Without --data the pictures that the task comes with are used: for most, the
 photos bundled with scikit-image. Run the same
-command again after an interruption and it goes on after the last epoch.
+command again after an interruption and it goes on from the last checkpoint,
+to the same end. Ctrl-C and SIGTERM make one first.
 
 A preset comes with the settings that it is meant to be trained with, which
 are printed; flags change them."""
@@ -27,6 +28,14 @@ def define_flags(values):
     text = {"flag_values": values}
     flags.DEFINE_string("run", None, "the run folder", **text)
     flags.DEFINE_bool("overwrite", False, "begin anew", **text)
+    flags.DEFINE_float(
+        "checkpoint_every",
+        5.0,
+        "minutes after which a checkpoint is made, at the end of a round of "
+        "selection and gradient steps; there are ten in any case",
+        lower_bound=0.0,
+        **text,
+    )
     flags.DEFINE_enum(
         "task", "super_resolution", sorted(RECIPES), "what to learn", **text
     )
@@ -174,7 +183,12 @@ def run(values, arguments):
             chosen[name] = _numbers(name, chosen[name])
     settings = RunSettings.of_task(**chosen)
     logging.info("%s", settings.description())
-    train(values.run, settings, overwrite=values.overwrite)
+    train(
+        values.run,
+        settings,
+        overwrite=values.overwrite,
+        checkpoint_every=values.checkpoint_every,
+    )
 
 
 def _numbers(name, texts):

@@ -239,6 +239,7 @@ def large_photos(
     tfds_split=None,
     data_dir=None,
     downsample=1,
+    unusable=None,
 ):
     """Lists what `whole_photos` reads, without decoding a folder's pictures.
 
@@ -250,6 +251,8 @@ def large_photos(
         tfds_split: As for `whole_photos`.
         data_dir: Folder of prepared TensorFlow data sets.
         downsample: Integer factor by which the pictures are reduced.
+        unusable: List or `None`; it gets the names of pictures that cannot be
+            read or are too small.
 
     Returns:
         A list of `keras_tim.data.photos.Photo`.
@@ -269,8 +272,9 @@ def large_photos(
         held_out=True,
         data_dir=data_dir,
         downsample=downsample,
+        unusable=unusable,
     )
-    return _large_enough(photos, smallest_side)
+    return _large_enough(photos, smallest_side, unusable)
 
 
 def cut_to_multiple(photo, multiple):
@@ -535,7 +539,7 @@ def _orientation():
     return orient
 
 
-def _large_enough(photos, side, measure=False):
+def _large_enough(photos, side, unusable=None, measure=False):
     """Drops photos smaller than `side` and warns of each by name.
 
     Photos whose files would have to be read for that are kept, and refuse to
@@ -551,12 +555,14 @@ def _large_enough(photos, side, measure=False):
             size = photo.size
         except PictureError as error:
             logging.warning("Skipped a picture. %s", error)
-            continue
-        if min(size) >= side:
-            kept.append(photo)
-            continue
-        largest = max(largest, size)
-        logging.warning("Skipped %s", photo.too_small(side))
+        else:
+            if min(size) >= side:
+                kept.append(photo)
+                continue
+            largest = max(largest, size)
+            logging.warning("Skipped %s", photo.too_small(side))
+        if unusable is not None:
+            unusable.append(photo.name)
     if not kept:
         raise ValueError(
             f"`source` must hold pictures of at least {side} x {side} pixels "

@@ -114,7 +114,7 @@ def compressed(photo, quality=1):
     Image.fromarray(as_uint8(photo, "photo")).save(
         stream, format="JPEG", quality=int(quality), subsampling=SUBSAMPLING
     )
-    with Image.open(stream) as image:
+    with Image.open(stream, formats=["JPEG"]) as image:
         return np.asarray(image).astype(np.float32) / np.float32(255.0)
 
 

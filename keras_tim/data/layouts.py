@@ -10,6 +10,7 @@ import pathlib
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from PIL import Image
 
 from keras_tim.data.classes import Classes, read_classes
@@ -402,7 +403,13 @@ def read_labels(path, classes):
 
 
 def list_layouts(
-    pictures=None, labels=None, classes=None, *, exclude=(), only=None
+    pictures=None,
+    labels=None,
+    classes=None,
+    *,
+    exclude=(),
+    only=None,
+    unusable=None,
 ):
     """Lists pictures with their label maps, without decoding them.
 
@@ -412,6 +419,8 @@ def list_layouts(
         classes: Class file, name, `Classes` or `None`.
         exclude: Names or patterns to leave out.
         only: Names or patterns to keep, or `None`.
+        unusable: `None`, or a list that gets the names of pictures of which a
+            file cannot be read. They are then left out, with a warning.
 
     Returns:
         Tuple of a list of `Layout` and the `Classes`.
@@ -436,6 +445,8 @@ def list_layouts(
         layouts, classes = sample_layouts()
     else:
         pairs = _matched(pathlib.Path(pictures), pathlib.Path(labels))
+        if unusable is not None:
+            pairs = _readable(pairs, unusable)
         if classes is None:
             classes = _found_classes([label for _, _, label in pairs])
         classes = read_classes(classes)
@@ -443,8 +454,8 @@ def list_layouts(
             Layout(name, _common_size(*paths), paths, None, classes)
             for name, *paths in pairs
         ]
-    left_out = _named(layouts, exclude, "exclude")
-    kept = None if only is None else _named(layouts, only, "only")
+    left_out = named(layouts, exclude, "exclude")
+    kept = None if only is None else named(layouts, only, "only")
     chosen = [
         layout
         for layout in layouts
@@ -458,8 +469,20 @@ def list_layouts(
     return chosen, classes
 
 
-def _named(layouts, patterns, argument):
-    """Names of the layouts that patterns name."""
+def named(layouts, patterns, argument):
+    """Names of the layouts that patterns name.
+
+    Args:
+        layouts: list of `Layout`.
+        patterns: names or patterns, see `layout_dataset`.
+        argument: str, what error messages call them.
+
+    Returns:
+        Set of str.
+
+    Raises:
+        ValueError: if one of them names nothing.
+    """
     patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
     named = set()
     for pattern in patterns:
@@ -516,6 +539,26 @@ def _matched(pictures, labels):
             f"{', '.join(_LABEL_ENDINGS[1:3])} and {_PICTURE_ENDINGS[1]}."
         )
     return pairs
+
+
+def _readable(pairs, unusable):
+    """The pairs whose headers can be read; the others' names are added."""
+    readable = []
+    for name, *paths in pairs:
+        try:
+            for path in paths:
+                picture_size(path)
+        except PictureError as error:
+            logging.warning("Skipped a picture. %s", error)
+            unusable.append(name)
+        else:
+            readable.append((name, *paths))
+    if not readable:
+        raise ValueError(
+            f"None of the {len(pairs)} pictures with their label maps can be "
+            "read. The warnings above name what is wrong with each."
+        )
+    return readable
 
 
 def _common_size(picture, label):

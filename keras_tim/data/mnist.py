@@ -16,6 +16,7 @@ from PIL import Image
 from keras_tim.data.crops import PARALLEL, check_positive, is_integer
 from keras_tim.data.passes import successive_passes
 from keras_tim.data.tfds_pictures import TFDS_PREFIX, TfdsPictures, is_tfds
+from keras_tim.files import written
 from keras_tim.perceptual.weights import WeightsError, read_weights
 from keras_tim.tasks.mnist import from_input, to_input
 
@@ -213,15 +214,8 @@ class PrincipalComponents:
         Raises:
             OSError: If the file cannot be written; what was there stays.
         """
-        partial = f"{path}.partial"
-        try:
-            with open(partial, "wb") as file:
-                np.savez(file, **vars(self))
-            os.replace(partial, path)
-        except BaseException:
-            if os.path.exists(partial):
-                os.remove(partial)
-            raise
+        with written(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **vars(self))
 
     @classmethod
     def load(cls, path):

@@ -228,6 +228,7 @@ def list_photos(
     held_out=False,
     data_dir=None,
     downsample=1,
+    unusable=None,
 ):
     """Lists the photos of a source, without decoding files.
 
@@ -249,6 +250,8 @@ def list_photos(
             else `TfdsPictures.held_out_split`, instead.
         data_dir: Folder of prepared TensorFlow data sets.
         downsample: Integer factor by which every photo is reduced.
+        unusable: List or `None`; it gets the names of files that cannot be
+            read.
 
     Returns:
         A list of `Photo`.
@@ -280,7 +283,9 @@ def list_photos(
             f"{type(source).__name__}"
         )
     if arrays is None:
-        return _folder_photos(pathlib.Path(source), exclude, only, downsample)
+        return _folder_photos(
+            pathlib.Path(source), exclude, only, downsample, unusable
+        )
     chosen = _choose({name: (name,) for name in arrays}, exclude, only)
     photos = []
     for name in chosen:
@@ -297,19 +302,27 @@ def list_photos(
     return photos
 
 
-def _folder_photos(folder, exclude, only, downsample):
+def _folder_photos(folder, exclude, only, downsample, unusable):
     paths = {str(p.relative_to(folder)): p for p in find_pictures(folder)}
     chosen = _choose(
         {name: (name, p.name, p.stem) for name, p in paths.items()},
         exclude,
         only,
     )
+    if not chosen:
+        raise ValueError(
+            f"No picture of `{folder}` is left: it holds {len(paths)}, and "
+            f"all of them are held out or left out (exclude={exclude!r}). To "
+            "train, two or more are needed: one is held out to show samples of."
+        )
     photos = []
     for name in chosen:
         try:
             size = picture_size(paths[name])
         except PictureError as error:
             logging.warning("Skipped a picture. %s", error)
+            if unusable is not None:
+                unusable.append(name)
             continue
         photos.append(
             Photo(name, size, path=paths[name], downsample=downsample)

@@ -46,6 +46,17 @@ class SetFeatures:
             np.savez(file, **features)
 
 
+def are_features(path):
+    """Whether a file of `SetFeatures.write` is there and whole."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            features = {name: stored[name] for name in stored.files}
+    # A damaged archive may raise nearly anything.
+    except Exception:
+        return False
+    return {"samples", "target"} <= features.keys()
+
+
 def set_rows(paths, seed):
     """Lines of the table: FID and KID against the observed outputs.
 

@@ -97,6 +97,9 @@ class ConditionalIMLE:
         self.pixel_weight = pixel_weight
         self.seed = seed
         self.distance = SelectionDistance(distance, pixel_weight)
+        # The first gradient step, counted from 1, whose loss or gradient was
+        # not finite; 0 while there is none.
+        self.nonfinite_step = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     @property
     def selecting_levels(self):
@@ -289,9 +292,29 @@ class ConditionalIMLE:
         gradients = tape.gradient(scaled, variables)
         scale = tim.optimizer.scale_loss(tf.constant(1.0))
         norm = tf.linalg.global_norm(gradients) / scale
-        tim.optimizer.apply(gradients, variables)
+        self._apply(tim.optimizer, gradients, variables, loss, norm)
         self._track_losses(losses, trackers, tf.reduce_sum(weights))
         trackers["gradient_norm"].update_state(norm)
+
+    def _apply(self, optimizer, gradients, variables, loss, norm):
+        """Takes a gradient step, unless it would spoil the weights."""
+        if tf.distribute.has_strategy():
+            # Replicas cannot meet inside a branch to add up gradients.
+            optimizer.apply(gradients, variables)
+            return
+        finite = tf.math.is_finite(loss)
+        if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            # That one leaves out such gradients itself and lowers its scale.
+            finite &= tf.math.is_finite(norm)
+        step = tf.cast(optimizer.iterations, tf.int64) + 1
+        known = self.nonfinite_step
+        known.assign(tf.where(finite | (known > 0), known, step))
+
+        def take():
+            optimizer.apply(gradients, variables)
+            return step
+
+        tf.cond(finite, take, lambda: step)
 
     def _losses(self, tim, inputs, codes, features, weights):
         """Weighted mean distance of every supervised level."""

@@ -327,9 +327,10 @@ def write_picture(path, image, record=None):
 def find_pictures(folder):
     """Lists the picture files of a folder and of the folders within it.
 
-    Passed over are hidden files and folders, folders within it that hold a
-    training run, and pictures that this package wrote: alternatives, sheets
-    and maps. What is passed over is logged.
+    Passed over are hidden files and folders, links to folders, folders within
+    it that hold a training run, and pictures that this package wrote:
+    alternatives, sheets and maps. What is passed over is logged, but for what
+    is hidden.
 
     Args:
         folder: Path of the folder.
@@ -357,14 +358,15 @@ def find_pictures(folder):
             f"holds it. {wanted}"
         )
     found, runs, own, others = [], [], 0, collections.Counter()
-    for parent, folders, names in os.walk(folder):
-        inside = [os.path.join(parent, name) for name in folders]
-        runs += filter(holds_run, inside)
-        folders[:] = [
-            name
-            for name, path in zip(folders, inside, strict=True)
-            if not name.startswith(".") and path not in runs
-        ]
+    for parent, folders, names in os.walk(folder, onerror=_tell_of_error):
+        for name in [name for name in folders if not name.startswith(".")]:
+            inside = os.path.join(parent, name)
+            if os.path.islink(inside):
+                _warn_once(f"Passed over {inside}: a link to a folder.")
+            elif holds_run(inside):
+                runs.append(inside)
+                folders.remove(name)
+        folders[:] = [name for name in folders if not name.startswith(".")]
         names = [name for name in names if not name.startswith(".")]
         pictures = [n for n in names if n.lower().endswith(picture_suffixes())]
         others.update(
@@ -412,6 +414,10 @@ def _tell_of_others(folder, runs, own, others):
             f"Passed over {_counts(unreadable)} in {folder}, which cannot be "
             "read here. Convert them to PNG or JPEG to use them."
         )
+
+
+def _tell_of_error(error):
+    _warn_once(f"Passed over {error.filename}: {error.strerror}.")
 
 
 def _counts(suffixes):

@@ -7,12 +7,12 @@ A B^T: exact however few the pictures, and without a matrix square root.
 
 import os
 import pathlib
-import tempfile
 import warnings
 from typing import NamedTuple
 
 import numpy as np
 
+from keras_tim.files import written
 from keras_tim.metrics.features import check_features, feature_batches
 from keras_tim.metrics.inception import InceptionFeatures
 
@@ -136,17 +136,8 @@ class FeatureStatistics:
         contents = {"mu": self.mean, "sigma": self.covariance}
         if self.count is not None:
             contents["count"] = self.count
-        handle, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}-"
-        )
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                np.savez(stream, **contents)
-            os.chmod(temporary, 0o644)  # mkstemp's 0600 is for secrets
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with written(path) as temporary, open(temporary, "wb") as stream:
+            np.savez(stream, **contents)
 
     @classmethod
     def load(cls, path):

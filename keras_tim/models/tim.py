@@ -791,9 +791,20 @@ class TIM(keras.Model):
         """The trackers of training, reset by Keras before every epoch."""
         return list(self._trackers.values())
 
+    @property
+    def nonfinite_step(self):
+        """The gradient step at which training diverged, None if it did not.
+
+        The first step of the last `fit`, counted from 1, whose loss or
+        gradient was not finite. Such steps change no weights. Not told under
+        a `tf.distribute` strategy.
+        """
+        return int(self._imle.nonfinite_step.numpy()) or None
+
     def make_train_function(self, force=False):
         # Its weights are read outside of the graph that is traced next.
         self._imle.distance.build(channels=3)
+        self._imle.nonfinite_step.assign(0)
         return super().make_train_function(force=force)
 
     def make_test_function(self, force=False):
@@ -880,6 +891,9 @@ class TIM(keras.Model):
 
     def compile_from_config(self, config):
         """Compiles as the saved model was, and readies the optimizer."""
+        # Registers the distances that files name.
+        import keras_tim.imle.distances  # noqa: F401
+
         config = dict(config)
         config["optimizer"] = keras.saving.deserialize_keras_object(
             config["optimizer"]

@@ -24,11 +24,11 @@ class ColourizationRecipe(PhotoRecipe):
     def pair(self, tim, photo):
         return colourization_pair(photo, self.multiple(tim))
 
-    def dataset(self, tim, exclude, seed):
+    def dataset(self, tim, exclude, seed, start=0):
         return colourization_dataset(
             self.settings.data,
             num_levels=tim.num_levels,
-            **self.photo_options(exclude, seed),
+            **self.photo_options(exclude, seed, start),
         )
 
     def read_input(self, tim, path, reduce=1):

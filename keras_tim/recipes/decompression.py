@@ -28,12 +28,12 @@ class DecompressionRecipe(PhotoRecipe):
             photo, self.multiple(tim), self.settings.quality
         )
 
-    def dataset(self, tim, exclude, seed):
+    def dataset(self, tim, exclude, seed, start=0):
         return decompression_dataset(
             self.settings.data,
             num_levels=tim.num_levels,
             quality=self.settings.quality,
-            **self.photo_options(exclude, seed),
+            **self.photo_options(exclude, seed, start),
         )
 
     def read_input(self, tim, path, reduce=1, quality=None):

@@ -1,5 +1,6 @@
 """Layout synthesis: label maps in, pictures out."""
 
+import fnmatch
 import functools
 import os
 import re
@@ -11,12 +12,13 @@ from keras_tim.data.layouts import (
     layout_dataset,
     layout_pair,
     list_layouts,
+    named,
     one_hot_layout,
     read_labels,
     reduce_labels,
 )
-from keras_tim.inference.pictures import PictureError
-from keras_tim.recipes.recipe import LARGEST_OUTPUT, Recipe
+from keras_tim.inference.pictures import PictureError, picture_size
+from keras_tim.recipes.recipe import Recipe, refuse_large_output
 
 CLASSES_FILE = "classes.csv"
 # Patterns may hold out hundreds of pictures; so many are shown and measured.
@@ -66,7 +68,7 @@ class LayoutSynthesisRecipe(Recipe):
             folder = os.path.dirname(folder)
         return os.path.join(folder, CLASSES_FILE)
 
-    def _of_data(self):
+    def _of_data(self, unusable=None):
         """The settings' layouts; their classes become the recipe's."""
         if self._layouts is None:
             settings = self.settings
@@ -77,7 +79,10 @@ class LayoutSynthesisRecipe(Recipe):
                 )
             parsed_size(settings.size)  # raises what is wrong early
             self._layouts, self._classes = list_layouts(
-                settings.data, settings.labels, settings.classes
+                settings.data,
+                settings.labels,
+                settings.classes,
+                unusable=unusable,
             )
         return self._layouts
 
@@ -99,6 +104,8 @@ class LayoutSynthesisRecipe(Recipe):
     def prepare(self):
         # Anew even where there is a file: it may be of an earlier run.
         self._of_data()
+
+    def save(self):
         write_classes(self._classes_path(), self.classes)
 
     def model_arguments(self):
@@ -112,12 +119,25 @@ class LayoutSynthesisRecipe(Recipe):
 
     def listed(self, tim, names=None, crop=None):
         self._refuse_crops(crop)
-        layouts, classes = list_layouts(*self._source(), only=names)
+        # To measure, what cannot be read is left out; to train it is refused.
+        unusable = []
+        layouts = self._of_data(unusable)
+        if names is not None:
+            wanted = named(layouts, names, "only")
+            layouts = [layout for layout in layouts if layout.name in wanted]
+            unusable = [
+                name
+                for name in unusable
+                if any(fnmatch.fnmatchcase(name, x) for x in names)
+            ]
+        self.unusable = unusable
         fit = Fit(**self._fit(tim))
 
         def read(layout):
             fit.size_of(layout)  # raises where it is too small
-            return layout_pair(*fit(*layout.read()), classes, tim.num_levels)
+            return layout_pair(
+                *fit(*layout.read()), self.classes, tim.num_levels
+            )
 
         return [
             (layout.name, functools.partial(read, layout)) for layout in layouts
@@ -137,7 +157,7 @@ class LayoutSynthesisRecipe(Recipe):
         names = (self._of_data()[0].name,)
         return self.examples(tim, names), names
 
-    def dataset(self, tim, exclude, seed):
+    def dataset(self, tim, exclude, seed, start=0):
         return layout_dataset(
             *self._source(),
             **self._fit(tim),
@@ -145,6 +165,7 @@ class LayoutSynthesisRecipe(Recipe):
             batch_size=self.settings.images_per_selection,
             seed=seed,
             repeat=True,
+            start=start,
             exclude=exclude,
         )
 
@@ -162,19 +183,15 @@ class LayoutSynthesisRecipe(Recipe):
         Raises:
             PictureError: if the file cannot be used.
         """
-        labels = reduce_labels(read_labels(path, self.classes), reduce)
-        height, width = labels.shape
+        # By the header: what is too large is not even decoded.
+        height, width = (side // reduce for side in picture_size(path))
         if min(height, width) < 2:
             raise PictureError(
                 f"{path} is too small: {width} x {height} pixels"
                 f"{f', reduced {reduce} times' if reduce > 1 else ''}."
             )
-        if height * width > LARGEST_OUTPUT:
-            raise PictureError(
-                f"{path} has {width} x {height} pixels, more than the "
-                f"{LARGEST_OUTPUT:,} that fit in memory. Crop it, or reduce "
-                "it first."
-            )
+        refuse_large_output(path, height, width)
+        labels = reduce_labels(read_labels(path, self.classes), reduce)
         return one_hot_layout(labels, self.classes)
 
     def shown(self, given):

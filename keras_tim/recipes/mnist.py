@@ -78,7 +78,9 @@ class MnistRecipe(Recipe):
     def prepare(self):
         # Anew even where there is a file: it may be of an earlier run.
         self._components = self._of_data()
-        self._components.save(self._components_path())
+
+    def save(self):
+        self.components.save(self._components_path())
 
     def examples(self, tim, names=None, count=None):
         return held_out_digits(
@@ -98,13 +100,14 @@ class MnistRecipe(Recipe):
     def held_out_names(self, tim):
         return self.settings.held_out or None
 
-    def dataset(self, tim, exclude, seed):
+    def dataset(self, tim, exclude, seed, start=0):
         return mnist_dataset(
             self.settings.data,
             components=self.components,
             batch_size=self.settings.images_per_selection,
             seed=seed,
             repeat=True,
+            start=start,
             data_dir=self.settings.data_dir,
         )
 

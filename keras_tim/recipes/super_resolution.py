@@ -20,12 +20,12 @@ class SuperResolutionRecipe(PhotoRecipe):
     def pair(self, tim, photo):
         return super_resolution_pair(photo, tim.scale)
 
-    def dataset(self, tim, exclude, seed):
+    def dataset(self, tim, exclude, seed, start=0):
         return super_resolution_dataset(
             self.settings.data,
             scale=tim.scale,
             num_levels=tim.num_levels,
-            **self.photo_options(exclude, seed),
+            **self.photo_options(exclude, seed, start),
         )
 
     def baseline(self, given, size):

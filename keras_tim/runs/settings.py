@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 from keras_tim.data.decompression import check_quality
+from keras_tim.files import read_json, write_json
 from keras_tim.models.presets import (
     PARTS,
     SHORT_TRAINING,
@@ -12,7 +13,6 @@ from keras_tim.models.presets import (
     preset_training,
 )
 from keras_tim.recipes import get_recipe
-from keras_tim.runs.files import read_json
 from keras_tim.runs.precision import DTYPES
 
 CONFIG_FILE = "config.json"
@@ -244,3 +244,35 @@ def load_settings(path):
         raise ValueError(
             f"{path} is damaged, or of another version of this package: {error}"
         ) from error
+
+
+def record_held_out(folder, names):
+    """Writes down what a run holds out, whatever becomes of its data.
+
+    Args:
+        folder: a run folder that holds `config.json`.
+        names: names of pictures.
+
+    Raises:
+        OSError: if the file cannot be written; what was there stays.
+    """
+    path = os.path.join(folder, CONFIG_FILE)
+    write_json(path, {**read_json(path), "held_out": list(names)})
+
+
+def recorded_held_out(folder):
+    """What `record_held_out` wrote.
+
+    Args:
+        folder: a run folder.
+
+    Returns:
+        Tuple of names, empty if there is no record.
+
+    Raises:
+        ValueError: if `config.json` is damaged.
+    """
+    path = os.path.join(os.fspath(folder), CONFIG_FILE)
+    if not os.path.isfile(path):
+        return ()
+    return tuple(read_json(path).get("held_out", ()))

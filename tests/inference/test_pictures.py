@@ -461,6 +461,25 @@ def test_what_cannot_be_read_is_counted(tmp_path, caplog):
     assert not caplog.text
 
 
+def test_folders_that_cannot_be_entered_are_named(tmp_path, caplog):
+    inside = tmp_path / "photos" / "inside"
+    inside.mkdir(parents=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for folder in (inside.parent, inside, elsewhere):
+        (folder / "a.png").touch()
+    (inside.parent / "link").symlink_to(elsewhere)
+    found = find_pictures(inside.parent)
+    assert found == [inside.parent / "a.png", inside / "a.png"]
+    assert f"Passed over {inside.parent / 'link'}: a link" in caplog.text
+    if os.geteuid() != 0:  # who may enter everywhere
+        inside.chmod(0)
+        found = find_pictures(inside.parent)
+        inside.chmod(0o700)
+        assert found == [inside.parent / "a.png"]
+        assert f"Passed over {inside}: Permission denied" in caplog.text
+
+
 def test_heic_without_its_library(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(pictures, "_heif_suffixes", lambda: ())
     monkeypatch.setattr(pictures, "picture_suffixes", lambda: (".png", ".jpg"))

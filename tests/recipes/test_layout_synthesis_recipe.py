@@ -103,7 +103,10 @@ def test_the_model_has_a_channel_per_class(make_recipe):
 def test_classes_are_kept_with_the_run(tim, make_recipe, folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"classes\.csv"):
         make_recipe().classes  # noqa: B018 (reads a file)
-    make_recipe().prepare()
+    recipe = make_recipe()
+    recipe.prepare()
+    assert not (tmp_path / "classes.csv").exists()
+    recipe.save()
     kept = read_classes(tmp_path / "classes.csv")
     assert kept.rows == read_classes("camvid").rows
     given = make_recipe().read_input(tim, folder / "labels/08.png")
