@@ -240,6 +240,7 @@ def large_photos(
     data_dir=None,
     downsample=1,
     unusable=None,
+    measure=False,
 ):
     """Lists what `whole_photos` reads, without decoding a folder's pictures.
 
@@ -253,6 +254,9 @@ def large_photos(
         downsample: Integer factor by which the pictures are reduced.
         unusable: List or `None`; it gets the names of pictures that cannot be
             read or are too small.
+        measure: Whether the pictures of a TensorFlow data set are looked
+            into, to leave out such ones. Otherwise that is found when they
+            are read.
 
     Returns:
         A list of `keras_tim.data.photos.Photo`.
@@ -274,7 +278,7 @@ def large_photos(
         downsample=downsample,
         unusable=unusable,
     )
-    return _large_enough(photos, smallest_side, unusable)
+    return _large_enough(photos, smallest_side, unusable, measure)
 
 
 def cut_to_multiple(photo, multiple):

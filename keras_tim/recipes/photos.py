@@ -2,11 +2,8 @@
 
 import functools
 
-from absl import logging
-
 from keras_tim.data.crops import large_photos, whole_photos
 from keras_tim.data.tfds_pictures import TfdsPictures, is_tfds
-from keras_tim.inference.pictures import PictureError
 from keras_tim.recipes.recipe import Recipe, refuse_large_output
 
 DEFAULT_HELD_OUT = "chelsea"
@@ -62,6 +59,7 @@ class PhotoRecipe(Recipe):
             data_dir=self.settings.data_dir,
             downsample=self.settings.downsample,
             unusable=self.unusable,
+            measure=crop is not None,
         )
 
         # Crops of one photo follow one another: it is decoded once.
@@ -82,11 +80,7 @@ class PhotoRecipe(Recipe):
                 read = functools.partial(measured_whole, number)
                 examples.append((photo.name, read))
                 continue
-            try:
-                size = [n - n % multiple for n in photo.size]
-            except PictureError as error:
-                logging.warning("Skipped a picture. %s", error)
-                continue
+            size = [n - n % multiple for n in photo.size]
             for corner in _corners(size, side):
                 name = f"{photo.name} {corner[0]},{corner[1]}"
                 read = functools.partial(cropped, number, corner)

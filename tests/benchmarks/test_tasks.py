@@ -80,11 +80,11 @@ def test_nothing_is_claimed_that_seeds_do_not_bear_out(table, others, verdict):
 
 @pytest.mark.slow
 def test_tasks_choose_then_measure_once(
-    run_benchmark, tmp_path, lpips_weights, inception_weights
+    run_benchmark, tmp_path, lpips_weights, inception_weights, mnist_wheel
 ):
     flags = [
         f"--output={tmp_path}",
-        "--task=super_resolution",
+        "--task=mnist",
         "--method=tim",
         "--method=regression",
         "--seed=3",
@@ -93,16 +93,15 @@ def test_tasks_choose_then_measure_once(
         "--rate_factors=2",
         "--steps=2",
         "--count=3",
-        "--crop=32",
     ]
     run_benchmark("tasks.py", *flags)
     table = (tmp_path / "table.md").read_text()
-    for name in ("bicubic", "tim", "regression"):
-        assert f"| super_resolution | {name} |" in table
+    for name in ("projection", "tim", "regression"):
+        assert f"| mnist | {name} |" in table
     assert "2 seeds: no claim" in table
     assert "neither trained nor chosen by: LPIPS-vgg and KID" in table
     for method in ("tim", "regression"):
-        folder = tmp_path / f"super_resolution_{method}"
+        folder = tmp_path / f"mnist_{method}"
         tries = {
             factor: json.loads(
                 (folder / f"rate{factor}_seed3/validation.json").read_text()
@@ -127,11 +126,40 @@ def test_tasks_choose_then_measure_once(
             "settings"
         ]
         assert settings["learning_rate"] == 2e-3
-        assert settings["held_out"] == ["astronaut", "chelsea"]
     files = sorted(tmp_path.rglob("*.keras")) + sorted(tmp_path.rglob("*.json"))
     made = [path.stat().st_mtime_ns for path in files]
     run_benchmark("tasks.py", *flags)
     assert [path.stat().st_mtime_ns for path in files] == made
+
+
+@pytest.mark.slow
+def test_photos_to_choose_by_and_to_measure_on_are_apart(
+    run_benchmark, tmp_path, lpips_weights, inception_weights
+):
+    flags = [
+        f"--output={tmp_path}",
+        "--task=super_resolution",
+        "--method=regression",
+        "--seed=0",
+        "--rate_factors=1",
+        "--steps=2",
+        "--count=3",
+        "--crop=32",
+    ]
+    run_benchmark("tasks.py", *flags)
+    folder = tmp_path / "super_resolution_regression" / "rate1_seed0"
+    settings = json.loads((folder / "config.json").read_text())["settings"]
+    assert settings["held_out"] == ["astronaut", "chelsea"]
+    parts = [
+        json.loads((folder / f"{part}.json").read_text())
+        for part in ("validation", "test")
+    ]
+    assert [part["pictures"] for part in parts] == [3, 3]
+    assert parts[0]["baseline"]["name"] == "bicubic"
+    assert parts[0]["alex_best"] != parts[1]["alex_best"]
+    assert (
+        "| super_resolution | bicubic |" in (tmp_path / "table.md").read_text()
+    )
 
 
 def test_tasks_refuse_to_measure_what_is_learnt_from(

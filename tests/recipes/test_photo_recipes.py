@@ -164,3 +164,23 @@ def test_the_only_picture_is_held_out(make_tim, photo_folder, tmp_path):
     _, excluded = recipe.held_out(tim)
     with pytest.raises(ValueError, match=r"held out.*two or more are needed"):
         recipe.dataset(tim, excluded, seed=0)
+
+
+def test_unusable_tfds_pictures_are_named(make_tim, tfds_folder):
+    tim = make_tim(quick=True)
+    settings = RunSettings(
+        data="tfds:broken:train", data_dir=str(tfds_folder), crop_size=16
+    )
+    recipe = get_recipe("super_resolution")(settings)
+    # One is too small, one is no picture.
+    crops = recipe.listed(tim, crop=16)
+    assert {name.split()[0] for name, _ in crops} == {
+        "broken/train/0",
+        "broken/train/3",
+    }
+    assert recipe.unusable == ["broken/train/1", "broken/train/2"]
+    # Whole ones are looked into when it is their turn.
+    readers = dict(recipe.listed(tim))
+    assert readers["broken/train/1"]()[1].shape == (12, 40, 3)
+    with pytest.raises(PictureError, match="broken/train/2"):
+        readers["broken/train/2"]()
