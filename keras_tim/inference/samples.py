@@ -80,6 +80,7 @@ def sample_files(
     made_from = {
         "model": fingerprint(tim),
         "reading": {"reduce": 1, **reading},
+        "read_by": hashlib.sha256(recipe.read_by()).hexdigest(),
     }
     jobs = [
         _Job(path, os.path.join(folder, _short(name, most)), made_from)

@@ -194,6 +194,9 @@ class LayoutSynthesisRecipe(Recipe):
         labels = reduce_labels(read_labels(path, self.classes), reduce)
         return one_hot_layout(labels, self.classes)
 
+    def read_by(self):
+        return self.classes.as_text().encode()
+
     def shown(self, given):
         picture = self.classes.picture(given.argmax(axis=-1))
         return picture.repeat(2, axis=0).repeat(2, axis=1)

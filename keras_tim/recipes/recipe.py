@@ -163,6 +163,14 @@ class Recipe:
         """
         return read_reduced(path, reduce, tim.output_factor)
 
+    def read_by(self):
+        """What `read_input` goes by beside the file, such as classes.
+
+        Returns:
+            bytes, other ones where it is something else; empty for nothing.
+        """
+        return b""
+
     def shown(self, given):
         """What the model is given, as a picture.
 

@@ -127,6 +127,17 @@ def test_results_of_something_else_are_in_the_way(make, tmp_path):
     assert contents(tmp_path / "out") != before
 
 
+def test_results_of_other_classes_are_in_the_way(
+    make, recipe, tmp_path, monkeypatch
+):
+    """Or of whatever else a task reads its input by."""
+    path = photo(tmp_path / "photo.png")
+    make(path)
+    monkeypatch.setattr(recipe, "read_by", lambda: b"other classes")
+    with pytest.raises(FileExistsError, match="same picture, model"):
+        make(path)
+
+
 def test_the_same_again_changes_nothing(make, tmp_path, monkeypatch):
     """Also where the results lie among the photos."""
     photo(tmp_path / "photos" / "x.png")
