@@ -9,9 +9,9 @@ import numpy as np
 
 from keras_tim.assets.archives import open_zip
 from keras_tim.assets.damage import damage_explained
+from keras_tim.assets.errors import CheckpointError
 from keras_tim.assets.npz import NpzError, read_npz
-from keras_tim.conversion.errors import CheckpointError
-from keras_tim.conversion.torch_file import read_state_dict
+from keras_tim.assets.torch_file import read_state_dict
 from keras_tim.models.sizes import least_parameters
 from keras_tim.models.tim import ARCHITECTURES, TIM
 from keras_tim.tasks import get_task

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from keras_tim.conversion.errors import CheckpointError
-from keras_tim.conversion.torch_file import read_torchscript_tensors
+from keras_tim.assets.errors import CheckpointError
+from keras_tim.assets.torch_file import read_torchscript_tensors
 from keras_tim.perceptual.lpips import check_range
 from keras_tim.perceptual.weights import (
     WeightsError,

@@ -13,10 +13,10 @@ def copy_folded(source, target):
         target: a `TIM` with `weight_norm=False` that is otherwise equal but
             for its dtype; assigned.
     """
-    values = {_place(weight): weight for weight in source.weights}
+    values = {place(weight): weight for weight in source.weights}
     # Plain convolutions have a kernel where the others have v and g.
-    folded = [w for w in target.weights if _place(w) not in values]
-    layers = [_place(weight).removesuffix("kernel") for weight in folded]
+    folded = [w for w in target.weights if place(w) not in values]
+    layers = [place(weight).removesuffix("kernel") for weight in folded]
     kernels = _fold(
         [ops.convert_to_tensor(values[f"{layer}v"]) for layer in layers],
         [ops.convert_to_tensor(values[f"{layer}g"]) for layer in layers],
@@ -24,8 +24,8 @@ def copy_folded(source, target):
     for weight, kernel in zip(folded, kernels, strict=True):
         weight.assign(kernel)
     for weight in target.weights:
-        if _place(weight) in values:
-            weight.assign(np.asarray(values[_place(weight)]))
+        if place(weight) in values:
+            weight.assign(np.asarray(values[place(weight)]))
 
 
 def _fold(directions, lengths):
@@ -52,6 +52,6 @@ def _kernels(directions, lengths):
     ]
 
 
-def _place(weight):
-    """The weight's path within the tower, "level0/head/v"."""
+def place(weight):
+    """A weight's place within the tower, such as "level0/head/v"."""
     return weight.path[weight.path.rindex("level") :]

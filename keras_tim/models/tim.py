@@ -1,11 +1,13 @@
 """The Tower Implicit Model."""
 
 import functools
+import os
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_tim.assets.trunks import read_trunk
 from keras_tim.layers.tower import TowerModule
 from keras_tim.models.folding import copy_folded
 from keras_tim.models.inputs import (
@@ -19,6 +21,15 @@ from keras_tim.models.presets import (
     preset_arguments,
     preset_training,
 )
+from keras_tim.models.pretrained import (
+    load_weights as load_weights_of_preset,
+)
+from keras_tim.models.pretrained import (
+    read_preset,
+    save_preset,
+    shipped_presets,
+)
+from keras_tim.models.trunk import set_trunk
 from keras_tim.perceptual.hypercolumns import Hypercolumns
 from keras_tim.tasks import get_task
 from keras_tim.tasks.pyramid import doubled
@@ -101,6 +112,8 @@ class TIM(keras.Model):
         trunk_learning_rate_multiplier: float in (0, 1], factor on the
             learning rate of what a trunk brought along, see
             `keras_tim.conversion.load_esrgan`. Published: 1.
+        trunk: None, or the name of the published upscaler whose plain blocks
+            these are ("realsr_df2k"): presets do not store them again.
         freeze_plain: bool, whether the plain blocks and the head before them
             stay as they are in training, which then runs them only once per
             image and selection.
@@ -148,6 +161,7 @@ class TIM(keras.Model):
         guidance=None,
         guidance_channels=32,
         trunk_learning_rate_multiplier=1.0,
+        trunk=None,
         freeze_plain=False,
         **kwargs,
     ):
@@ -218,6 +232,7 @@ class TIM(keras.Model):
         self.guidance = guidance
         self.guidance_channels = guidance_channels
         self.trunk_learning_rate_multiplier = trunk_learning_rate_multiplier
+        self.trunk = trunk
         self.freeze_plain = freeze_plain
         self.input_channels = input_channels or self._task.input_channels
         self.style_dim = style_dim
@@ -329,25 +344,75 @@ class TIM(keras.Model):
         return value[level]
 
     @classmethod
-    def from_preset(cls, name, **overrides):
-        """Builds a model of a named size, with fresh weights.
+    def from_preset(cls, name, load_weights=None, **overrides):
+        """Builds a model of a named size.
 
         Args:
-            name: str, one of `TIM.presets()`.
+            name: str, one of `TIM.presets()`; or the path of a preset's
+                folder, as `save_to_preset` writes it.
+            load_weights: bool or None. True: trained weights, or an error
+                where the preset has none. False: fresh ones. None: trained
+                ones where the preset has them.
             **overrides: constructor arguments that replace the preset's.
 
         Returns:
             A `TIM`.
 
         Raises:
-            ValueError: if there is no such preset.
+            ValueError: if there is no such preset, or it has no trained
+                weights.
+            keras_tim.models.pretrained.PresetError: if its files are missing
+                or damaged, or its weights do not fit the overrides.
+            keras_tim.perceptual.WeightsError: if what it stands on can be had
+                neither from the cache nor from the package index.
         """
-        return cls(**{**preset_arguments(name), **overrides})
+        name = os.fspath(name)
+        shipped = shipped_presets()
+        folder = shipped.get(name)
+        if folder is None and os.path.isdir(name):
+            folder = name
+        if folder is None:
+            arguments = preset_arguments(name)
+            if load_weights:
+                raise ValueError(
+                    "`load_weights` must not be True for a preset without "
+                    f"trained weights; those of {sorted(shipped)} are trained. "
+                    f"Received: name={name!r}"
+                )
+            return cls._on_trunk({**arguments, **overrides})
+        config = read_preset(folder)
+        tim = cls._on_trunk({**config["model"], **overrides})
+        if load_weights or load_weights is None:
+            load_weights_of_preset(tim, folder, config)
+        return tim
+
+    @classmethod
+    def _on_trunk(cls, arguments):
+        """A new model that computes its trunk's pictures, if it has one."""
+        tim = cls(**arguments)
+        if tim.trunk is not None:
+            set_trunk(tim, read_trunk(tim.trunk))
+        return tim
+
+    def save_to_preset(self, folder, card=None, dtype="float16"):
+        """Writes this model as a preset, which `from_preset` reads.
+
+        Args:
+            folder: str or path, made if missing.
+            card: dict of what its users should know: data and licences,
+                recipe, measures, what it must not be used for.
+            dtype: "float16" or "float32", in which weights are stored.
+
+        Raises:
+            ValueError: if the weights are not finite.
+            OSError: if a file cannot be written.
+        """
+        save_preset(self, folder, card, dtype)
 
     @staticmethod
     def presets():
         """Names that `from_preset` takes."""
-        return sorted(PRESETS)
+        return sorted({*PRESETS, *shipped_presets()})
 
     @staticmethod
     def training_settings(name):
@@ -1118,6 +1183,7 @@ class TIM(keras.Model):
             "trunk_learning_rate_multiplier": (
                 self.trunk_learning_rate_multiplier
             ),
+            "trunk": self.trunk,
             "freeze_plain": self.freeze_plain,
         }
 

