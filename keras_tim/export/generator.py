@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_tim.imle import codes
 from keras_tim.models.folding import copy_folded
+from keras_tim.models.inputs import check_inputs
 from keras_tim.tasks import get_task
 
 DTYPES = ("float32", "bfloat16")
@@ -159,25 +160,61 @@ class Generator:
         """
         return self._picture(given, *code)
 
-    def decode_batch(self, given, code):
+    def decode_batch(self, given, code, begun=None):
         """Several pictures at once, for exports of a fixed batch.
 
         Args:
             given: float32 tensor `[batch, height, width, channels]`.
             code: as for `decode`, every tensor with the batch in front.
+            begun: what `begin` returned, or None to make it.
 
         Returns:
             float32 tensor `[batch, height', width', 3]` in [0, 1].
         """
         pairs = list(zip(code[::2], code[1::2], strict=True))
         with self._weights():
-            return self.tim.decode(given, pairs)[-1]
+            return self.tim.decode(given, pairs, begun=begun)[-1]
 
     def sample(self, given, seed, index):
         """Sample `index` of one input, see `decode` and `draw`."""
         shape = tf.shape(given)
         code = self.draw(seed, index, shape[0], shape[1])
         return self.decode(given, code)
+
+    def begin(self, given):
+        """What all samples of one input share, see `TIM.begin_level`.
+
+        Args:
+            given: float32 tensor `[height, width, channels]`.
+
+        Returns:
+            Tuple of float32 tensors `[1, height, width, channels']`, empty for
+            models without plain blocks.
+        """
+        if not self.tim.has_plain_blocks:
+            return ()
+        with self._weights():
+            inputs = check_inputs(self.tim, given[None])
+            first = self.tim.level_input(0, inputs, None)
+            return tuple(self.tim.begin_level(0, first))
+
+    def sample_begun(self, given, begun, seed, index, temperature):
+        """The same as `sample`, of an input whose `begin` is at hand.
+
+        Args:
+            given: float32 tensor `[height, width, channels]`.
+            begun: what `begin` returned for it.
+            seed: scalar int64 tensor.
+            index: scalar int64 tensor.
+            temperature: scalar float32 tensor, factor on the codes.
+
+        Returns:
+            float32 tensor `[height', width', 3]` in [0, 1].
+        """
+        shape = tf.shape(given)
+        drawn = self.draw(seed, index, shape[0], shape[1])
+        code = [temperature * part[None] for part in drawn]
+        return self.decode_batch(given[None], code, begun or None)[0]
 
     def code_shapes(self, height=None, width=None):
         """Shapes of a code's parts, in the order of `code_names`.

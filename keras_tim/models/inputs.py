@@ -196,6 +196,23 @@ def check_seeds(seed, batch):
     return seeds
 
 
+def check_temperature(temperature):
+    """Raises unless it is a finite number from 0 on.
+
+    Args:
+        temperature: the value to check.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    # NaN fails every comparison.
+    if not 0.0 <= temperature < float("inf"):
+        raise ValueError(
+            "`temperature` must be a number from 0 on. Received: "
+            f"temperature={temperature}"
+        )
+
+
 def check_count(name, value):
     """Raises unless `value` is a positive integer.
 

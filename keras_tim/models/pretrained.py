@@ -65,7 +65,8 @@ def save_preset(tim, folder, card=None, dtype="float16"):
     os.makedirs(folder, exist_ok=True)
     arrays = {}
     for name, weight in stored_weights(tim).items():
-        value = np.asarray(weight, "float32").astype(dtype)
+        with np.errstate(over="ignore"):  # looked for below
+            value = np.asarray(weight, "float32").astype(dtype)
         if not np.isfinite(value).all():
             raise ValueError(
                 f"the weights {name} are not finite, or too large for {dtype}"

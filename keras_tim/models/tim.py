@@ -15,6 +15,7 @@ from keras_tim.models.inputs import (
     check_count,
     check_inputs,
     check_seeds,
+    check_temperature,
 )
 from keras_tim.models.presets import (
     PRESETS,
@@ -276,7 +277,7 @@ class TIM(keras.Model):
         self._imle = None
         self._trackers = {}
         self._sample_function = None
-        self._generator = self._one_function = None
+        self._generator = self._begin_function = self._one_function = None
 
     def _module(self, level):
         wiring = self._wiring[level]
@@ -488,6 +489,11 @@ class TIM(keras.Model):
         return len(self.residual_channels)
 
     @property
+    def has_plain_blocks(self):
+        """Whether the samples of an input share more than the input."""
+        return self._of_level("plain_blocks", 0) > 0
+
+    @property
     def scale(self):
         """Size of the last output relative to the first level's input."""
         factor = 2 ** (self.num_levels - 1)
@@ -539,7 +545,7 @@ class TIM(keras.Model):
         inputs = check_inputs(self, inputs)
         check_codes(self, inputs, codes)
         guides = self.guides(inputs)
-        if begun is None and self._of_level("plain_blocks", 0):
+        if begun is None and self.has_plain_blocks:
             begun = self.begin_level(
                 0, self.level_input(0, inputs, None, guides[0])
             )
@@ -783,7 +789,7 @@ class TIM(keras.Model):
 
     # -- Sampling ----------------------------------------------------------
 
-    def draw_codes(self, inputs, num_samples, seed):
+    def draw_codes(self, inputs, num_samples, seed, temperature=1.0):
         """Draws latent codes from N(0, I).
 
         Sample k of input i depends on `(seed_i, k)` and the picture's size
@@ -793,6 +799,7 @@ class TIM(keras.Model):
             inputs: as in `call`; only the sizes matter.
             num_samples: int, codes per input.
             seed: int, the same for every input, or ints `[batch]`.
+            temperature: float, factor on the codes, see `sample`.
 
         Returns:
             List over levels of `(style [batch * num_samples, style_dim],
@@ -803,8 +810,9 @@ class TIM(keras.Model):
 
         inputs = check_inputs(self, inputs)
         check_count("num_samples", num_samples)
+        check_temperature(temperature)
         batch = ops.shape(inputs[0])[0]
-        return codes.draw_codes(
+        drawn = codes.draw_codes(
             check_seeds(seed, batch),
             ops.tile(
                 ops.arange(num_samples, dtype="int64")[None, :], (batch, 1)
@@ -814,8 +822,19 @@ class TIM(keras.Model):
             self.noise_channels,
             style_sizes=self.style_sizes(inputs),
         )
+        return [
+            (temperature * style, temperature * noise) for style, noise in drawn
+        ]
 
-    def sample(self, inputs, num_samples=8, seed=0, batch_size=1, verbose=0):
+    def sample(
+        self,
+        inputs,
+        num_samples=8,
+        seed=0,
+        batch_size=1,
+        temperature=1.0,
+        verbose=0,
+    ):
         """Draws alternatives.
 
         Sample k of input i depends on `(seed_i, k)` alone: not on the batch,
@@ -830,6 +849,9 @@ class TIM(keras.Model):
                 the memory. At 1 a sample is the same to the last bit in any
                 batch, and from any export; more are faster, and may differ
                 from that by rounding.
+            temperature: float from 0 on, factor on the codes: below 1 the
+                alternatives differ less, and 0 gives the best guess, whatever
+                the seed.
             verbose: 1 shows a progress bar.
 
         Returns:
@@ -853,7 +875,9 @@ class TIM(keras.Model):
             and self.compute_dtype == "float32"
             and (len(inputs) == 1 or not listed)
         )
+        check_temperature(temperature)
         make = self._one_sampled() if exact else self._batch_sampled()
+        temperature = tf.constant(temperature, tf.float32)
         batch = int(inputs[0].shape[0])
         seeds = np.asarray(check_seeds(seed, batch))
         rows = np.repeat(np.arange(batch), num_samples)
@@ -864,9 +888,11 @@ class TIM(keras.Model):
             stop = min(start + batch_size, len(rows))
             chunk = rows[start:stop]
             pictures = make(
-                [tf.gather(x, chunk) for x in inputs],
+                inputs,
+                chunk,
                 tf.constant(seeds[chunk]),
                 tf.constant(indices[start:stop]),
+                temperature,
             ).numpy()
             if samples is None:
                 samples = np.empty(
@@ -885,19 +911,31 @@ class TIM(keras.Model):
 
         if self._generator is None:
             self._generator = Generator(self)
+            one = tf.TensorSpec([None, None, self.input_channels])
+            self._begin_function = tf.function(
+                self._generator.begin, input_signature=[one], autograph=False
+            )
             self._one_function = tf.function(
-                self._generator.sample,
-                input_signature=[
-                    tf.TensorSpec([None, None, self.input_channels]),
-                    tf.TensorSpec([], tf.int64),
-                    tf.TensorSpec([], tf.int64),
-                ],
+                self._generator.sample_begun,
+                reduce_retracing=True,
                 autograph=False,
             )
         self._generator.update(self)
-        return lambda inputs, seeds, indices: self._one_function(
-            inputs[-1][0], seeds[0], indices[0]
-        )[None]
+        # Of the input whose turn it is, for all of its samples.
+        kept = {}
+
+        def make(inputs, rows, seeds, indices, temperature):
+            (row,) = rows
+            given = inputs[-1][row]
+            if row not in kept:
+                kept.clear()
+                kept[row] = self._begin_function(given)
+            made = self._one_function(
+                given, kept[row], seeds[0], indices[0], temperature
+            )
+            return made[None]
+
+        return make
 
     def _batch_sampled(self):
         """`_sample_pictures`, compiled."""
@@ -907,9 +945,18 @@ class TIM(keras.Model):
             self._sample_function = tf.function(
                 self._sample_pictures, reduce_retracing=True, autograph=False
             )
-        return self._sample_function
 
-    def _sample_pictures(self, inputs, seeds, indices):
+        def make(inputs, rows, seeds, indices, temperature):
+            return self._sample_function(
+                [tf.gather(x, rows) for x in inputs],
+                seeds,
+                indices,
+                temperature,
+            )
+
+        return make
+
+    def _sample_pictures(self, inputs, seeds, indices, temperature):
         """One picture `[n, height, width, 3]` per (input, seed, index)."""
         from keras_tim.imle import codes
 
@@ -921,7 +968,10 @@ class TIM(keras.Model):
             self.noise_channels,
             style_sizes=self.style_sizes(inputs),
         )
-        return self.decode(inputs, drawn)[-1]
+        scaled = [
+            (temperature * style, temperature * noise) for style, noise in drawn
+        ]
+        return self.decode(inputs, scaled)[-1]
 
     def invert(
         self,

@@ -1,0 +1,148 @@
+import json
+
+import numpy as np
+import pytest
+
+from keras_tim import TIM
+from keras_tim.models.pretrained import (
+    PresetError,
+    read_preset,
+    shipped_presets,
+    stored_weights,
+)
+
+CARD = {"data": "noise", "licence": "CC0"}
+
+
+@pytest.fixture
+def preset(make_tim, tmp_path):
+    tim = make_tim(num_blocks=(1, 0), plain_blocks=(1, 0))
+    tim.save_to_preset(tmp_path / "tiny", CARD, dtype="float32")
+    return tim, tmp_path / "tiny"
+
+
+def pictures():
+    return np.random.default_rng(0).random((1, 4, 5, 3), dtype="float32")
+
+
+def test_presets_come_back_equal(preset):
+    tim, folder = preset
+    again = TIM.from_preset(folder)
+    np.testing.assert_array_equal(
+        again.sample(pictures(), num_samples=2, seed=1),
+        tim.sample(pictures(), num_samples=2, seed=1),
+    )
+    assert read_preset(folder)["card"] == CARD
+    # Names of our own, which outlive the order in which weights are made.
+    names = stored_weights(tim)
+    assert "level0/rrdb1/dense_block1/conv1/v" in names
+    assert len(names) == len(tim.weights)
+
+
+def test_half_precision_is_half_as_large(preset, tmp_path):
+    tim, folder = preset
+    tim.save_to_preset(tmp_path / "half")
+    again = TIM.from_preset(tmp_path / "half")
+    full, half = (
+        (place / "weights.npz").stat().st_size
+        for place in (folder, tmp_path / "half")
+    )
+    assert half < 0.8 * full
+    np.testing.assert_allclose(
+        again.sample(pictures(), num_samples=1, seed=1),
+        tim.sample(pictures(), num_samples=1, seed=1),
+        atol=5e-3,
+    )
+
+
+def test_fresh_weights_on_request(preset):
+    _, folder = preset
+    fresh = TIM.from_preset(folder, load_weights=False, growth_channels=(5, 5))
+    assert fresh.growth_channels == (5, 5)
+    with pytest.raises(PresetError, match="load_weights=False"):
+        TIM.from_preset(folder, growth_channels=(5, 5))
+
+
+def test_presets_without_trained_weights_say_so():
+    assert TIM.from_preset("mnist_nano").task == "mnist"
+    with pytest.raises(ValueError, match="without trained weights"):
+        TIM.from_preset("mnist_paper", load_weights=True)
+
+
+def test_what_cannot_be_stored_is_refused(preset, tmp_path):
+    tim, _ = preset
+    tim.tower[0].head.g.assign(np.full(8, 1e6))
+    with pytest.raises(ValueError, match=r"level0/head/g .* float16"):
+        tim.save_to_preset(tmp_path / "large")
+    with pytest.raises(ValueError, match="`dtype`"):
+        tim.save_to_preset(tmp_path / "large", dtype="int8")
+
+
+def damaged(kind, folder):
+    config, weights = folder / "config.json", folder / "weights.npz"
+    if kind == "no weights":
+        weights.unlink()
+    elif kind == "changed weights":
+        content = bytearray(weights.read_bytes())
+        content[-40] ^= 1
+        weights.write_bytes(content)
+    elif kind == "short weights":
+        weights.write_bytes(weights.read_bytes()[:100])
+    elif kind == "no config":
+        config.unlink()
+    elif kind == "no json":
+        config.write_text("{")
+    elif kind == "other json":
+        config.write_text("[1, 2]")
+    elif kind == "newer":
+        config.write_text(
+            json.dumps({**json.loads(config.read_text()), "format": 99})
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("no weights", "weights.npz"),
+        ("changed weights", "weights.npz"),
+        ("short weights", "weights.npz"),
+        ("no config", "config.json"),
+        ("no json", "config.json"),
+        ("other json", "config.json"),
+        ("newer", "config.json"),
+    ],
+)
+def test_damaged_presets_are_refused(preset, kind, named):
+    _, folder = preset
+    damaged(kind, folder)
+    with pytest.raises(PresetError, match=named):
+        TIM.from_preset(folder)
+
+
+@pytest.mark.parametrize("name", shipped_presets())
+def test_shipped_presets_are_whole(name):
+    folder = shipped_presets()[name]
+    config = read_preset(folder)
+    card = config["card"]
+    for part in ("data", "licence", "recipe", "measures", "must_not"):
+        assert card.get(part), part
+    assert name in TIM.presets()
+
+
+def test_temperature_scales_the_codes(make_tim):
+    tim = make_tim(quick=True)
+    inputs = pictures()
+    for batch_size in (1, 2):
+        calm = tim.sample(
+            inputs, 2, seed=1, batch_size=batch_size, temperature=0.0
+        )
+        np.testing.assert_array_equal(calm[0, 0], calm[0, 1])
+        warm = tim.sample(
+            inputs, 2, seed=1, batch_size=batch_size, temperature=0.5
+        )
+        codes = tim.draw_codes(inputs, 2, seed=1, temperature=0.5)
+        np.testing.assert_allclose(
+            tim.decode(inputs, codes)[-1], warm[0], atol=1e-5
+        )
+    with pytest.raises(ValueError, match="`temperature`"):
+        tim.sample(inputs, 1, temperature=-1.0)
