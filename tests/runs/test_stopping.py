@@ -7,6 +7,14 @@ import pytest
 from keras_tim.runs.stopping import StoppedError, StopSignals
 
 
+@pytest.fixture(autouse=True)
+def foreground():
+    """Background processes of a shell ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def handlers():
     return [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
 
@@ -39,13 +47,10 @@ def test_between_trainings_it_stops_at_once():
 
 
 def test_what_is_ignored_stays_ignored():
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with StopSignals() as stop:
-            os.kill(os.getpid(), signal.SIGINT)
-            assert stop.signum is None
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with StopSignals() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.signum is None
 
 
 def test_other_threads_change_nothing():

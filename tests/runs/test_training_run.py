@@ -130,11 +130,13 @@ def kill(folder, photos, whole, kills, seed):
             # Some moments lie before the training, or after it.
             if moments.random() < 0.9:
                 started.wait_for("The first step")
+            begin = time.monotonic()
             time.sleep(moments.uniform(0.0, seconds))
             if started.process.poll() is None:
                 assert started.ended(signal.SIGKILL) == -signal.SIGKILL
                 killed += 1
                 continue
+            seconds = min(seconds, time.monotonic() - begin)
         assert started.ended() == 0, started.output()
         assert_same_end(run, expected)
         number, ends = number + 1, ends + 1

@@ -3,6 +3,7 @@
 Run as a program, to be killed.
 """
 
+import signal
 import sys
 
 TINY = {
@@ -33,5 +34,7 @@ if __name__ == "__main__":
     from keras_tim.models.presets import PRESETS, TRAINING
 
     PRESETS["tiny"] = TINY
+    # Background processes of a shell ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     TRAINING["tiny"] = TRAINING["super_resolution_x4_nano"]
     sys.exit(main(sys.argv[1:]))
