@@ -9,6 +9,7 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
+from keras_tim.checks import check_unit_range, is_floating
 from keras_tim.inference.pictures import (
     PictureError,
     find_pictures,
@@ -289,19 +290,13 @@ def _as_photo(array, name):
         )
     if array.dtype == np.uint8:
         return array
-    if array.dtype.kind != "f":
+    if not is_floating(array):
         raise ValueError(
             "Every picture of `source` must be of uint8, or of a floating "
             f"type in [0, 1]. Received: {name} of type {array.dtype}"
         )
-    # NaN fails the comparison, too.
-    if not (array.min() >= 0 and array.max() <= 1):
-        raise ValueError(
-            "Floating-point pictures of `source` must lie in [0, 1], without "
-            f"NaN; divide 8-bit values by 255. Received: {name} from "
-            f"{array.min():g} to {array.max():g}"
-        )
-    return np.rint(array * 255).astype(np.uint8)
+    check_unit_range(name, array)
+    return np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
 
 
 def _choose(names, exclude, only):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from keras_tim.checks import integer, unit_range_assertion
 from keras_tim.export.encoded import (
     picture_size,
     read_labels,
@@ -12,7 +13,6 @@ from keras_tim.export.encoded import (
     require,
     write_png,
 )
-from keras_tim.models.inputs import check_count
 from keras_tim.tasks.colourization import rgb_to_lightness
 
 # Larger ones would overflow the keys that codes are drawn under.
@@ -40,7 +40,8 @@ class Limits:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            check_count(field.name, getattr(self, field.name))
+            value = integer(field.name, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)  # it is frozen
 
 
 class Signatures:
@@ -365,17 +366,9 @@ class Signatures:
         )
         rows = tf.tile(size[None], [shape[0], 1])
         sizes = self._check_total(rows, count, self._factor)
-        with tf.control_dependencies([sizes]):
-            picture = tf.identity(picture)
-        return require(
-            picture,
-            # NaN fails both comparisons.
-            tf.reduce_all((picture >= -1e-3) & (picture <= 1.0 + 1e-3)),
-            "`picture` must lie in [0, 1], without NaN; divide 8-bit pictures "
-            "by 255. Received values between:",
-            tf.reduce_min(picture),
-            tf.reduce_max(picture),
-        )
+        assertion = unit_range_assertion("picture", picture)
+        with tf.control_dependencies([sizes, assertion]):
+            return tf.identity(picture)
 
     def _check_codes(self, picture, codes, batch):
         count = tf.shape(codes[0])[1]

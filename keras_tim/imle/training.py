@@ -3,9 +3,11 @@
 import itertools
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from keras_tim.checks import integer, unit_range_assertion
 from keras_tim.imle.codes import draw_codes
 from keras_tim.imle.distances import SelectionDistance
 from keras_tim.imle.loops import (
@@ -75,27 +77,20 @@ class ConditionalIMLE:
                 "supervision: the outputs that would choose the lower levels' "
                 f"codes are not trained. Received: sampling={sampling!r}"
             )
-        for name, value in (
-            ("images_per_selection", images_per_selection),
-            ("mini_batch_size", mini_batch_size),
-        ):
-            if value is not None:
-                _check_positive(name, value)
-        _check_positive("steps_per_selection", steps_per_selection)
-        _check_positive("candidate_chunk", candidate_chunk)
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise ValueError(f"`seed` must be an integer. Received: {seed}")
-
         self.num_levels = num_levels
         self.supervised_levels = supervised_levels
         self.sampling = sampling
         self.num_samples = _per_level(num_samples, num_levels, sampling)
-        self.images_per_selection = images_per_selection
-        self.steps_per_selection = steps_per_selection
-        self.mini_batch_size = mini_batch_size
-        self.candidate_chunk = candidate_chunk
-        self.pixel_weight = pixel_weight
-        self.seed = seed
+        self.images_per_selection = _optional(
+            "images_per_selection", images_per_selection
+        )
+        self.steps_per_selection = integer(
+            "steps_per_selection", steps_per_selection
+        )
+        self.mini_batch_size = _optional("mini_batch_size", mini_batch_size)
+        self.candidate_chunk = integer("candidate_chunk", candidate_chunk)
+        self.pixel_weight = float(pixel_weight)
+        self.seed = integer("seed", seed, least=-(2**63), most=2**63 - 1)
         self.distance = SelectionDistance(distance, pixel_weight)
 
     @property
@@ -169,7 +164,7 @@ class ConditionalIMLE:
         weights, masks = _split_weights(sample_weight, targets)
         checks = [_assert_weights(x) for x in masks[-1:]]
         checks += [
-            _assert_unit_range(x, name)
+            unit_range_assertion(name, x)
             for name, pictures in (("inputs", inputs), ("targets", targets))
             for x in pictures
         ]
@@ -374,26 +369,23 @@ class ConditionalIMLE:
         return [shape[1:3] for shape in shapes]
 
 
-def _check_positive(name, value):
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(
-            f"`{name}` must be a positive integer. Received: {name}={value}"
-        )
+def _optional(name, value):
+    return None if value is None else integer(name, value)
 
 
 def _per_level(num_samples, num_levels, sampling):
+    # Arrays of one number are numbers, too.
     given = (
-        [num_samples] * num_levels
-        if isinstance(num_samples, int)
-        else list(num_samples)
+        list(num_samples)
+        if np.ndim(num_samples)
+        else [num_samples] * num_levels
     )
     if len(given) != num_levels:
         raise ValueError(
             "`num_samples` must be one integer, or one for each of the "
             f"{num_levels} levels. Received: num_samples={num_samples}"
         )
-    for value in given:
-        _check_positive("num_samples", value)
+    given = [integer("num_samples", value) for value in given]
     if sampling == "vanilla" and len(set(given)) > 1:
         raise ValueError(
             "`num_samples` must be a single integer for vanilla sampling, "
@@ -477,19 +469,5 @@ def _assert_weights(mask):
             "from and to:",
             tf.reduce_min(mask),
             tf.reduce_max(mask),
-        ],
-    )
-
-
-def _assert_unit_range(pictures, name):
-    """Fails where values leave [0, 1]; NaN passes no comparison."""
-    inside = tf.reduce_all((pictures >= -1e-3) & (pictures <= 1.0 + 1e-3))
-    return tf.debugging.Assert(
-        inside,
-        [
-            f"`{name}` must lie in [0, 1] and hold no NaN. "
-            "Received values from and to:",
-            tf.reduce_min(pictures),
-            tf.reduce_max(pictures),
         ],
     )

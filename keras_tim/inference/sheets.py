@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from keras_tim.checks import check_floating, check_unit_range, integer
 from keras_tim.inference.pictures import as_uint8
 
 # From black over violet, red and orange to pale yellow: the lightness rises
@@ -81,11 +82,7 @@ def contact_sheet(
     width = max(size[1] for size in sizes)
     if scale is None:
         scale = max(1, round(200 / max(height, width)))
-    if not isinstance(scale, int) or isinstance(scale, bool) or scale < 1:
-        raise ValueError(
-            "`scale` must be None or a positive integer. Received: "
-            f"scale={scale!r}"
-        )
+    scale = integer("scale", scale)
     height, width = height * scale, width * scale
 
     # Type follows the size of the cells, within what can be read.
@@ -188,16 +185,8 @@ def difference_map(samples):
             "`samples` must have the shape (samples, height, width, 3) with "
             f"at least two samples. Received: samples.shape={samples.shape}"
         )
-    if samples.dtype.kind != "f":
-        raise ValueError(
-            "`samples` must be of a floating type in [0, 1]. Received: "
-            f"samples.dtype={samples.dtype}"
-        )
-    if not (samples.min() >= 0 and samples.max() <= 1):  # NaN fails, too
-        raise ValueError(
-            "`samples` must lie in [0, 1], without NaN. Received: samples "
-            f"from {samples.min():g} to {samples.max():g}"
-        )
+    check_floating("samples", samples)
+    check_unit_range("samples", samples)
     variance = np.var(samples.astype(np.float64), axis=0)
     deviation = np.sqrt(variance.mean(axis=-1))
     peak = float(deviation.max())

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_tim.checks import integer
 from keras_tim.layers.weight_norm import scaled_kaiming_normal
 
 
@@ -40,6 +41,8 @@ class MappingNetwork(keras.layers.Layer):
     def __init__(
         self, width=512, depth=8, learning_rate_multiplier=0.01, **kwargs
     ):
+        width = integer("width", width)
+        depth = integer("depth", depth, least=0)
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         if not 0 < learning_rate_multiplier <= 1:

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_tim.checks import integer
 from keras_tim.metrics.fidelity import quantised
 from keras_tim.metrics.inception import InceptionFeatures
 
@@ -48,10 +49,7 @@ def feature_batches(pictures, extractor=None, batch_size=32):
     Raises:
         ValueError: If an argument is not as described.
     """
-    if batch_size < 1:
-        raise ValueError(
-            f"`batch_size` must be 1 or more. Received: {batch_size}"
-        )
+    batch_size = integer("batch_size", batch_size)
     if extractor is None:
         extractor = InceptionFeatures()
     groups = [pictures] if hasattr(pictures, "shape") else pictures

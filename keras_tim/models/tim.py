@@ -6,14 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_tim.checks import integer, integers
 from keras_tim.layers.tower import TowerModule
 from keras_tim.models.folding import copy_folded
-from keras_tim.models.inputs import (
-    check_codes,
-    check_count,
-    check_inputs,
-    check_seeds,
-)
+from keras_tim.models.inputs import check_codes, check_inputs, check_seeds
 from keras_tim.models.presets import PRESETS, preset_arguments
 from keras_tim.tasks import get_task
 from keras_tim.tasks.pyramid import doubled
@@ -115,7 +111,7 @@ class TIM(keras.Model):
                 f"residual_channels={residual_channels}, "
                 f"growth_channels={growth_channels}"
             )
-        if not residual_channels:
+        if not len(residual_channels):
             raise ValueError(
                 "`residual_channels` must name at least one level. Received: "
                 f"residual_channels={residual_channels}"
@@ -137,18 +133,24 @@ class TIM(keras.Model):
                 f"input_channels={input_channels}"
             )
         self.task = task
-        self.residual_channels = tuple(residual_channels)
-        self.growth_channels = tuple(growth_channels)
-        self.num_blocks = num_blocks
-        self.input_channels = input_channels or self._task.input_channels
-        self.style_dim = style_dim
+        self.residual_channels = integers(
+            "residual_channels", residual_channels
+        )
+        self.growth_channels = integers("growth_channels", growth_channels)
+        self.num_blocks = integer("num_blocks", num_blocks, least=0)
+        self.input_channels = (
+            self._task.input_channels
+            if input_channels is None
+            else integer("input_channels", input_channels)
+        )
+        self.style_dim = integer("style_dim", style_dim)
         self.noise_channels = (
             self._task.noise_channels
             if noise_channels is None
-            else noise_channels
+            else integer("noise_channels", noise_channels)
         )
-        self.mapping_width = mapping_width
-        self.mapping_depth = mapping_depth
+        self.mapping_width = integer("mapping_width", mapping_width)
+        self.mapping_depth = integer("mapping_depth", mapping_depth, least=0)
         self.mapping_learning_rate_multiplier = mapping_learning_rate_multiplier
         self.feature_scale = (
             self._task.feature_scale if feature_scale is None else feature_scale
@@ -439,7 +441,7 @@ class TIM(keras.Model):
         from keras_tim.imle import codes
 
         inputs = check_inputs(self, inputs)
-        check_count("num_samples", num_samples)
+        num_samples = integer("num_samples", num_samples)
         batch = ops.shape(inputs[0])[0]
         return codes.draw_codes(
             check_seeds(seed, batch),
@@ -480,8 +482,8 @@ class TIM(keras.Model):
 
         listed = isinstance(inputs, list | tuple)
         inputs = check_inputs(self, inputs)
-        check_count("num_samples", num_samples)
-        check_count("batch_size", batch_size)
+        num_samples = integer("num_samples", num_samples)
+        batch_size = integer("batch_size", batch_size)
         # What exports do not take is made as in a batch: coarser levels'
         # inputs that are given, and other precisions.
         exact = (

@@ -56,7 +56,7 @@ def test_wrong_arguments_are_refused(mean_colour, draw_pictures):
         picture_features(pictures.astype("int64"), mean_colour)
     with pytest.raises(ValueError, match="must not be empty"):
         picture_features([], mean_colour)
-    with pytest.raises(ValueError, match="`batch_size` must be 1"):
+    with pytest.raises(ValueError, match="`batch_size` must be a positive"):
         picture_features(pictures, mean_colour, batch_size=0)
     with pytest.raises(ValueError, match=r"`extractor` must give features"):
         picture_features(pictures, lambda x: x)
