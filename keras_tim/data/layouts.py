@@ -449,8 +449,10 @@ def list_layouts(
     ]
     if not chosen:
         raise ValueError(
-            "`exclude` and `only` must leave at least one picture. Received: "
-            f"{len(layouts)} pictures, exclude={exclude!r}, only={only!r}"
+            "`exclude` and `only` must leave at least one picture. Training "
+            "holds one out, unless others are named, and needs one more at "
+            f"least. Received: {len(layouts)} pictures, exclude={exclude!r}, "
+            f"only={only!r}"
         )
     return chosen, classes
 

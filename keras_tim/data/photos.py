@@ -223,11 +223,7 @@ def _folder_photos(folder, exclude, only, downsample):
             Photo(name, size, path=paths[name], downsample=downsample)
         )
     if not photos:
-        raise ValueError(
-            f"No usable picture in `{folder}`: {len(paths)} found, "
-            f"{len(paths) - len(chosen)} left out by name, {len(chosen)} "
-            "unreadable. The warnings above name the unreadable ones."
-        )
+        raise ValueError(_none_left(folder, len(paths), len(chosen)))
     return photos
 
 
@@ -279,6 +275,26 @@ def _tfds_photos(name, split, data_dir, downsample, memory_limit):
         if index % 100 == 0 or index + 1 == total:
             progress.update(index + 1)
     return photos
+
+
+def _none_left(folder, found, unreadable):
+    """Why no picture of a folder remains."""
+    left_out = found - unreadable
+    reasons = []
+    if left_out:
+        reasons.append(f"{left_out} held out from training or left out by name")
+    if unreadable:
+        reasons.append(f"{unreadable} unreadable, named in the warnings above")
+    advice = "Add pictures"
+    if left_out:
+        advice += (
+            ": one is held out to show samples of, unless others are named, "
+            "and at least one more is needed to train on"
+        )
+    return (
+        f"No usable picture in `{folder}`: {found} found, "
+        f"{' and '.join(reasons)}. {advice}."
+    )
 
 
 def _as_photo(array, name):
