@@ -283,7 +283,9 @@ class ConditionalIMLE:
             scaled = tim.optimizer.scale_loss(scaled)
         gradients = tape.gradient(scaled, variables)
         scale = tim.optimizer.scale_loss(tf.constant(1.0))
-        norm = tf.linalg.global_norm(gradients) / scale
+        # Styles stay float32 where `keras.config.floatx` is another type.
+        alike = [tf.cast(x, tf.float32) for x in gradients if x is not None]
+        norm = tf.linalg.global_norm(alike) / scale
         tim.optimizer.apply(gradients, variables)
         self._track_losses(losses, trackers, tf.reduce_sum(weights))
         trackers["gradient_norm"].update_state(norm)

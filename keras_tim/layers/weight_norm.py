@@ -87,7 +87,9 @@ class WeightNormConv2D(keras.layers.Layer):
 
     def call(self, inputs):
         kernel = ops.cast(self.folded_kernel(), self.compute_dtype)
-        outputs = ops.conv(inputs, kernel, padding="same")
+        outputs = ops.conv(
+            inputs, kernel, padding="same", data_format="channels_last"
+        )
         return outputs + self.bias
 
     def compute_output_shape(self, input_shape):
@@ -123,6 +125,7 @@ def convolution(filters, weight_norm, gain=1.0, **kwargs):
         filters,
         3,
         padding="same",
+        data_format="channels_last",
         kernel_initializer=scaled_kaiming_normal(gain=gain),
         **kwargs,
     )
