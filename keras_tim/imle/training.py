@@ -156,7 +156,7 @@ class ConditionalIMLE:
         selection, features = self.select(tim, inputs, targets, seeds, masks)
         losses = self._losses(tim, inputs, selection.codes, features, weights)
         self._track_losses(losses, trackers, tf.reduce_sum(weights))
-        self._track_selection(selection, trackers)
+        self._track_selection(selection, weights, trackers)
 
     def _prepare(self, tim, inputs, targets, sample_weight):
         """Checked inputs, targets, weights of images, masks over levels."""
@@ -179,7 +179,7 @@ class ConditionalIMLE:
         iteration = tf.cast(tim.optimizer.iterations, tf.int64)
         seeds = _image_seeds(self.seed, 2 * iteration, length)
         selection, features = self.select(tim, inputs, targets, seeds, masks)
-        self._track_selection(selection, trackers)
+        self._track_selection(selection, weights, trackers)
         group = (inputs, selection.codes, features, weights)
 
         steps = self.steps_per_selection
@@ -312,12 +312,13 @@ class ConditionalIMLE:
                     loss, sample_weight=weight
                 )
 
-    def _track_selection(self, selection, trackers):
+    def _track_selection(self, selection, weights, trackers):
+        counted = tf.cast(weights > 0.0, tf.float32)
         for level, distances in zip(
             self.selecting_levels, selection.distances, strict=True
         ):
             tracker = trackers[f"selected_distance_level{level}"]
-            tracker.update_state(distances)
+            tracker.update_state(distances, sample_weight=counted)
 
     # -- Targets -----------------------------------------------------------
 

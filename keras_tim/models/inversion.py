@@ -53,6 +53,11 @@ def invert(
     """See `TIM.invert`."""
     inputs = check_inputs(tim, inputs)
     targets = check_pictures(targets, 3, "targets")
+    if not inputs[0].shape[0]:
+        raise ValueError(
+            "`inputs` must hold at least one picture. Received: shape "
+            f"{tuple(inputs[0].shape)}"
+        )
     steps = integer("steps", steps)
     num_starts = integer("num_starts", num_starts)
     frames = integer("frames", frames)

@@ -6,7 +6,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_tim.checks import integer, integers
+from keras_tim.checks import (
+    check_unit_range,
+    integer,
+    integers,
+    unit_range_assertion,
+)
 from keras_tim.layers.tower import TowerModule
 from keras_tim.models.folding import copy_folded
 from keras_tim.models.inputs import check_codes, check_inputs, check_seeds
@@ -104,6 +109,8 @@ class TIM(keras.Model):
         # themselves, and the skip keeps every grey level.
         super().__init__(autocast=False, **kwargs)
         self._task = get_task(task)
+        residual_channels = integers("residual_channels", residual_channels)
+        growth_channels = integers("growth_channels", growth_channels)
         if len(residual_channels) != len(growth_channels):
             raise ValueError(
                 "`residual_channels` and `growth_channels` must have one "
@@ -111,7 +118,7 @@ class TIM(keras.Model):
                 f"residual_channels={residual_channels}, "
                 f"growth_channels={growth_channels}"
             )
-        if not len(residual_channels):
+        if not residual_channels:
             raise ValueError(
                 "`residual_channels` must name at least one level. Received: "
                 f"residual_channels={residual_channels}"
@@ -133,10 +140,8 @@ class TIM(keras.Model):
                 f"input_channels={input_channels}"
             )
         self.task = task
-        self.residual_channels = integers(
-            "residual_channels", residual_channels
-        )
-        self.growth_channels = integers("growth_channels", growth_channels)
+        self.residual_channels = residual_channels
+        self.growth_channels = growth_channels
         self.num_blocks = integer("num_blocks", num_blocks, least=0)
         self.input_channels = (
             self._task.input_channels
@@ -166,7 +171,11 @@ class TIM(keras.Model):
         self._wiring = self._task.wiring(self.num_levels, architecture)
         self.tower = [self._module(level) for level in range(self.num_levels)]
         self.built = True
+        # Without `compile` Keras would choose XLA for `predict` where there is
+        # a GPU, and XLA draws other codes than `sample` does.
+        self.jit_compile = False
         self._imle = None
+        self._has_metrics = False
         self._trackers = {}
         self._sample_function = None
         self._generator = self._one_function = None
@@ -494,6 +503,8 @@ class TIM(keras.Model):
         make = self._one_sampled() if exact else self._batch_sampled()
         batch = int(inputs[0].shape[0])
         seeds = np.asarray(check_seeds(seed, batch))
+        if not batch:
+            return np.zeros((0, num_samples, *self._size(inputs), 3), "float32")
         rows = np.repeat(np.arange(batch), num_samples)
         indices = np.tile(np.arange(num_samples, dtype="int64"), batch)
         bar = keras.utils.Progbar(len(rows)) if verbose else None
@@ -514,6 +525,11 @@ class TIM(keras.Model):
             if bar:
                 bar.update(stop)
         return samples.reshape(batch, num_samples, *samples.shape[1:])
+
+    def _size(self, inputs):
+        """Height and width of the last level's output."""
+        noise_size = self.noise_sizes(inputs)[-1]
+        return self.output_shapes(self.num_levels - 1, 0, noise_size)[0][1:3]
 
     def _one_sampled(self):
         """A function like `_sample_pictures` for one, as exports make it."""
@@ -637,9 +653,14 @@ class TIM(keras.Model):
         candidate_chunk=16,
         pixel_weight=0.0,
         seed=0,
+        metrics=None,
+        weighted_metrics=None,
         run_eagerly=False,
+        steps_per_execution=1,
         jit_compile=False,
-        **kwargs,
+        auto_scale_loss=True,
+        loss=None,
+        loss_weights=None,
     ):
         """Prepares training by conditional IMLE (Algorithm 1).
 
@@ -675,10 +696,20 @@ class TIM(keras.Model):
             pixel_weight: float, factor of the mean absolute difference added
                 to the distance in loss and selection. 0 as published.
             seed: int, from which all of training's codes are drawn.
+            metrics: list of names, functions `(targets, pictures)` or
+                `keras.metrics.Metric`, as in `keras.Model.compile`. They hold
+                the picture that `predict` makes of every input, which knows
+                nothing of the target, against the finest target; during `fit`
+                the one that it would make before the batch's steps.
+            weighted_metrics: the same, weighted by `sample_weight`.
             run_eagerly: as in `keras.Model.compile`.
-            jit_compile: as in `keras.Model.compile`.
-            **kwargs: passed to `keras.Model.compile`, such as
-                `steps_per_execution`.
+            steps_per_execution: as in `keras.Model.compile`.
+            jit_compile: as in `keras.Model.compile`. XLA leaves out the check
+                that pictures lie in [0, 1], and draws other codes than are
+                drawn without it.
+            auto_scale_loss: as in `keras.Model.compile`.
+            loss: must be None: `distance` takes its place.
+            loss_weights: must be None: the levels count alike.
 
         Raises:
             ValueError: if an argument is out of range, or hierarchical
@@ -686,6 +717,12 @@ class TIM(keras.Model):
         """
         from keras_tim.imle.training import ConditionalIMLE
 
+        if loss is not None or loss_weights is not None:
+            raise ValueError(
+                "`loss` and `loss_weights` must be None: TIM is trained by the "
+                "sum of `distance` over its levels. Received: "
+                f"loss={loss!r}, loss_weights={loss_weights!r}"
+            )
         imle = ConditionalIMLE(
             self.num_levels,
             self.supervised_levels,
@@ -701,14 +738,24 @@ class TIM(keras.Model):
         )
         super().compile(
             optimizer=optimizer,
-            loss=None,
+            # Keras would keep those of an earlier call in place of None.
+            metrics=metrics or [],
+            weighted_metrics=weighted_metrics or [],
             run_eagerly=run_eagerly,
+            steps_per_execution=integer(
+                "steps_per_execution", steps_per_execution
+            ),
             jit_compile=jit_compile,
-            **kwargs,
+            auto_scale_loss=auto_scale_loss,
         )
-        # The model is built, so the optimizer can be: variables made while
-        # the step is traced would have it traced twice.
+        # The model is built, so optimizer and metrics can be: variables made
+        # while the step is traced would have it traced twice.
         self.optimizer.build(self.trainable_variables)
+        picture = keras.KerasTensor((None, None, None, 3))
+        for metric in self._given_metrics():
+            metric.build(picture, picture)
+        self._has_metrics = bool(metrics or weighted_metrics)
+        self._auto_scale_loss = auto_scale_loss
         self._imle = imle
         names = ["loss", "gradient_norm"]
         if len(self.supervised_levels) > 1:
@@ -718,8 +765,17 @@ class TIM(keras.Model):
 
     @property
     def metrics(self):
-        """The trackers of training, reset by Keras before every epoch."""
-        return list(self._trackers.values())
+        """Trackers and metrics, reset by Keras before every epoch."""
+        return [*self._trackers.values(), *self._given_metrics()]
+
+    def _given_metrics(self):
+        """What `compile` was given, which Keras holds together in one."""
+        # Its own trackers are not used, and ours stand among the rest.
+        return [
+            metric
+            for metric in super().metrics
+            if not isinstance(metric, keras.metrics.Mean)
+        ]
 
     def make_train_function(self, force=False):
         # Its weights are read outside of the graph that is traced next.
@@ -737,28 +793,91 @@ class TIM(keras.Model):
         with without_remapping():
             return super().fit(*args, **kwargs)
 
+    @functools.wraps(keras.Model.predict)
+    def predict(self, x, *args, **kwargs):
+        given = x if isinstance(x, list | tuple) else [x]
+        arrays = [array for array in given if hasattr(array, "shape")]
+        # Before the step, which under XLA cannot.
+        for array in arrays:
+            check_unit_range("x", array)
+        if arrays and arrays[0].shape and arrays[0].shape[0] == 0:
+            size = self._size(check_inputs(self, x))
+            return np.zeros((0, *size, 3), "float32")
+        try:
+            return super().predict(x, *args, **kwargs)
+        except UnboundLocalError as error:  # Keras, where there is no batch
+            raise ValueError(
+                f"`x` must give at least one batch. Received: x={x}"
+            ) from error
+
     def train_step(self, data):
         """One round of Algorithm 1 on one batch."""
-        inputs, targets, sample_weight = self._unpack(data)
-        self._imle.train(self, inputs, targets, sample_weight, self._trackers)
-        return {name: t.result() for name, t in self._trackers.items()}
+        return self._step(data, self._imle.train)
 
     def test_step(self, data):
         """Losses at the selected codes, drawn from the same seed each time."""
+        results = self._step(data, self._imle.test)
+        del results["gradient_norm"]
+        return results
+
+    def _step(self, data, step):
+        """Runs a step of training or testing, and updates the metrics."""
+        from keras_tim.imle.loops import one_at_least, unless_empty
+
         inputs, targets, sample_weight = self._unpack(data)
-        self._imle.test(self, inputs, targets, sample_weight, self._trackers)
-        return {
-            name: tracker.result()
-            for name, tracker in self._trackers.items()
-            if name != "gradient_norm"
-        }
+
+        def update():
+            # Before the weights change.
+            pictures = self._predicted_in_groups(inputs)
+            batch = one_at_least(inputs, targets, sample_weight)
+            step(self, *batch, self._trackers)
+            if pictures is not None:
+                several = isinstance(targets, list | tuple)
+                finest = targets[-1] if several else targets
+                self.compute_metrics(inputs, finest, pictures, sample_weight)
+
+        unless_empty(inputs, update)
+        return self.get_metrics_result()
+
+    def _predicted_in_groups(self, inputs):
+        """What metrics are given, in the memory of selection."""
+        if not self._has_metrics:
+            return None
+        from keras_tim.imle.loops import map_in_groups, one_at_least
+
+        pictures = map_in_groups(
+            self._predicted,
+            one_at_least(inputs)[0],
+            self._imle.candidate_chunk,
+        )
+        return pictures[: ops.shape(inputs[0])[0]]
+
+    def _predicted(self, inputs):
+        codes = self.draw_codes(inputs, num_samples=1, seed=0)
+        return self.decode(inputs, codes)[-1]
 
     def predict_step(self, data):
         """Sample 0 of seed 0 of every input, `[batch, height, width, 3]`."""
+        import tensorflow as tf
+
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         inputs = check_inputs(self, inputs)
-        codes = self.draw_codes(inputs, num_samples=1, seed=0)
-        return self.decode(inputs, codes)[-1]
+        checks = [unit_range_assertion("inputs", x) for x in inputs]
+        with tf.control_dependencies([c for c in checks if c is not None]):
+            inputs = [tf.identity(x) for x in inputs]
+
+        def nothing():
+            return tf.zeros((0, *self._size(inputs), 3))
+
+        # TensorFlow's convolutions may fail on empty batches.
+        batch = inputs[0].shape[0]
+        if batch is None:
+            return tf.cond(
+                tf.shape(inputs[0])[0] > 0,
+                lambda: self._predicted(inputs),
+                nothing,
+            )
+        return self._predicted(inputs) if batch else nothing()
 
     def _unpack(self, data):
         inputs, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(
@@ -802,22 +921,17 @@ class TIM(keras.Model):
         """What `compile` was given, for the `.keras` file."""
         if self._imle is None:
             return None
+        config = super().get_compile_config()
+        del config["loss"], config["loss_weights"]
         return {
-            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
-            "jit_compile": self.jit_compile,
+            **config,
+            "auto_scale_loss": self._auto_scale_loss,
             **self._imle.get_config(),
         }
 
     def compile_from_config(self, config):
         """Compiles as the saved model was, and readies the optimizer."""
-        config = dict(config)
-        config["optimizer"] = keras.saving.deserialize_keras_object(
-            config["optimizer"]
-        )
-        config["distance"] = keras.saving.deserialize_keras_object(
-            config["distance"]
-        )
-        self.compile(**config)
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def folded(self):
         """This model with plain kernels in place of weight normalisation.
