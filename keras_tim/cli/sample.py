@@ -93,6 +93,7 @@ def run(values, arguments):
         reading["quality"] = values.quality
     settings = load_settings(values.model) or RunSettings.of_task(tim.task)
     recipe = get_recipe(tim.task)(settings, values.model)
+    recipe.take_over(tim)
     written = sample_files(tim, recipe, paths, values.output, seeds, **reading)
     logging.info("Wrote %d alternatives to %s", len(written), values.output)
 

@@ -75,7 +75,13 @@ def export_saved_model(
         answers = Signatures(generator, limits, classes)
         signatures = _write(answers, partial)
         card = model_card(
-            generator, name, signatures, limits, training, measures
+            generator,
+            name,
+            signatures,
+            limits,
+            training,
+            measures,
+            answers.classes,
         )
         write_json(os.path.join(partial, "card.json"), card)
         with open(

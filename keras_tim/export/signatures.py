@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from keras_tim.checks import integer, unit_range_assertion
+from keras_tim.data.classes import Classes
 from keras_tim.export.encoded import (
     picture_size,
     read_labels,
@@ -53,12 +55,15 @@ class Signatures:
     Args:
         generator: a `keras_tim.export.generator.Generator`.
         limits: a `Limits`.
-        classes: for layouts: the `keras_tim.data.classes.Classes` by which
-            encoded label maps are read. None if they hold the numbers of the
-            model's channels.
+        classes: for layouts: the `keras_tim.data.Classes` by which encoded
+            label maps are read, where their ids are not those that the model
+            has. None of either: the maps hold the numbers of its channels.
 
     Raises:
         ValueError: if the classes are not the model's.
+
+    Attributes:
+        classes: for layouts: the `Classes` that label maps are read by.
     """
 
     def __init__(self, generator, limits, classes=None):
@@ -71,9 +76,9 @@ class Signatures:
         self._reduction = 1
         if self._tim.task == "layout_synthesis":
             self._reduction = self._factor
-            self._channel_of_id = _channels_of_ids(
-                classes, self._tim.input_channels
-            )
+            classes = _classes_of(self._tim, classes)
+            self._channel_of_id = classes.from_ids(np.arange(256))
+        self.classes = classes
 
     def functions(self):
         """All signatures.
@@ -402,23 +407,40 @@ class Signatures:
         return checked
 
 
-def _channels_of_ids(classes, num_channels):
-    """The model's channel for every id from 0 to 255."""
-    ids = np.arange(256)
-    if classes is None:
-        # Beyond the last class all are "other", the last channel.
-        return np.minimum(ids, num_channels - 1)
-    if classes.num_channels != num_channels:
-        raise ValueError(
-            f"`classes` must be the model's, which has {num_channels} channels "
-            f"for them and 'other'. Received: {classes.num_channels}"
+def _classes_of(tim, given):
+    """The classes that label maps are read by: those given, or the model's."""
+    known = None if tim.classes is None else Classes(tim.classes)
+    if given is None and known is not None and known.has_ids:
+        return known
+    if given is None:
+        logging.warning(
+            "The model does not say which ids its classes have: label maps are "
+            "taken to hold the numbers of its channels. Give `classes` if they "
+            "hold other ids."
         )
-    if not classes.has_ids:
+        names = (
+            [f"channel {number}" for number in range(tim.input_channels - 1)]
+            if known is None
+            else known.names
+        )
+        return Classes((name, n, None) for n, name in enumerate(names))
+    if known is not None and given.names != known.names:
+        # In another order, or of another data set, they would be others.
+        raise ValueError(
+            f"`classes` must be the model's, {', '.join(known.names)}; their "
+            f"ids may differ. Received: {', '.join(given.names)}"
+        )
+    if given.num_channels != tim.input_channels:
+        raise ValueError(
+            f"`classes` must be the model's, which has {tim.input_channels} "
+            f"channels for them and 'other'. Received: {given.num_channels}"
+        )
+    if not given.has_ids:
         raise ValueError(
             "`classes` must have ids: encoded label maps are read by them. "
             "Received: classes with colours alone"
         )
-    return classes.from_ids(ids)
+    return given
 
 
 def _checking_shapes(function, specifications):

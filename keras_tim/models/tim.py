@@ -48,7 +48,7 @@ class TIM(keras.Model):
             level.
         num_blocks: int, RRDBs per level.
         input_channels: int or None for the task's own (needed for layouts:
-            the number of classes, and one for "other").
+            the number of classes, and one for "other"; `classes` tell it).
         style_dim: int, size of each level's style vector.
         noise_channels: int or None for the task's own (5; layouts 10).
         mapping_width: int, units of the mapping networks.
@@ -70,6 +70,11 @@ class TIM(keras.Model):
             cIMLE is measured against.
         architecture: "camnet" or "hyperrim". They differ in decompression,
             where HyperRIM has two more convolutions at the last level.
+        classes: for layouts: the `keras_tim.data.Classes` of the label maps
+            that the layouts are made of, or its rows; the model keeps the
+            rows. What reads label maps for it, such as an export, goes by
+            them. None where there are no label maps: the layouts' channels
+            then have no other meaning than their numbers.
         **kwargs: passed to `keras.Model` (`name`, `dtype`).
 
     Example:
@@ -103,6 +108,7 @@ class TIM(keras.Model):
         input_skip=False,
         stochastic=True,
         architecture="camnet",
+        classes=None,
         **kwargs,
     ):
         # Inputs stay float32 under mixed precision: the sub-layers cast for
@@ -133,11 +139,15 @@ class TIM(keras.Model):
                 "`input_skip` needs a task whose inputs are pictures like its "
                 f"outputs. Received: input_skip={input_skip}, task={task!r}"
             )
+        if classes is not None:
+            classes, input_channels = self._known_classes(
+                classes, task, input_channels
+            )
         if input_channels is None and self._task.input_channels is None:
             raise ValueError(
-                f"`input_channels` must be given for task {task!r}: the "
-                "number of classes, and one for 'other'. Received: "
-                f"input_channels={input_channels}"
+                f"`input_channels` or `classes` must be given for task "
+                f"{task!r}: the number of classes, and one for 'other'. "
+                f"Received: input_channels={input_channels}"
             )
         self.task = task
         self.residual_channels = residual_channels
@@ -167,6 +177,7 @@ class TIM(keras.Model):
         self.input_skip = input_skip
         self.stochastic = stochastic
         self.architecture = architecture
+        self.classes = classes
 
         self._wiring = self._task.wiring(self.num_levels, architecture)
         self.tower = [self._module(level) for level in range(self.num_levels)]
@@ -179,6 +190,27 @@ class TIM(keras.Model):
         self._trackers = {}
         self._sample_function = None
         self._generator = self._one_function = None
+
+    @staticmethod
+    def _known_classes(classes, task, input_channels):
+        """Rows of the classes, and the input channels that follow."""
+        # The rest comes up without TensorFlow.
+        from keras_tim.data.classes import Classes
+
+        if task != "layout_synthesis":
+            raise ValueError(
+                "`classes` must be None but for layout synthesis. Received: "
+                f"task={task!r} and classes"
+            )
+        if not isinstance(classes, Classes):
+            classes = Classes(classes)
+        if input_channels not in (None, classes.num_channels):
+            raise ValueError(
+                "`input_channels` must be the number of `classes`, and one for "
+                f"'other': {classes.num_channels}. Received: "
+                f"input_channels={input_channels}"
+            )
+        return tuple(classes.rows), classes.num_channels
 
     def _module(self, level):
         wiring = self._wiring[level]
@@ -915,6 +947,7 @@ class TIM(keras.Model):
             "input_skip": self.input_skip,
             "stochastic": self.stochastic,
             "architecture": self.architecture,
+            "classes": self.classes,
         }
 
     def get_compile_config(self):
