@@ -7,6 +7,12 @@ same photos, the same gradient steps, the same candidates per image (each
 passes once through every level, whether a level's codes are chosen by
 themselves or whole codes are), and the same crops that are measured.
 
+Whole codes are chosen by what is trained on, as in section 4.1: the sum of the
+levels' distances in the two rungs that still have intermediate supervision
+(without hierarchical sampling; without the mapping network too), the last
+level's in those below. The figures in `results/` are of November 2026, when
+the last level's distance chose in all of them; it was trained on the sum.
+
     python benchmarks/ablation.py --output=ablation --photos=TRAIN_FOLDER \
         --test_photos=TEST_FOLDER
 

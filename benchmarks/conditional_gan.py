@@ -16,6 +16,10 @@ from keras import layers
 
 from keras_tim import TIM
 from keras_tim.imle.codes import draw_codes
+from keras_tim.imle.learning_rates import (
+    learning_rate_multipliers,
+    scaled_learning_rates,
+)
 from keras_tim.layers.resampling import bicubic_resize
 from keras_tim.recipes import get_recipe
 from keras_tim.runs.files import save_model
@@ -78,10 +82,10 @@ class ConditionalGAN(keras.Model):
     def metrics(self):
         return list(self.trackers.values())
 
-    def compile(self):
+    def compile(self, learning_rate=LEARNING_RATE):
         super().compile(run_eagerly=False, jit_compile=False)
         self.optimizers = [
-            keras.optimizers.Adam(LEARNING_RATE, beta_1=BETA_1)
+            keras.optimizers.Adam(learning_rate, beta_1=BETA_1)
             for _ in range(2)
         ]
         for optimizer, model in zip(
@@ -133,7 +137,12 @@ class ConditionalGAN(keras.Model):
             (self.optimizers[1], self.discriminator, discriminator_loss),
         ):
             variables = model.trainable_variables
-            optimizer.apply(tape.gradient(loss, variables), variables)
+            gradients = tape.gradient(loss, variables)
+            slower = (
+                learning_rate_multipliers(model) if model is self.tim else []
+            )
+            with scaled_learning_rates(optimizer, slower):
+                optimizer.apply(gradients, variables)
         values = {
             "generator": generator_loss,
             "discriminator": discriminator_loss,
@@ -144,7 +153,9 @@ class ConditionalGAN(keras.Model):
         return {name: t.result() for name, t in self.trackers.items()}
 
 
-def train_gan(folder, settings, verbose=2, callbacks=()):
+def train_gan(
+    folder, settings, verbose=2, callbacks=(), learning_rate=LEARNING_RATE
+):
     """Trains a TIM as a conditional GAN for as many gradient steps as a run.
 
     Args:
@@ -152,6 +163,7 @@ def train_gan(folder, settings, verbose=2, callbacks=()):
         settings: a `RunSettings`.
         verbose: as in `keras.Model.fit`.
         callbacks: Keras callbacks.
+        learning_rate: float, that of Adam, in place of the settings'.
 
     Returns:
         The trained `TIM`.
@@ -165,12 +177,13 @@ def train_gan(folder, settings, verbose=2, callbacks=()):
         folder,
     )
     recipe.prepare()
+    recipe.save()
     tim = TIM.from_preset(
         settings.preset, **recipe.model_arguments(), **settings.model_switches
     )
     _, excluded = recipe.held_out(tim)
     gan = ConditionalGAN(tim, seed=settings.seed)
-    gan.compile()
+    gan.compile(learning_rate)
     gan.fit(
         recipe.dataset(tim, excluded, settings.seed),
         steps_per_epoch=-(-settings.steps // 10),

@@ -11,7 +11,7 @@ from keras_tim.runs.files import read_json, write_json
 class Course(keras.callbacks.Callback):
     """Keeps losses, and pictures at chosen steps, in a folder.
 
-    Writes `course.json` at the end of every epoch. Where training goes on
+    Writes `course.json` at the end of every round. Where training goes on
     from a checkpoint, what came after that is forgotten.
 
     Args:
@@ -41,19 +41,21 @@ class Course(keras.callbacks.Callback):
         self._keep_picture()
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._sums = dict.fromkeys(self._names, 0.0)
+        # Keras logs means since the epoch began, be it in an earlier process.
+        self._epoch = epoch
+        begun = [x for x in self.rounds if x.get("epoch") == epoch]
+        self._count = len(begun)
+        self._sums = {n: sum(x[n] for x in begun) for n in self._names}
 
     def on_train_batch_end(self, batch, logs=None):
-        entry = {"step": self._now()}
+        entry = {"step": self._now(), "epoch": self._epoch}
+        self._count += 1
         for name in self._names:
-            # Keras logs the mean since the epoch began.
-            total = float(logs[name]) * (batch + 1)
+            total = float(logs[name]) * self._count
             entry[name] = total - self._sums[name]
             self._sums[name] = total
         self.rounds.append(entry)
         self._keep_picture()
-
-    def on_epoch_end(self, epoch, logs=None):
         write_json(
             self._path, {"rounds": self.rounds, "pictures": self.pictures}
         )

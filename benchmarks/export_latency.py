@@ -232,10 +232,9 @@ class TorchTower:
         """One level's raw output and feature."""
         functional = self.torch.nn.functional
         head = self.convolution(f"{name}/head", self.torch.cat(seen, 1))
-        factor = self.tim.mapping_learning_rate_multiplier
         for index in range(self.tim.mapping_depth):
             dense = self.dense(f"{name}/mapping/dense{index + 1}", style)
-            style = functional.leaky_relu(factor * dense, 0.2)
+            style = functional.leaky_relu(dense, 0.2)
         x = head
         for index in range(1, self.tim.num_blocks + 1):
             x = self.rrdb(f"{name}/rrdb{index}", x)

@@ -6,15 +6,18 @@ JAX, with the settings that `tasks.py` has. Needs `pip install jax[cuda13]`, and
 no TensorFlow. The crops and codes of a seed are others than TensorFlow's.
 
     KERAS_BACKEND=jax python benchmarks/jax_training.py --method=tim \
-        --photos=TRAIN_FOLDER --output=results/super_resolution_tim
+        --photos=TRAIN_FOLDER \
+        --output=results/super_resolution_tim/rate1_seed0
 
 The studies go on with the folder, on any machine, as if they had trained the
-model: `tasks.py --task=super_resolution --output=results` measures it. Where
-`--steps` or `--num_samples` were given here, it wants `--steps` and
-`--candidates` of the same numbers, since it reports what it is told. With
-`--distances=FOLDER` and `--test_photos` it also draws what
-`sample_efficiency.py --model=results/super_resolution_tim --output=FOLDER`
-makes its table of; `--distance` must then be the same for both.
+model: `tasks.py --task=super_resolution --output=results` measures it, with
+those of the other `--learning_rate`, 5e-4 for `rate0.5` and 2e-3 for `rate2`,
+and of the other `--seed`. Where `--steps` or `--num_samples` were given here,
+it wants `--steps` and `--candidates` of the same numbers, since it reports what
+it is told. With `--distances=FOLDER` and `--test_photos` it also draws what
+`sample_efficiency.py --model=results/super_resolution_tim/rate1_seed0
+--output=FOLDER` makes its table of; `--distance` must then be the same for
+both.
 """
 
 import concurrent.futures
@@ -31,6 +34,10 @@ from absl import app, flags, logging
 from jax import numpy as jnp
 
 from keras_tim.imle.distances import SelectionDistance
+from keras_tim.imle.learning_rates import (
+    learning_rate_multipliers,
+    scaled_learning_rates,
+)
 from keras_tim.imle.selection import select_hierarchical, select_vanilla
 from keras_tim.inference.pictures import find_pictures, read_picture
 from keras_tim.layers.resampling import bicubic_resize
@@ -237,8 +244,9 @@ def selected(tim, inputs, features, distance, draw, sampling, num_samples):
         return select_hierarchical(
             tim, inputs, features, distance, draw, counts, CHUNK
         )
+    supervised = [features[i] for i in tim.supervised_levels]
     return select_vanilla(
-        tim, inputs, features[-1], distance, draw, num_samples, CHUNK
+        tim, inputs, supervised, distance, draw, num_samples, CHUNK
     )
 
 
@@ -315,9 +323,12 @@ def training_rounds(tim, optimizer, distance, options):
         def step(state, rows):
             part = jax.tree.map(lambda x: x[rows], group)
             loss, gradients = jax.value_and_grad(loss_of)(state[0], *part)
-            values, optimizer_values = optimizer.stateless_apply(
-                state[1], gradients, state[0]
-            )
+            with scaled_learning_rates(
+                optimizer, learning_rate_multipliers(tim)
+            ):
+                values, optimizer_values = optimizer.stateless_apply(
+                    state[1], gradients, state[0]
+                )
             return (values, optimizer_values), loss
 
         state, losses = jax.lax.scan(step, state, rows)

@@ -126,8 +126,6 @@ class Server:
                     *(python, KIT / "kserve_server.py"),
                     *(f"--model_name={NAME}", f"--model_dir={model_dir}"),
                     *(f"--http_port={self.http}", f"--grpc_port={self.grpc}"),
-                    # A line per request would be measured, too.
-                    "--enable_latency_logging=false",
                 ],
                 stdout=log,
                 stderr=log,

@@ -49,14 +49,15 @@ def trained(folder, settings, train_run=train, **options):
     return train_run(folder, settings, verbose=2, **options)
 
 
-def measured_once(folder, settings, measure):
+def measured_once(folder, settings, measure, name="measures.json"):
     """What was measured of a run.
 
     Args:
         folder: str.
         settings: the `RunSettings` that are asked for.
         measure: function without arguments that gives what JSON can hold;
-            called if there is no `measures.json` yet.
+            called if there is no such file yet.
+        name: str, of the file.
 
     Returns:
         What `measure` gives or has given.
@@ -73,7 +74,7 @@ def measured_once(folder, settings, measure):
             f"({', '.join(changed)}). Choose another folder, or repeat the "
             "earlier settings."
         )
-    path = os.path.join(folder, "measures.json")
+    path = os.path.join(folder, name)
     if not os.path.exists(path):
         write_json(path, measure())
     return read_json(path)

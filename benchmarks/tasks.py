@@ -1,9 +1,8 @@
 """Every task beside what it is measured against, as one Markdown table.
 
-For each task and method trains a nano model with the same settings (the task's
+For each task and method trains nano models with the same settings (the task's
 own but for `SETTINGS`), data, number of gradient steps and candidates per image
-and level, draws 10 samples for each of the same held-out pictures, and measures
-them:
+and level:
 
     tim         the Tower Implicit Model, hierarchical sampling
     vanilla     vanilla cIMLE: independent sampling, no intermediate
@@ -11,47 +10,64 @@ them:
     regression  the same network without codes
     gan         the same network against a PatchGAN, see conditional_gan.py
 
-    python benchmarks/tasks.py --output=results --photos=TRAIN_FOLDER \
-        --test_photos=TEST_FOLDER --layouts=FOLDER --layout_labels=FOLDER \
-        --test_layouts=FOLDER --test_layout_labels=FOLDER
+What may differ between methods is chosen on validation pictures: every method
+is trained at each of `--rate_factors` times its learning rate, with the first
+seed, and goes on with the one whose best of 10 samples is nearest by the
+distance that it was trained by. With that it is trained for every seed, and
+measured on the test pictures: once, whatever comes out. LPIPS by both networks
+and KID are reported, so that there is always a distance that was neither
+trained nor chosen by. Intervals are over seeds.
 
-Without folders the photos bundled with scikit-image are used, and crops of the
-one held out. A killed benchmark goes on where it stopped; finished trainings
-are not repeated. Processes can share the work, `--task=mnist` and
-`--task=colourization` with the same output; a last call without tasks then
-makes the table of what they have found.
+    python benchmarks/tasks.py --output=results --photos=TRAIN_FOLDER \
+        --validation_photos=FOLDER --test_photos=TEST_FOLDER \
+        --layouts=FOLDER --layout_labels=FOLDER --validation_layouts=FOLDER \
+        --validation_layout_labels=FOLDER --test_layouts=FOLDER \
+        --test_layout_labels=FOLDER
+
+Without folders the photos bundled with scikit-image are used, of which one is
+for validation and one for the test. A killed benchmark goes on where it
+stopped; finished trainings are not repeated. Processes can share the work,
+`--task=mnist` and `--task=colourization` with the same output; a last call
+without tasks then makes the table of what they have found.
 """
 
 import dataclasses
 import datetime
+import functools
 import os
 
 import keras
 import numpy as np
 from absl import app, flags, logging
-from conditional_gan import train_gan
+from conditional_gan import LEARNING_RATE, train_gan
 from study import (
     CONFIDENCE,
     define_photo_flags,
     evenly,
-    half_width_of_means,
     measured_once,
     publish,
-    recipe_of_test_photos,
-    test_crops,
     trained,
 )
+from task_table import HEAD, NETS, NUM_SAMPLES, comparisons, table_lines
 
+from keras_tim import LPIPS
 from keras_tim.inference import write_picture
+from keras_tim.metrics import (
+    InceptionFeatures,
+    kernel_distance,
+    lpips_diversity,
+    lpips_to_target,
+    picture_features,
+)
 from keras_tim.models.presets import REGRESSION_WITHOUT, VANILLA_WITHOUT
 from keras_tim.recipes import RECIPES, get_recipe
 from keras_tim.recipes.photos import PhotoRecipe
-from keras_tim.runs import RunSettings, examples_report, train
+from keras_tim.runs import RunSettings, train
 from keras_tim.runs.callbacks import sample_sheet
-from keras_tim.runs.report import averaged
 
-# Where the tasks' own settings would not do. Every training then ends within
-# some fifteen minutes on one core, but for super-resolution.
+# What a training may cost: on one core it ends within some fifteen minutes,
+# but for super-resolution. It is the same for all methods, and nothing that
+# was found to suit one of them.
 SETTINGS = {
     # The paper's factor. At 4x the last of two levels decides nearly all, see
     # `code_shares.py`, so that hierarchical sampling has little to choose. It
@@ -76,7 +92,13 @@ WITHOUT = {
     "regression": REGRESSION_WITHOUT,
     "gan": (),
 }
-NUM_SAMPLES = 10
+# Of the bundled photos, and of the layouts made of them.
+HELD_OUT = {
+    "validation": ("astronaut", "astronaut *"),
+    "test": ("chelsea", "chelsea *"),
+}
+# Of the test split of MNIST, which nothing is trained on.
+DIGITS = {"validation": range(5_000), "test": range(5_000, 10_000)}
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "task_results", "where runs and tables go")
@@ -84,20 +106,39 @@ flags.DEFINE_multi_enum("task", None, sorted(RECIPES), "tasks; all if none")
 flags.DEFINE_multi_enum("method", None, list(WITHOUT), "methods; all if none")
 flags.DEFINE_integer("steps", None, "gradient steps; see `SETTINGS` if none")
 flags.DEFINE_integer("candidates", None, "per image and level; see `SETTINGS`")
-flags.DEFINE_integer("seed", 0, "seed of everything")
+flags.DEFINE_multi_integer("seed", [0, 1, 2], "seeds of everything")
+flags.DEFINE_multi_float(
+    "rate_factors",
+    [0.5, 1.0, 2.0],
+    "what the learning rate is multiplied by in turn, on validation pictures",
+)
 flags.DEFINE_integer("count", 40, "held-out pictures, or crops of photos")
 flags.DEFINE_integer("crop", 128, "side of the crops that are measured")
 define_photo_flags()
+flags.DEFINE_string("validation_photos", None, "folder of photos to choose by")
 flags.DEFINE_string("layouts", None, "folder of pictures that have layouts")
 flags.DEFINE_string("layout_labels", None, "folder of their label maps")
 flags.DEFINE_string("layout_classes", None, "file or name of their classes")
-flags.DEFINE_string("test_layouts", None, "folder of others to measure on")
-flags.DEFINE_string("test_layout_labels", None, "folder of their label maps")
+for name, use in (("validation", "choose by"), ("test", "measure on")):
+    flags.DEFINE_string(f"{name}_layouts", None, f"folder of others to {use}")
+    flags.DEFINE_string(
+        f"{name}_layout_labels", None, "folder of their label maps"
+    )
 
 
-def settings_of(task, method):
-    """What a method is trained with, with the data that were named."""
-    chosen = {**SETTINGS.get(task, {}), "seed": FLAGS.seed}
+def settings_of(task, method, factor, seed):
+    """What a method is trained with, with the data that were named.
+
+    Args:
+        task: str.
+        method: str.
+        factor: float, what the learning rate is multiplied by.
+        seed: int.
+
+    Returns:
+        A `RunSettings`.
+    """
+    chosen = {**SETTINGS.get(task, {}), "seed": seed}
     if FLAGS.steps is not None:
         chosen["steps"] = FLAGS.steps
     if FLAGS.candidates is not None:
@@ -108,17 +149,25 @@ def settings_of(task, method):
             "labels": FLAGS.layout_labels,
             "classes": FLAGS.layout_classes,
         }
+        place = 1
     elif task != "mnist":
         chosen["data"] = FLAGS.photos
         if FLAGS.downsample is not None:
             chosen["downsample"] = FLAGS.downsample
-    return RunSettings.of_task(task, without=WITHOUT[method], **chosen)
+        place = 0
+    if task != "mnist" and chosen["data"] is None:
+        chosen["held_out"] = tuple(names[place] for names in HELD_OUT.values())
+    settings = RunSettings.of_task(task, without=WITHOUT[method], **chosen)
+    return dataclasses.replace(
+        settings, learning_rate=factor * settings.learning_rate
+    )
 
 
-def test_examples(tim, settings, folder):
-    """The held-out examples, the same for every method.
+def examples_of(part, tim, settings, folder):
+    """Pictures that are not trained on, the same for every method.
 
     Args:
+        part: str, "validation" or "test".
         tim: the `TIM` they are for.
         settings: the run's `RunSettings`.
         folder: str, the run folder, which may hold classes or components.
@@ -127,131 +176,209 @@ def test_examples(tim, settings, folder):
         List of examples, see `keras_tim.recipes.Recipe`: crops of photos,
         else whole ones.
     """
-    if issubclass(get_recipe(settings.task), PhotoRecipe):
-        recipe = recipe_of_test_photos(settings, folder)
-        listed = test_crops(tim, recipe, FLAGS.crop, FLAGS.count)
-    elif settings.task == "layout_synthesis" and FLAGS.test_layouts:
-        others = dataclasses.replace(
-            settings,
-            data=FLAGS.test_layouts,
-            labels=FLAGS.test_layout_labels,
-            held_out=(),
-        )
-        recipe = get_recipe(settings.task)(others, folder)
-        listed = evenly(recipe.listed(tim), FLAGS.count)
+    of_photos = issubclass(get_recipe(settings.task), PhotoRecipe)
+    crop = FLAGS.crop if of_photos else None
+    if settings.task == "mnist":
+        names = [f"test/{number}" for number in DIGITS[part]]
+    elif settings.data is None:
+        names = (HELD_OUT[part][0 if of_photos else 1],)
     else:
-        recipe = get_recipe(settings.task)(settings, folder)
-        names = recipe.held_out_names(tim)
-        listed = evenly(recipe.listed(tim, names), FLAGS.count)
+        names = None
+        others = {"data": FLAGS[f"{part}_photos"].value}
+        if not of_photos:
+            others = {
+                "data": FLAGS[f"{part}_layouts"].value,
+                "labels": FLAGS[f"{part}_layout_labels"].value,
+            }
+        settings = dataclasses.replace(settings, held_out=(), **others)
+    recipe = get_recipe(settings.task)(settings, folder)
+    listed = evenly(recipe.listed(tim, names, crop=crop), FLAGS.count)
     return [(name, *read()) for name, read in listed]
 
 
-def measured(task, method):
-    """The method's row of the table, from its folder if it is there."""
-    folder = os.path.join(FLAGS.output, f"{task}_{method}")
-    settings = settings_of(task, method)
-    return measured_once(
-        folder, settings, lambda: measures(folder, settings, method)
-    )
+def trained_by(settings):
+    """The LPIPS network that a run was trained by, or None."""
+    net = settings.distance.removeprefix("lpips_")
+    return net if net in NETS else None
 
 
-def measures(folder, settings, method):
-    """Trains the method where that is not done, and measures it."""
-    train_run = train_gan if method == "gan" else train
-    tim = trained(folder, settings, train_run)
-    examples = test_examples(tim, settings, folder)
-    recipe = get_recipe(settings.task)(settings, folder)
-    rows = examples_report(
-        tim, recipe, examples, num_samples=NUM_SAMPLES, seed=settings.seed
-    )
-    sheet = sample_sheet(tim, recipe, examples[:6], 6, settings.seed)
-    write_picture(os.path.join(folder, "test_samples.png"), sheet)
-    return {
-        **averaged(rows, method),
-        "best_of_each": [row["lpips_best"] for row in rows],
-        "pictures": len(rows),
-        "steps": settings.steps,
-        "candidates": settings.candidates,
-        "preset": settings.preset,
-    }
-
-
-def table_lines(task, rows):
-    """The task's lines of the Markdown table."""
-    lines = []
-    first = rows[0]
-    if "baseline" in first:
-        faithful = (
-            f"{first['faithfulness_baseline']:.2f}"
-            if "faithfulness_baseline" in first
-            else "n/a"
-        )
-        lines.append(
-            f"| {task} | {first['baseline']} | {first['lpips_baseline']:.3f} "
-            f"| {first['lpips_baseline']:.3f} | 0 | {faithful} |"
-        )
-    for row in rows:
-        faithful = (
-            f"{row['faithfulness']:.2f}" if "faithfulness" in row else "n/a"
-        )
-        lines.append(
-            f"| {task} | {row['name']} | {row['lpips_mean']:.3f} "
-            f"| {row['lpips_best']:.3f} | {row['lpips_diversity']:.3f} "
-            f"| {faithful} |"
-        )
-    return lines
-
-
-def lead_over_vanilla(rows):
-    """How much nearer TIM's best sample is than vanilla cIMLE's.
+def measured(part, task, method, factor, seed):
+    """What a method makes of some pictures, from its folder if it is there.
 
     Args:
-        rows: list of measures of one task's methods.
+        part: str, "validation" or "test".
+        task: str, see `settings_of`, as are the others.
+        method: str.
+        factor: float.
+        seed: int.
 
     Returns:
-        List of one sentence, or of none where one of the two is missing.
+        dict, see `measures`.
     """
-    best = {row["name"]: np.array(row["best_of_each"]) for row in rows}
-    if not {"tim", "vanilla"} <= best.keys():
-        return []
-    lead = best["vanilla"] - best["tim"]
-    half = half_width_of_means(lead[None])
-    interval = "" if half is None else f" ± {half:.3f} ({CONFIDENCE:.0%})"
-    return [
-        f"best of {NUM_SAMPLES}, vanilla less tim, picture by picture: "
-        f"{lead.mean():.3f}{interval}"
-    ]
+    folder = os.path.join(
+        FLAGS.output, f"{task}_{method}", f"rate{factor:g}_seed{seed}"
+    )
+    settings = settings_of(task, method, factor, seed)
+    train_run = train
+    if method == "gan":
+        train_run = functools.partial(
+            train_gan, learning_rate=factor * LEARNING_RATE
+        )
+
+    def measure():
+        tim = trained(folder, settings, train_run)
+        examples = examples_of(part, tim, settings, folder)
+        recipe = get_recipe(settings.task)(settings, folder)
+        sheet = sample_sheet(tim, recipe, examples[:6], 6, seed)
+        write_picture(os.path.join(folder, f"{part}_samples.png"), sheet)
+        found = measures(tim, recipe, examples, seed)
+        # Models of other shapes follow one another.
+        keras.backend.clear_session()
+        return {
+            **found,
+            "steps": settings.steps,
+            "candidates": settings.candidates,
+            "preset": settings.preset,
+            "trained_by": settings.distance,
+        }
+
+    return measured_once(folder, settings, measure, f"{part}.json")
+
+
+def measures(tim, recipe, examples, seed):
+    """Measures samples of pictures.
+
+    Args:
+        tim: the `TIM`.
+        recipe: the `keras_tim.recipes.Recipe` of its task.
+        examples: list of `(name, given, target)`.
+        seed: int, from which samples are drawn.
+
+    Returns:
+        dict: per network `NET_best` and `NET_mean`, lists over pictures of
+        the LPIPS of the best sample and of all; `diversity` (AlexNet), and
+        `faithfulness` where there is such a measure, lists too; `kid` of the
+        first samples; and the same of the plain answer under `baseline`,
+        with its name.
+    """
+    distances = {net: LPIPS(net) for net in NETS}
+    extractor = InceptionFeatures()
+    names = [f"{net}_{which}" for net in NETS for which in ("mean", "best")]
+    found = {name: [] for name in (*names, "diversity", "faithfulness")}
+    plain = {name: [] for name in (*names, "diversity", "faithfulness")}
+    features = {"target": [], "sample": [], "plain": []}
+
+    def add(row, samples, given, target):
+        for net, distance in distances.items():
+            values = lpips_to_target(samples, target, distance)
+            row[f"{net}_mean"].append(float(values.mean()))
+            row[f"{net}_best"].append(float(values.min()))
+        row["diversity"].append(
+            lpips_diversity(samples[None], distances["alex"])
+            if len(samples) > 1
+            else 0.0
+        )
+        faithfulness = recipe.faithfulness(samples, given)
+        if faithfulness is not None:
+            row["faithfulness"].append(float(faithfulness.mean()))
+
+    def add_features(kind, picture):
+        (row,) = picture_features(np.asarray(picture)[None], extractor)
+        features[kind].append(row)
+
+    for _, given, target in examples:
+        samples = tim.sample(given[None], num_samples=NUM_SAMPLES, seed=seed)[0]
+        add(found, samples, given, target)
+        add_features("target", target)
+        add_features("sample", samples[0])
+        baseline = recipe.baseline(given, target.shape[:2])
+        if baseline is not None:
+            plain["name"], picture = baseline
+            add(plain, np.asarray(picture)[None], given, target)
+            add_features("plain", picture)
+
+    def kid(kind):
+        if len(examples) < 3:  # there is no estimate
+            return float("nan")
+        return kernel_distance(features["target"], features[kind]).value
+
+    result = {
+        **found,
+        "kid": kid("sample"),
+        "pictures": len(examples),
+        "faithfulness_name": recipe.faithfulness_name,
+    }
+    if "name" in plain:
+        result["baseline"] = {**plain, "kid": kid("plain")}
+    return result
+
+
+def chosen_factor(task, method):
+    """The factor of the rate whose samples of validation pictures are best."""
+    net = trained_by(settings_of(task, method, 1.0, 0)) or "alex"
+    nearest = {}
+    for factor in FLAGS.rate_factors:
+        logging.info("%s: %s, rate times %g", task, method, factor)
+        row = measured("validation", task, method, factor, FLAGS.seed[0])
+        nearest[factor] = np.mean(row[f"{net}_best"])
+    return min(nearest, key=nearest.get)
+
+
+def check_flags(tasks):
+    """Raises where the same pictures would be learnt from and measured."""
+    needed = {"layout_synthesis": "layouts"}
+    for task in tasks:
+        name = needed.get(task, "photos")
+        folders = [FLAGS[name].value] + [
+            FLAGS[f"{part}_{name}"].value for part in HELD_OUT
+        ]
+        given = [folder for folder in folders if folder]
+        if task != "mnist" and given and len(set(given)) < 3:
+            raise app.UsageError(
+                f"--{name}, --validation_{name} and --test_{name} go "
+                "together, and are three different folders."
+            )
 
 
 def main(_):
     """Trains and measures what is missing, and prints the table."""
     logging.set_verbosity(logging.INFO)
+    tasks = FLAGS.task or sorted(RECIPES)
+    check_flags(tasks)
     lines, notes = [], []
-    for task in FLAGS.task or sorted(RECIPES):
-        rows = []
-        for method in FLAGS.method or WITHOUT:
+    for task in tasks:
+        # All is chosen before the first test picture is looked at.
+        factors = {
+            method: chosen_factor(task, method)
+            for method in FLAGS.method or WITHOUT
+        }
+        methods = {}
+        for method, factor in factors.items():
             logging.info("%s: %s", task, method)
-            rows.append(measured(task, method))
-            # Models of other shapes follow one another.
-            keras.backend.clear_session()
-        lines += table_lines(task, rows)
-        first = rows[0]
-        about = [
+            methods[method] = [
+                measured("test", task, method, factor, seed)
+                for seed in FLAGS.seed
+            ]
+        lines += table_lines(task, methods, factors)
+        first = next(iter(methods.values()))[0]
+        net = trained_by(settings_of(task, "tim", 1.0, 0))
+        apart = [f"LPIPS-{n}" for n in NETS if n != (net or "alex")]
+        notes += [
             f"{task}: {first['preset']}, {first['steps']} steps, "
-            f"{first['candidates']} candidates, {first['pictures']} held-out "
-            "pictures",
-            f"faithfulness: {first.get('faithfulness_name', 'n/a')}",
-            *lead_over_vanilla(rows),
+            f"{first['candidates']} candidates, {first['pictures']} test "
+            f"pictures; trained by {first['trained_by']}, rates chosen by "
+            f"LPIPS-{net or 'alex'} of validation pictures; neither trained "
+            f"nor chosen by: {', '.join(apart)} and KID; faithfulness: "
+            f"{first['faithfulness_name'] or 'n/a'}",
+            *(f"{task}: {sentence}" for sentence in comparisons(methods)),
         ]
-        notes.append("; ".join(about))
     text = "\n".join(
         [
-            f"{NUM_SAMPLES} samples, LPIPS-alex, seed {FLAGS.seed}, "
-            f"{datetime.date.today()}",
+            f"{NUM_SAMPLES} samples, means over seeds "
+            f"{', '.join(map(str, FLAGS.seed))} with {CONFIDENCE:.0%} "
+            f"intervals, {datetime.date.today()}",
             "",
-            "| task | method | LPIPS mean | LPIPS best | diversity "
-            "| faithfulness |",
-            "|---|---|---|---|---|---|",
+            *HEAD,
             *lines,
             "",
             *(f"- {note}" for note in notes),

@@ -3,10 +3,9 @@
     python examples/colourization.py                  # bundled photos
     python examples/colourization.py --data=PHOTOS    # a folder of yours
 
-For the paper-sized model on a GPU: preset "colourization_paper", distance
-"lpips_vgg", num_samples=120, images_per_selection=400,
-steps_per_selection=10_000, mini_batch_size=1, pixel_weight=0, a learning rate
-of 1e-4, crops of 256 pixels, and days instead of minutes.
+For the paper-sized model on a GPU: preset "colourization_paper", compiled with
+`TIM.training_settings("colourization_paper")`, on crops as
+`TIM.data_settings` has them, and days instead of minutes.
 """
 
 import keras

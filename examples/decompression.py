@@ -4,10 +4,9 @@
     python examples/decompression.py --data=PHOTOS    # a folder of yours
 
 For the paper-sized model on a GPU: preset "decompression_paper" (or that of
-the first paper, "decompression_hyperrim", which has a single level), distance
-"lpips_vgg", num_samples=120, images_per_selection=320,
-steps_per_selection=10_000, mini_batch_size=1, pixel_weight=0, a learning rate
-of 1e-4, crops of 256 pixels, and days instead of minutes.
+the first paper, "decompression_hyperrim", which has a single level), compiled
+with `TIM.training_settings` of that preset, on crops as `TIM.data_settings` has
+them, and days instead of minutes.
 """
 
 import keras

@@ -8,9 +8,9 @@ and textures alone, so that many colours are right.
 
 For the paper-sized model on a GPU, with 10,000 pictures of GTA5: --classes=
 cityscapes, preset "layout_synthesis_paper", num_levels=5, size=(256, 512),
-distance "lpips_vgg", num_samples=120, batches of 400, steps_per_selection=
-10_000, mini_batch_size=1, pixel_weight=0, a learning rate of 1e-4, --rarity of
-what `keras-tim rarity` wrote, and days instead of minutes.
+compiled with `TIM.training_settings("layout_synthesis_paper")`, in batches of
+400, with --rarity of what `keras-tim rarity` wrote, and days instead of
+minutes.
 """
 
 import keras

@@ -4,9 +4,8 @@
     python examples/super_resolution.py --data=PHOTOS    # a folder of yours
 
 For the paper-sized 16x model on a GPU: preset "super_resolution_x16_paper",
-distance "lpips_vgg", num_samples=120, images_per_selection=400,
-steps_per_selection=10_000, mini_batch_size=1, pixel_weight=0, a learning rate
-of 1e-4, crops of 256 pixels, and days instead of minutes.
+compiled with `TIM.training_settings("super_resolution_x16_paper")`, on crops as
+`TIM.data_settings` has them, and days instead of minutes.
 """
 
 import keras

@@ -7,7 +7,8 @@
 The protocols are TensorFlow Serving's REST (also KServe's V1) and gRPC, and
 KServe's V2 gRPC. Every alternative is a request of its own: they come as they
 are ready, several are worked on at once, and one that got lost is asked for
-again, which is safe because the same seed and index give the same picture.
+again, which is safe because the same seed and index give the same picture. A
+server that still loads is waited for.
 """
 
 import argparse
@@ -16,7 +17,9 @@ import concurrent.futures
 import dataclasses
 import http.client
 import io
+import itertools
 import json
+import logging
 import os
 import pathlib
 import random
@@ -33,9 +36,13 @@ SERVERS = {
     "v2-grpc": "localhost:8081",
 }
 # Worth another try: the server is busy, starting, or out of reach.
-RETRIED_STATUS = (429, 500, 502, 503, 504)
+RETRIED_STATUS = (408, 429, 500, 502, 503, 504)
 RETRIED_CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
 LONGEST_MESSAGE = 64 * 2**20
+# Formats of pictures that are looked for in a file, whatever its name is. Not
+# among them are those that Pillow has another program read.
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+WRITTEN_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
 class RequestError(Exception):
@@ -55,7 +62,7 @@ class RestTransport:
         timeout: float, seconds that one request may take.
     """
 
-    def __init__(self, server, model, timeout=60.0):
+    def __init__(self, server, model, timeout=300.0):
         self.url = f"{server.rstrip('/')}/v1/models/{model}:predict"
         self.timeout = timeout
 
@@ -126,7 +133,7 @@ class GrpcTransport:
         v2: bool, whether the protocol is KServe's.
     """
 
-    def __init__(self, server, model, timeout=60.0, v2=False):
+    def __init__(self, server, model, timeout=300.0, v2=False):
         import grpc
 
         self.model = model
@@ -301,7 +308,7 @@ def _set_kind(field, kind):
         field.type = scalar
 
 
-def make_transport(protocol, server, model, timeout=60.0):
+def make_transport(protocol, server, model, timeout=300.0):
     """The transport of a protocol.
 
     Args:
@@ -329,21 +336,27 @@ class Retries:
             twice as long, and a random share less, so that many clients do
             not come back at once.
         longest: float, seconds that are waited at most.
+        patience: float, seconds in which it is tried again however often that
+            is: what a server may take to load.
     """
 
     count: int = 5
     wait: float = 0.5
-    longest: float = 30.0
+    longest: float = 10.0
+    patience: float = 0.0
 
     def call(self, function, *arguments):
         """Calls a function until it answers, or raises its last error."""
-        for done in range(self.count + 1):
+        start = time.monotonic()
+        for done in itertools.count():
             try:
                 return function(*arguments)
-            except ServerError:
-                if done == self.count:
-                    raise
-                wait = min(self.wait * 2**done, self.longest)
+            except ServerError as error:
+                if done >= self.count:
+                    if time.monotonic() - start >= self.patience:
+                        raise
+                    logging.warning("still waiting for the server: %s", error)
+                wait = min(self.wait * 2 ** min(done, 20), self.longest)
                 time.sleep(wait * random.uniform(0.5, 1.0))
         raise AssertionError("unreachable")
 
@@ -383,30 +396,71 @@ def alternatives(transport, picture, seed, indices, parallel=4, retries=None):
 
 
 def read_picture(path):
-    """A picture as the server takes it: PNG or JPEG, upright.
+    """A picture as the server takes it: PNG or JPEG, upright, in sRGB.
 
     Args:
         path: a `pathlib.Path`.
 
     Returns:
-        bytes: of the file itself if it is upright PNG or JPEG, else of a PNG
-        file of the same pixels.
+        bytes: of the file itself if it is that already, or if Pillow is not
+        installed, else of a PNG file.
     """
     content = path.read_bytes()
     try:
         from PIL import Image, ImageOps
     except ImportError:
         return content
-    with Image.open(io.BytesIO(content)) as image:
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         orientation = image.getexif().get(0x0112, 1)
-        if image.format in ("PNG", "JPEG") and orientation == 1:
+        transform = _transform_to_srgb(image)
+        # An MPO file is a JPEG file with more behind it.
+        is_taken = image.format in ("PNG", "JPEG", "MPO")
+        if is_taken and orientation == 1 and transform is None:
             return content
         upright = ImageOps.exif_transpose(image)
-        if upright.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
+        if transform is not None:
+            upright = transform(upright)
+        elif upright.mode not in WRITTEN_MODES:
             upright = upright.convert("RGB")
         file = io.BytesIO()
-        upright.save(file, "PNG")
+        # Without the profile, which says nothing of it any more.
+        upright.save(file, "PNG", icc_profile=None)
     return file.getvalue()
+
+
+def _transform_to_srgb(image):
+    """What brings a picture from its colour profile to sRGB, or None."""
+    from PIL import ImageCms
+
+    try:
+        profile = ImageCms.ImageCmsProfile(
+            io.BytesIO(image.info["icc_profile"])
+        )
+        if "sRGB" in ImageCms.getProfileDescription(profile):
+            return None
+        modes = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+        mode = modes[profile.profile.xcolor_space]
+        transform = ImageCms.buildTransform(
+            profile,
+            ImageCms.createProfile("sRGB"),
+            mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    # There is none, or it is damaged or of an unusual kind: browsers take such
+    # colours for sRGB too.
+    except (KeyError, OSError, ImageCms.PyCMSError):
+        return None
+
+    def to_srgb(image):
+        rgb = ImageCms.applyTransform(image.convert(mode), transform)
+        if image.has_transparency_data:
+            rgb.putalpha(image.convert("RGBA").getchannel("A"))
+        return rgb
+
+    # The profile must be of the picture's kind.
+    return to_srgb if (mode == "CMYK") == (image.mode == "CMYK") else None
 
 
 def write_whole(path, content):
@@ -438,7 +492,18 @@ def main(argv=None):
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path())
     parser.add_argument("--parallel", type=int, default=4)
     parser.add_argument("--retries", type=int, default=5)
-    parser.add_argument("--timeout", type=float, default=60.0)
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=300.0,
+        help="seconds to go on trying for while the server loads or is busy",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=300.0,
+        help="seconds that one alternative may take",
+    )
     arguments = parser.parse_args(argv)
     arguments.output.mkdir(parents=True, exist_ok=True)
     done = 0
@@ -455,7 +520,7 @@ def main(argv=None):
             arguments.seed,
             range(arguments.first, arguments.first + arguments.count),
             arguments.parallel,
-            Retries(arguments.retries),
+            Retries(arguments.retries, patience=arguments.wait),
         ):
             name = f"{arguments.picture.stem}_{arguments.seed}_{index:04d}.png"
             write_whole(arguments.output / name, png)

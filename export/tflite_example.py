@@ -14,6 +14,10 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image, ImageOps
 
+# Whatever the file is called. Not among them are those that Pillow has another
+# program read.
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+
 
 def main():
     """Reads the command line and writes the alternatives as PNG files."""
@@ -52,7 +56,7 @@ def read_picture(path, shape):
         float32 array of that shape, in [0, 1].
     """
     _, height, width, channels = shape
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         image = ImageOps.exif_transpose(image).convert("RGB")
     image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
     rgb = np.asarray(image, np.float32) / np.float32(255)

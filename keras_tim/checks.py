@@ -73,6 +73,24 @@ def integers(name, values, least=1):
     )
 
 
+def integer_or_several(name, value, least=1):
+    """Gives one integer as an `int`, a sequence of them as a tuple.
+
+    Args:
+        name: str, what to call it in the error.
+        value: the integer, or one per level.
+        least: int or None, the smallest value allowed.
+
+    Returns:
+        int, or tuple of int.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    check = integers if np.ndim(value) else integer
+    return check(name, value, least)
+
+
 def _is_bool(value):
     return isinstance(value, bool) or "bool" in str(getattr(value, "dtype", ""))
 

@@ -1,5 +1,7 @@
+import importlib.util
 import os
 import pathlib
+import sys
 
 # As the serving kit has it, so that its samples are the same to the last bit.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -19,6 +21,7 @@ TINY = {
     "mapping_width": 8,
     "mapping_depth": 2,
     "mapping_learning_rate_multiplier": 1.0,
+    "mapping_gain": 0.5,
 }
 
 
@@ -32,9 +35,9 @@ def made(task="super_resolution", quick=False, **kwargs):
         # sets the samples apart.
         arguments |= {"num_blocks": 0, "mapping_network": False}
     tim = TIM(task=task, **arguments)
-    # Styles hardly show at the published initial values.
+    # Styles show little at the modulations' initial values.
     for weight in tim.trainable_variables:
-        if len(weight.shape) == 2:
+        if len(weight.shape) == 2 and "/mapping/" not in weight.path:
             weight.assign(5.0 * weight)
     return tim
 
@@ -45,13 +48,83 @@ def make_tim():
     return made
 
 
+# Why a test may be skipped where everything is installed, as `.ci/run` does it.
+NOT_IN_CHECKOUT = "not part of the checkout"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    return failed_if_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return failed_if_skipped((yield))
+
+
+def failed_if_skipped(report):
+    """Fails what is skipped, where `KERAS_TIM_NO_SKIPS` is set."""
+    reason = str(report.longrepr)
+    if (
+        report.skipped
+        and not hasattr(report, "wasxfail")
+        and os.environ.get("KERAS_TIM_NO_SKIPS")
+        and NOT_IN_CHECKOUT not in reason
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"must not be skipped here: {reason}"
+    return report
+
+
+def not_in_checkout(*parts):
+    """A folder that lies beside a developer's checkout; skips without it."""
+    folder = pathlib.Path(__file__).parents[2].joinpath("shared", *parts)
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is {NOT_IN_CHECKOUT}")
+    return folder
+
+
+def module_of_fixtures(name):
+    """A module of `tests/fixtures`."""
+    path = pathlib.Path(__file__).parent / "fixtures" / f"{name}.py"
+    specification = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(specification)
+    # Data classes look for their module.
+    sys.modules[name] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def references():
+    """The module that reads the reference outputs of `tests/fixtures`."""
+    return module_of_fixtures("references")
+
+
+@pytest.fixture(scope="session")
+def tfds_arrays():
+    """Callable that gives the arrays of a data set of `tfds_folder`."""
+    return module_of_fixtures("tfds_sets").pictures
+
+
+@pytest.fixture(scope="session")
+def tfds_folder(tmp_path_factory):
+    """Folder of small prepared TensorFlow data sets."""
+    folder = tmp_path_factory.mktemp("tfds")
+    module_of_fixtures("tfds_sets").prepare_all(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def golden_dir():
-    """Folder of reference outputs; not part of the checkout."""
-    folder = pathlib.Path(__file__).parents[2] / "shared" / "golden"
-    if not folder.is_dir():
-        pytest.skip(f"no reference outputs: {folder} does not exist")
-    return folder
+    """Folder of all reference outputs."""
+    return not_in_checkout("golden")
+
+
+@pytest.fixture(scope="session")
+def prepared_mnist():
+    """Folder of prepared TensorFlow data sets with MNIST."""
+    return not_in_checkout("data", "tfds", "mnist").parent
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ DESCRIPTION = """train a small 4x super-resolution model and look at it.
 
 Takes four to six minutes on two CPU cores. Trains on photos bundled with
 scikit-image, holds one out, and leaves a contact sheet of one input, eight
-alternatives and the observed picture."""
+alternatives and the observed picture. Run it again after an interruption and
+it goes on."""
 
 
 # Leaves room for start and report within eight minutes on two slow cores.

@@ -14,7 +14,10 @@ DESCRIPTION = """measure samples of held-out pictures, in one table.
 Without --data, on what the run held out. Distance to the observed output,
 diversity and faithfulness to the input, beside the plain answer of the task;
 sheets of the best and the worst cases; maps of where samples differ. Run the
-same command again after an interruption and it measures the rest."""
+same command again after an interruption and it measures the rest.
+
+The exit status is 0 if all pictures were measured, 3 if some could not be,
+which are named at the end, and 1 if none could be."""
 
 
 def define_flags(values):
@@ -31,8 +34,8 @@ def define_flags(values):
     flags.DEFINE_string(
         "data",
         None,
-        "folder of photos (recursive), or tfds:NAME; by default what the run "
-        "held out",
+        "folder of photos (recursive), or tfds:NAME or tfds:NAME:SPLIT; by "
+        "default what the run held out",
         **text,
     )
     flags.DEFINE_string(
@@ -142,7 +145,11 @@ def run(values, arguments):
     Args:
         values: parsed flags.
         arguments: list of str, what was given besides flags.
+
+    Returns:
+        int, the exit status.
     """
+    from keras_tim.cli.main import report_failed
     from keras_tim.cli.train import reject_arguments
     from keras_tim.evaluation import EvaluationSettings, evaluate
     from keras_tim.evaluation.table import table_text
@@ -185,6 +192,7 @@ def run(values, arguments):
     for note in result["notes"]:
         print(note)
     logging.info("Wrote %s", os.path.join(output, "evaluation.md"))
+    return report_failed(result["skipped"])
 
 
 def _folder(model):
@@ -195,7 +203,11 @@ def _folder(model):
 def _settings_of(values, task):
     """Settings to evaluate with, and what the run was trained on."""
     from keras_tim.recipes.layout_synthesis import CLASSES_FILE
-    from keras_tim.runs.settings import RunSettings, load_settings
+    from keras_tim.runs.settings import (
+        RunSettings,
+        load_settings,
+        recorded_held_out,
+    )
 
     folder = _folder(values.model)
     settings = load_settings(folder)
@@ -225,6 +237,16 @@ def _settings_of(values, task):
             changes["classes"] = os.path.join(folder, CLASSES_FILE)
     elif values.labels is not None:
         raise ValueError("--labels needs --data, whose label maps they are")
+    elif names := recorded_held_out(folder):
+        changes["held_out"] = names
+        # Names that the run was given may be patterns.
+        if not settings.held_out and os.path.isdir(settings.data or ""):
+            for name in names:
+                if not os.path.exists(os.path.join(settings.data, name)):
+                    raise FileNotFoundError(
+                        f"{values.model} holds out {name}, which is no longer "
+                        f"in {settings.data}. Name other pictures with --data."
+                    )
     return dataclasses.replace(settings, **changes), trained_on
 
 
@@ -240,6 +262,12 @@ def _numbers(texts):
 
 def _same(data, other):
     """Whether two sources are the same folder or data set."""
+    from keras_tim.data.tfds_pictures import is_tfds, named_split
+
     if other is None:
         return False
+    if is_tfds(data):
+        # Without a split it stands for what is held out of it.
+        trained_on = (other, f"{other}:train")
+        return named_split(data) is not None and data in trained_on
     return data == other or os.path.realpath(data) == os.path.realpath(other)

@@ -29,6 +29,9 @@ def define_flags(values):
     flags.DEFINE_string(
         "output", None, "folder, or file ending in .tflite or .onnx", **text
     )
+    flags.DEFINE_bool(
+        "overwrite", False, "write over a .tflite or .onnx file", **text
+    )
     flags.DEFINE_integer(
         "version",
         None,
@@ -102,6 +105,15 @@ def run(values, arguments):
     ending = os.path.splitext(values.output)[1]
     format = FORMAT_OF_ENDING.get(ending, "tf_saved_model")
     _reject_flags_of_others(values, format)
+    if (
+        format != "tf_saved_model"
+        and os.path.exists(values.output)
+        and not values.overwrite
+    ):
+        raise FileExistsError(
+            f"{values.output} is there already. Choose another name, or write "
+            "over it with --overwrite."
+        )
     tim = load_run(values.model)
     settings = load_settings(values.model)
     recipe = get_recipe(tim.task)(

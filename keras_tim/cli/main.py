@@ -1,11 +1,13 @@
 """The command `keras-tim`: finds the subcommand, parses flags, reports errors.
 
 Subcommands are modules with `DESCRIPTION`, `define_flags(values)` and
-`run(values, arguments)`. They are imported when they are asked for, so that
-help is quick.
+`run(values, arguments)`, which may return an exit status. They are imported
+when they are asked for, so that help is quick.
 """
 
 import importlib
+import os
+import signal
 import sys
 
 from absl import flags, logging
@@ -21,6 +23,10 @@ COMMANDS = {
 }
 
 
+# Some pictures could not be used; all others are done.
+SOME_FAILED = 3
+
+
 def main(argv=None):
     """Runs a subcommand.
 
@@ -29,7 +35,9 @@ def main(argv=None):
             the process by default.
 
     Returns:
-        int, the exit status: 0, 1 for an error, 2 for a wrong command line.
+        int, the exit status: 0; 1 for an error; 2 for a wrong command line; 3
+        if some of several pictures could not be used; 130 after Ctrl-C; 143
+        after SIGTERM, where the command stops in an orderly way.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     if not argv or argv[0] in ("-h", "--help", "help"):
@@ -65,20 +73,43 @@ def _run(name, argv):
         print(f"keras-tim {name}: {error}", file=sys.stderr)
         print(f"See keras-tim {name} --help", file=sys.stderr)
         return 2
+    # No shell expands it after `=`; a folder named ~ would be made.
+    for flag in values:
+        if isinstance(values[flag].value, str):
+            values[flag].value = os.path.expanduser(values[flag].value)
+    arguments = [os.path.expanduser(argument) for argument in arguments]
     logging.use_absl_handler()
     logging.set_verbosity(logging.DEBUG if values.debug else logging.INFO)
     logging.get_absl_handler().setFormatter(_Plain())
     try:
-        command.run(values, arguments)
-    except KeyboardInterrupt:
-        print(f"keras-tim {name}: interrupted", file=sys.stderr)
-        return 130
+        return command.run(values, arguments) or 0
+    except KeyboardInterrupt as error:
+        print(f"keras-tim {name}: {error or 'interrupted'}", file=sys.stderr)
+        return 128 + getattr(error, "signum", signal.SIGINT)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if values.debug:
             raise
         print(f"keras-tim {name}: error: {error}", file=sys.stderr)
         return 1
-    return 0
+
+
+def report_failed(names):
+    """Names pictures that could not be used.
+
+    Args:
+        names: list of str.
+
+    Returns:
+        int, the exit status.
+    """
+    if not names:
+        return 0
+    logging.error(
+        "pictures that could not be used (%d), see the warnings above:\n%s",
+        len(names),
+        "\n".join(names),
+    )
+    return SOME_FAILED
 
 
 class _Plain(logging.PythonFormatter):

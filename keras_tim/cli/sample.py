@@ -1,6 +1,5 @@
 """keras-tim sample."""
 
-import os
 import re
 
 from absl import flags, logging
@@ -11,7 +10,11 @@ DESCRIPTION = """make alternatives of picture files.
 
 Every alternative is named by its seed; the same seed gives the same picture
 again. Each picture also gets a contact sheet and a map of where its
-alternatives differ."""
+alternatives differ. Results of a folder's sub-folders go into sub-folders. Run
+the same command again after an interruption and it makes the rest.
+
+The exit status is 0 if all pictures were used, 3 if some could not be, which
+are named at the end, and 1 if none could be."""
 
 
 def define_flags(values):
@@ -32,6 +35,13 @@ def define_flags(values):
         **text,
     )
     flags.DEFINE_string("output", "alternatives", "where to write", **text)
+    flags.DEFINE_bool(
+        "overwrite",
+        False,
+        "write over results of other pictures, models and settings, and over "
+        "other files of their names",
+        **text,
+    )
     flags.DEFINE_string(
         "seeds", "0-7", "one alternative each: 0-7, or 3,14,15", **text
     )
@@ -60,9 +70,12 @@ def run(values, arguments):
     Args:
         values: parsed flags.
         arguments: list of str, picture files and folders.
+
+    Returns:
+        int, the exit status.
     """
-    from keras_tim.inference.alternatives import sample_files
-    from keras_tim.inference.pictures import find_pictures
+    from keras_tim.cli.main import report_failed
+    from keras_tim.inference.samples import sample_files
     from keras_tim.recipes import get_recipe
     from keras_tim.runs.settings import RunSettings, load_settings
     from keras_tim.runs.training_run import load_run
@@ -72,12 +85,6 @@ def run(values, arguments):
             "give picture files or folders to make alternatives of"
         )
     seeds = parse_seeds(values.seeds)
-    paths = []
-    for argument in arguments:
-        if os.path.isdir(argument):
-            paths += find_pictures(argument)
-        else:
-            paths.append(argument)
     tim = load_run(values.model)
     if values.task not in (None, tim.task):
         raise ValueError(
@@ -94,8 +101,19 @@ def run(values, arguments):
     settings = load_settings(values.model) or RunSettings.of_task(tim.task)
     recipe = get_recipe(tim.task)(settings, values.model)
     recipe.take_over(tim)
-    written = sample_files(tim, recipe, paths, values.output, seeds, **reading)
-    logging.info("Wrote %d alternatives to %s", len(written), values.output)
+    failed = []
+    made = sample_files(
+        tim,
+        recipe,
+        arguments,
+        values.output,
+        seeds,
+        overwrite=values.overwrite,
+        failed=failed,
+        **reading,
+    )
+    logging.info("%d alternatives are in %s", len(made), values.output)
+    return report_failed(failed)
 
 
 def parse_seeds(text):

@@ -2,13 +2,17 @@
 
 import dataclasses
 
-from absl import flags
+from absl import flags, logging
 
 DESCRIPTION = """train a model into a run folder, or resume one.
 
 Without --data the pictures that the task comes with are used: for most, the
 photos bundled with scikit-image. Run the same
-command again after an interruption and it goes on after the last epoch."""
+command again after an interruption and it goes on from the last checkpoint,
+to the same end. Ctrl-C and SIGTERM make one first.
+
+A preset comes with the settings that it is meant to be trained with, which
+are printed; flags change them."""
 
 
 def define_flags(values):
@@ -24,12 +28,20 @@ def define_flags(values):
     text = {"flag_values": values}
     flags.DEFINE_string("run", None, "the run folder", **text)
     flags.DEFINE_bool("overwrite", False, "begin anew", **text)
+    flags.DEFINE_float(
+        "checkpoint_every",
+        5.0,
+        "minutes after which a checkpoint is made, at the end of a round of "
+        "selection and gradient steps; there are ten in any case",
+        lower_bound=0.0,
+        **text,
+    )
     flags.DEFINE_enum(
         "task", "super_resolution", sorted(RECIPES), "what to learn", **text
     )
     strings = {
-        "data": "folder of photos (recursive), or tfds:NAME; by default "
-        "what the task comes with",
+        "data": "folder of photos (recursive), or tfds:NAME or "
+        "tfds:NAME:SPLIT; by default what the task comes with",
         "data_dir": "folder of TFDS data sets",
         "labels": "for layouts: folder of label maps",
         "classes": "for layouts: class file, or camvid, cityscapes (GTA5, "
@@ -50,7 +62,9 @@ def define_flags(values):
     floats = {
         "minutes": "wall-clock limit",
         "learning_rate": "Adam's first rate",
+        "last_rate": "share of it that is left at the end; 1 keeps it constant",
         "beta_2": "Adam's beta_2",
+        "epsilon": "Adam's epsilon",
         "pixel_weight": "factor of the L1 term",
         "enlarged": "share of the crops whose middle is enlarged twice",
     }
@@ -106,7 +120,9 @@ def define_flags(values):
         "held_out",
         None,
         "pictures to keep from training and show instead; by default the "
-        "first of a folder, chelsea of the bundled photos",
+        "first of a folder, chelsea of the bundled photos, and the test split "
+        "of a TFDS data set, else validation, else the last tenth. Of such a "
+        "data set also splits, such as train[95%:]",
         **text,
     )
     flags.DEFINE_multi_enum(
@@ -128,7 +144,7 @@ def define_flags(values):
 
 
 def _help(name, text):
-    """The text with the settings that each task comes with."""
+    """The text with the settings of each task's own preset."""
     from keras_tim.recipes import RECIPES
     from keras_tim.runs.settings import RunSettings
 
@@ -166,7 +182,13 @@ def run(values, arguments):
         if chosen[name] is not None:
             chosen[name] = _numbers(name, chosen[name])
     settings = RunSettings.of_task(**chosen)
-    train(values.run, settings, overwrite=values.overwrite)
+    logging.info("%s", settings.description())
+    train(
+        values.run,
+        settings,
+        overwrite=values.overwrite,
+        checkpoint_every=values.checkpoint_every,
+    )
 
 
 def _numbers(name, texts):

@@ -7,13 +7,18 @@ import zipfile
 
 import numpy as np
 
+from keras_tim.assets.archives import open_zip
+from keras_tim.assets.damage import damage_explained
+from keras_tim.assets.npz import NpzError, read_npz
 from keras_tim.conversion.errors import CheckpointError
 from keras_tim.conversion.torch_file import read_state_dict
+from keras_tim.models.sizes import least_parameters
 from keras_tim.models.tim import ARCHITECTURES, TIM
 from keras_tim.tasks import get_task
 
 # What the published training gave its mapping networks.
 MAPPING_LEARNING_RATE_MULTIPLIER = 0.01
+MAPPING_GAIN = 0.1
 
 _ARRAY_PREFIX = "param/"
 
@@ -70,14 +75,22 @@ def load_published_checkpoint(
     reader = _Arrays(arrays, path)
     arguments = _architecture(reader, task, noise_channels)
     try:
+        # Shapes are cheap to claim, for arrays without elements.
+        if least_parameters({"task": task, **arguments}) > reader.size:
+            raise reader.error(
+                "its arrays hold less than the model that their shapes ask for."
+            )
         tim = TIM(
             task=task,
             architecture=architecture,
             feature_scale=feature_scale,
             classes=classes,
             mapping_learning_rate_multiplier=MAPPING_LEARNING_RATE_MULTIPLIER,
+            mapping_gain=MAPPING_GAIN,
             **arguments,
         )
+    except CheckpointError:
+        raise
     except ValueError as error:
         raise CheckpointError(
             f"{path} does not fit task {task!r}: {error}"
@@ -90,35 +103,32 @@ def _is_torch(path):
     # Both kinds are zip archives: PyTorch's holds a pickle named data.pkl.
     if not zipfile.is_zipfile(path):
         return not path.endswith(".npz")
-    with zipfile.ZipFile(path) as archive:
+    with damage_explained(path, CheckpointError), open_zip(path) as archive:
         return any(name.endswith("data.pkl") for name in archive.namelist())
 
 
 def _read_npz(path):
     """The arrays, and the number of noise channels if the file states it."""
-    noise_channels = None
     try:
-        # Opened here, as NumPy leaves a file open that is no archive.
-        with (
-            open(path, "rb") as file,
-            np.load(file, allow_pickle=False) as archive,
-        ):
-            arrays = {
-                name.removeprefix(_ARRAY_PREFIX): archive[name]
-                for name in archive.files
-                if name.startswith(_ARRAY_PREFIX)
-            }
-            if "config" in archive.files:
-                config = json.loads(archive["config"].tobytes())
-                noise_channels = config.get("code_nc")
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise CheckpointError(
-            f"{path} is damaged or not an .npz file: {error}"
-        ) from error
+        stored = read_npz(path)
+    except NpzError as error:
+        raise CheckpointError(str(error)) from error
+    arrays = {
+        name.removeprefix(_ARRAY_PREFIX): array
+        for name, array in stored.items()
+        if name.startswith(_ARRAY_PREFIX)
+    }
     if not arrays:
         raise CheckpointError(
             f"{path} holds no arrays under keys {_ARRAY_PREFIX}NAME."
         )
+    noise_channels = None
+    if "config" in stored:
+        with damage_explained(path, CheckpointError):
+            config = json.loads(stored["config"].tobytes())
+            noise_channels = config.get("code_nc")
+            if not isinstance(noise_channels, int | None):
+                raise ValueError("`code_nc` in its config is no integer")
     return arrays, noise_channels
 
 
@@ -151,10 +161,25 @@ class _Arrays:
         found = (re.fullmatch(pattern, name) for name in self._arrays)
         return len({match.group(1) for match in found if match})
 
+    @property
+    def size(self):
+        """Elements of all arrays together."""
+        return sum(array.size for array in self._arrays.values())
+
     def filters(self, name):
         """Shape of a convolution `(output, input, height, width)`."""
         stored = f"{name}.weight_v"
-        return self[stored if stored in self else f"{name}.weight"].shape
+        return self._shape(stored if stored in self else f"{name}.weight", 4)
+
+    def units(self, name):
+        """Shape of a dense layer `(output, input)`."""
+        return self._shape(f"{name}.weight", 2)
+
+    def _shape(self, name, axes):
+        shape = self[name].shape
+        if len(shape) != axes:
+            raise self.error(f"array {name} has {len(shape)} axes, not {axes}.")
+        return shape
 
     def error(self, message):
         return CheckpointError(f"{self._path}: {message}")
@@ -203,14 +228,12 @@ def _architecture(arrays, task, noise_channels):
         "noise_channels": noise_channels,
         "weight_norm": "level_1_feat.0.weight_v" in arrays,
         "mapping_network": mapping_network,
-        "style_dim": arrays[
-            "level_1_map.0.weight"
-            if mapping_network
-            else f"{body}.transform_0.weight"
-        ].shape[1],
+        "style_dim": arrays.units(
+            "level_1_map.0" if mapping_network else f"{body}.transform_0"
+        )[1],
     }
     if mapping_network:
-        arguments["mapping_width"] = arrays["level_1_map.0.weight"].shape[0]
+        arguments["mapping_width"] = arrays.units("level_1_map.0")[0]
         arguments["mapping_depth"] = arrays.count(r"level_1_map\.(\d+)\.weight")
     return arguments
 
@@ -220,13 +243,8 @@ def _assign(arrays, tim):
         prefix = f"level_{level + 1}"
         if module.mapping is not None:
             for index, layer in enumerate(module.mapping.dense_layers):
-                _set_dense(
-                    arrays,
-                    # Every second entry is the LeakyReLU.
-                    f"{prefix}_map.{2 * index}",
-                    layer,
-                    1.0 / module.mapping.learning_rate_multiplier,
-                )
+                # Every second entry is the LeakyReLU.
+                _set_dense(arrays, f"{prefix}_map.{2 * index}", layer)
         _set_convolution(arrays, f"{prefix}_feat.0", module.head)
         body = f"{prefix}_style.sub"
         for index, block in enumerate(module.blocks):
@@ -261,15 +279,12 @@ def _assign(arrays, tim):
         )
 
 
-def _set_dense(arrays, name, layer, factor=1.0):
+def _set_dense(arrays, name, layer):
     _set(
         arrays,
         name,
         layer,
-        {
-            "weight": lambda x: factor * x.T,
-            "bias": lambda x: factor * x,
-        },
+        {"weight": lambda x: x.T, "bias": lambda x: x},
     )
 
 
@@ -290,16 +305,25 @@ def _set_convolution(arrays, name, layer):
 
 
 def _set(arrays, name, layer, conversions):
-    values = [
-        convert(np.asarray(arrays[f"{name}.{part}"], "float32"))
-        for part, convert in conversions.items()
-    ]
     expected = [tuple(w.shape) for w in layer.weights]
-    received = [value.shape for value in values]
-    if expected != received:
+    received = [arrays[f"{name}.{part}"] for part in conversions]
+    try:
+        # What is too large for float32 becomes infinite.
+        with np.errstate(over="ignore"):
+            values = [
+                convert(np.asarray(value, "float32"))
+                for convert, value in zip(
+                    conversions.values(), received, strict=True
+                )
+            ]
+        fits = [value.shape for value in values] == expected
+    except ValueError:  # other axes, or text
+        fits = False
+    if not fits:
         raise arrays.error(
-            f"arrays of {name} have shapes {received}, not {expected}: the "
-            "checkpoint belongs to another architecture or task."
+            f"arrays of {name} have shapes {[x.shape for x in received]}, "
+            f"which do not turn into {expected}: the checkpoint belongs to "
+            "another architecture or task."
         )
     if not all(np.isfinite(value).all() for value in values):
         raise arrays.error(f"arrays of {name} hold NaN or infinity.")

@@ -36,6 +36,7 @@ import os
 import numpy as np
 
 from keras_tim.checks import integer, integers
+from keras_tim.files import write_text
 
 VOID_NAMES = ("void", "other", "ignore", "unlabelled", "unlabeled")
 _SHOWN_VOID = (0, 0, 0)
@@ -343,10 +344,7 @@ def write_classes(path, classes):
     Raises:
         OSError: if the file cannot be written.
     """
-    partial = f"{path}.partial"
-    with open(partial, "w", encoding="utf-8") as file:
-        file.write(classes.as_text())
-    os.replace(partial, path)
+    write_text(path, classes.as_text())
 
 
 def _row(name, number, colour):

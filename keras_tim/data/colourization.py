@@ -26,8 +26,8 @@ def colourization_dataset(
         crop_size: Side of the square crop in pixels, a multiple of
             `2 ** (num_levels - 1)`.
         **options: As for `crop_dataset`: `batch_size`, `augment`, `shuffle`,
-            `seed`, `repeat`, `exclude`, `only`, `tfds_split`, `data_dir`,
-            `downsample`, `crops_per_picture` and `cache`.
+            `seed`, `repeat`, `start`, `exclude`, `only`, `tfds_split`,
+            `data_dir`, `downsample`, `crops_per_picture` and `cache`.
 
     Returns:
         A `tf.data.Dataset` of pairs `(lightness, target)`: CIE lightness over

@@ -1,6 +1,5 @@
 """Random crops of photos, and whole photos: what the photo tasks share."""
 
-import itertools
 import threading
 
 import keras
@@ -9,11 +8,13 @@ import tensorflow as tf
 from absl import logging
 
 from keras_tim.checks import integer
-from keras_tim.data.photos import list_photos
+from keras_tim.data.passes import successive_passes
+from keras_tim.data.photos import MemoryBudget, list_photos
 from keras_tim.inference.pictures import PictureError, as_uint8
 
-# The photos become one tensor; TensorFlow cannot serialise 2 GiB or more.
-_MEMORY_LIMIT = 2**31 - 2**20
+# Decoded photos are kept up to this many bytes. Becoming one tensor takes them
+# twice for a moment.
+_MEMORY_LIMIT = 2**30
 # A progress bar is worth its line from about a second of decoding.
 _BYTES_WORTH_A_BAR = 2**26
 # Top, left, horizontal flip, vertical flip, turn, enlargement.
@@ -30,9 +31,10 @@ def crop_dataset(
     shuffle=True,
     seed=0,
     repeat=False,
+    start=0,
     exclude=(),
     only=None,
-    tfds_split="train",
+    tfds_split=None,
     data_dir=None,
     downsample=1,
     crops_per_picture=1,
@@ -50,15 +52,17 @@ def crop_dataset(
     `enlarged` interpolates.
 
     Pictures that cannot be read or are smaller than a crop are skipped; a
-    warning names each of them once.
+    warning names each of them once. Where `repeat` is combined with
+    `cache=False`, the next readable picture stands in for one that is found
+    damaged.
 
     Args:
         source: `None` for the photos bundled with scikit-image; a folder of
-            pictures; `"tfds:NAME"` for a prepared TensorFlow data set (with a
-            feature `image` or `hr`; gray becomes RGB); an array of shape
-            `(count, height, width, 3)`; a list of arrays of shape
-            `(height, width, 3)`; or a dictionary from name to such arrays.
-            Arrays are `uint8`, or floats in `[0, 1]`.
+            pictures; `"tfds:NAME"` or `"tfds:NAME:SPLIT"` for a prepared
+            TensorFlow data set (with a feature `image` or `hr`; gray becomes
+            RGB); an array of shape `(count, height, width, 3)`; a list of
+            arrays of shape `(height, width, 3)`; or a dictionary from name to
+            such arrays. Arrays are `uint8`, or floats in `[0, 1]`.
         crop_size: Side of the square crop in pixels.
         batch_size: Integer, examples in a batch. The last batch of a pass is
             smaller where the examples do not divide evenly.
@@ -67,12 +71,19 @@ def crop_dataset(
         shuffle: Whether every pass has a new order and new random draws.
         seed: Integer from 0 to 2**31 - 1.
         repeat: Whether the data set goes on for ever. All batches are full
-            then.
+            then, and every iteration begins at the same batch.
+        start: Integer, batches that an endless data set leaves out at its
+            front, at no cost: what goes on there sees what it would have
+            seen. A scalar `tf.Variable` is read whenever an iteration begins.
         exclude: Names of pictures to leave out, e.g. those held out for
             evaluation. A file answers to its path within the folder, its
-            name, and its name without suffix.
+            name, and its name without suffix; a picture of a TensorFlow data
+            set to `NAME/SPLIT/NUMBER`, and to the splits that it is in.
         only: Names of pictures to keep; `None` keeps all.
-        tfds_split: Split of the TensorFlow data set.
+        tfds_split: Split of the TensorFlow data set, such as `"train[:80%]"`.
+            `None` for the one that `source` names, else for "train"; but for
+            the last tenth where there is neither a test nor a validation
+            split to hold out.
         data_dir: Folder of prepared TensorFlow data sets.
         downsample: Integer factor by which the pictures are reduced first,
             antialiased. It gives more detail per pixel and hides compression.
@@ -82,9 +93,9 @@ def crop_dataset(
             a few sharp photos show too little of to learn that it must stay
             smooth.
         cache: `True` decodes all pictures once and keeps them in memory,
-            `False` decodes a picture when it is used, and `"auto"` keeps
-            them where they take less than 2 GiB. A TensorFlow data set is
-            always kept in memory.
+            `False` decodes a picture whenever it is used, and `"auto"` does
+            the first where they take less than 1 GiB. Of more, or of
+            pictures of unknown size, it keeps as many as that.
 
     Returns:
         A `tf.data.Dataset` of `float32` tensors in `[0, 1]`, of shape
@@ -120,19 +131,25 @@ def crop_dataset(
         tfds_split=tfds_split,
         data_dir=data_dir,
         downsample=downsample,
-        memory_limit=None if cache is True else _MEMORY_LIMIT,
     )
-    photos = _large_enough(photos, crop_size)
+    photos = _large_enough(photos, crop_size, measure=cache is True)
     if cache == "auto":
-        cache = sum(photo.num_bytes for photo in photos) <= _MEMORY_LIMIT
+        cache = all(photo.is_measured for photo in photos) and (
+            sum(photo.num_bytes for photo in photos) <= _MEMORY_LIMIT
+        )
+        if not cache:
+            budget = MemoryBudget(_MEMORY_LIMIT)
+            for photo in photos:
+                photo.budget = budget
     build = _examples_from_memory if cache else _examples_from_source
-    dataset, crop_batch, num_examples = build(
+    one_pass, crop_batch, length = build(
         photos,
         crop_size,
-        crops_per_picture,
         _PassDraws(seed, shuffle, crops_per_picture),
         batch_size,
+        stand_in=repeat,
     )
+    dataset = successive_passes(one_pass, length, batch_size, repeat, start)
     orient = _orientation() if augment else None
 
     def to_batch(place, draws):
@@ -142,15 +159,13 @@ def crop_dataset(
             crop = tf.where(chosen, _middle_enlarged(crop), crop)
         return crop if orient is None else orient(crop, draws)
 
-    if repeat:
-        dataset = dataset.repeat()
     dataset = dataset.batch(batch_size).map(to_batch, **PARALLEL)
-    if num_examples is not None:
+    if repeat or cache:  # otherwise damaged files may shorten a pass
         dataset = dataset.apply(
             tf.data.experimental.assert_cardinality(
                 tf.data.INFINITE_CARDINALITY
                 if repeat
-                else -(-num_examples // batch_size)
+                else -(-length // batch_size)
             )
         )
     return dataset
@@ -162,7 +177,7 @@ def whole_photos(
     smallest_side=1,
     exclude=(),
     only=None,
-    tfds_split="test",
+    tfds_split=None,
     data_dir=None,
     downsample=1,
     count=None,
@@ -174,7 +189,9 @@ def whole_photos(
         smallest_side: Integer; photos with a shorter side are skipped.
         exclude: Names of pictures to leave out.
         only: Names of pictures to keep; `None` keeps all.
-        tfds_split: Split of the TensorFlow data set.
+        tfds_split: Split of the TensorFlow data set. `None` for the one that
+            `source` names, else for "test", else for "validation", else for
+            the last tenth of "train".
         data_dir: Folder of prepared TensorFlow data sets.
         downsample: Integer factor by which the pictures are reduced first.
         count: Integer, how many to read at most; `None` for all.
@@ -217,9 +234,11 @@ def large_photos(
     smallest_side=1,
     exclude=(),
     only=None,
-    tfds_split="test",
+    tfds_split=None,
     data_dir=None,
     downsample=1,
+    unusable=None,
+    measure=False,
 ):
     """Lists what `whole_photos` reads, without decoding a folder's pictures.
 
@@ -228,9 +247,14 @@ def large_photos(
         smallest_side: Integer.
         exclude: Names of pictures to leave out.
         only: Names of pictures to keep; `None` keeps all.
-        tfds_split: Split of the TensorFlow data set.
+        tfds_split: As for `whole_photos`.
         data_dir: Folder of prepared TensorFlow data sets.
         downsample: Integer factor by which the pictures are reduced.
+        unusable: List or `None`; it gets the names of pictures that cannot be
+            read or are too small.
+        measure: Whether the pictures of a TensorFlow data set are looked
+            into, to leave out such ones. Otherwise that is found when they
+            are read.
 
     Returns:
         A list of `keras_tim.data.photos.Photo`.
@@ -247,11 +271,12 @@ def large_photos(
         exclude=exclude,
         only=only,
         tfds_split=tfds_split,
+        held_out=True,
         data_dir=data_dir,
         downsample=downsample,
-        memory_limit=_MEMORY_LIMIT,
+        unusable=unusable,
     )
-    return _large_enough(photos, smallest_side)
+    return _large_enough(photos, smallest_side, unusable, measure)
 
 
 def cut_to_multiple(photo, multiple):
@@ -303,68 +328,49 @@ def resized(images, size):
 class _PassDraws:
     """The order and the random numbers of each pass over the photos.
 
-    They are drawn from `(seed, number of the pass)` without a generator's
-    state, so that prefetching and unfinished passes change nothing.
+    They follow from `(seed, number of the pass)` without a generator's state,
+    so that prefetching and unfinished passes change nothing.
     """
 
     def __init__(self, seed, shuffle, crops_per_picture):
         self.shuffle = shuffle
+        self.crops_per_picture = crops_per_picture
         self._seed = seed
-        self._crops_per_picture = crops_per_picture
-        self._passes = itertools.count()
 
-    def each_pass(self, num_photos, examples):
-        """Builds a data set whose every pass calls `examples` anew.
+    def _key(self, number):
+        number = number if self.shuffle else tf.zeros_like(number)
+        return tf.stack([tf.cast(self._seed, tf.int64), number])
 
-        Args:
-            num_photos: Integer, how many photos there are.
-            examples: Function from `(draws, order)` to a `tf.data.Dataset`.
-                The draws are in `[0, 1)`, of shape `(num_photos,
-                crops_per_picture, 6)`: top, left, two flips, turn,
-                enlargement. `order`
-                takes a number n and returns the numbers below n in the
-                order of this pass.
+    def draws(self, number, num_photos):
+        """Numbers in `[0, 1)`, `(num_photos, crops_per_picture, 6)`.
 
-        Returns:
-            A `tf.data.Dataset`.
+        They decide on top, left, two flips, turn, enlargement.
         """
+        # The numbers must be the same on every machine, so the algorithm is
+        # not left to be chosen.
+        return tf.random.stateless_uniform(
+            (num_photos, self.crops_per_picture, _NUM_DRAWS),
+            self._key(number),
+            alg="philox",
+        )
 
-        def one_pass(_):
-            number = tf.constant(0, tf.int64)
-            if self.shuffle:
-                number = tf.numpy_function(
-                    lambda: np.int64(next(self._passes)), [], tf.int64
-                )
-            seed = tf.stack([tf.cast(self._seed, tf.int64), number])
-            # The numbers must be the same on every machine, so the algorithm
-            # is not left to be chosen.
-            draws = tf.random.stateless_uniform(
-                (num_photos, self._crops_per_picture, _NUM_DRAWS),
-                seed,
-                alg="philox",
-            )
-
-            def order(count):
-                numbers = tf.range(count)
-                if not self.shuffle:
-                    return numbers
-                return tf.random.experimental.stateless_shuffle(
-                    numbers, seed, alg="philox"
-                )
-
-            return examples(draws, order)
-
-        return tf.data.Dataset.range(1).flat_map(one_pass)
+    def order(self, number, count):
+        """The numbers below `count` in the order of the pass."""
+        numbers = tf.range(count)
+        if not self.shuffle:
+            return numbers
+        return tf.random.experimental.stateless_shuffle(
+            numbers, self._key(number), alg="philox"
+        )
 
 
-def _examples_from_memory(
-    photos, crop_size, crops_per_picture, draws, batch_size
-):
+def _examples_from_memory(photos, crop_size, draws, batch_size, stand_in):
     """Examples cut from one tensor that holds all photos.
 
     Returns:
-        A data set of single `(place, draws)`; a function that turns a batch
-        of them into `uint8` crops; and the number of examples in a pass.
+        A function that gives a pass of `(place, draws)`, see
+        `successive_passes`; a function that turns a batch of them into
+        `uint8` crops; and the number of examples in a pass.
     """
     pixels = np.empty(sum(photo.num_bytes for photo in photos), np.uint8)
     progress = None
@@ -386,24 +392,25 @@ def _examples_from_memory(
             progress.update(index + 1)
     if not starts:
         raise ValueError(_none_readable(photos))
+    num_photos = len(starts)
+    length = num_photos * draws.crops_per_picture
     pixels = tf.constant(pixels[:end])
     starts = tf.constant(starts, tf.int64)
     heights = tf.constant(heights, tf.int64)
     widths = tf.constant(widths, tf.int64)
-    num_examples = len(starts) * crops_per_picture
 
-    def examples(draws, order):
-        places = order(num_examples)
-        draws = tf.reshape(draws, (-1, _NUM_DRAWS))
+    def one_pass(number, left_out):
+        places = draws.order(number, length)[left_out:]
+        drawn = tf.reshape(draws.draws(number, num_photos), (-1, _NUM_DRAWS))
         return tf.data.Dataset.from_tensor_slices(
-            (places // crops_per_picture, tf.gather(draws, places))
+            (places // draws.crops_per_picture, tf.gather(drawn, places))
         )
 
-    def crop_batch(photo, draws):
+    def crop_batch(photo, drawn):
         """Cuts a batch of crops from the flat tensor in a single gather."""
         height, width = tf.gather(heights, photo), tf.gather(widths, photo)
-        top = _position(draws[:, 0], height - crop_size)
-        left = _position(draws[:, 1], width - crop_size)
+        top = _position(drawn[:, 0], height - crop_size)
+        left = _position(drawn[:, 1], width - crop_size)
         first = tf.gather(starts, photo) + 3 * (top * width + left)
         rows = 3 * width[:, None] * tf.range(crop_size, dtype=tf.int64)
         row_bytes = tf.range(3 * crop_size, dtype=tf.int64)
@@ -412,65 +419,77 @@ def _examples_from_memory(
         )
         return tf.reshape(crops, (-1, crop_size, crop_size, 3))
 
-    dataset = draws.each_pass(len(starts), examples)
-    return dataset, crop_batch, num_examples
+    return one_pass, crop_batch, length
 
 
-def _examples_from_source(
-    photos, crop_size, crops_per_picture, draws, batch_size
-):
+def _examples_from_source(photos, crop_size, draws, batch_size, stand_in):
     """Examples from photos that are decoded each time they are used.
 
     Returns:
-        As `_examples_from_memory`. The number of examples is `None`, since
-        files that turn out to be damaged are skipped.
+        As `_examples_from_memory`. Without `stand_in` there are fewer
+        examples than that where files turn out to be damaged.
     """
     damaged, lock = {}, threading.Lock()
 
-    def cut(index, draws):
-        crops = np.empty((len(draws), crop_size, crop_size, 3), np.uint8)
+    def read(index):
+        """The photo, or None where it is found damaged."""
         try:
-            photo = photos[index].read()
+            return photos[index].read()
         except PictureError as error:
             with lock:
                 known = index in damaged
-                damaged[int(index)] = error
+                damaged[index] = error
             if len(damaged) == len(photos):
                 raise ValueError(_none_readable(photos)) from error
             if not known:
                 logging.warning("Skipped a picture. %s", error)
-            return crops[:0], draws[:0]
+            return None
+
+    def cut(index, drawn):
+        crops = np.empty((len(drawn), crop_size, crop_size, 3), np.uint8)
+        # Passes of a known length can be begun anywhere: another photo takes
+        # the place of one that is damaged.
+        for further in range(len(photos) if stand_in else 1):
+            photo = read((int(index) + further) % len(photos))
+            if photo is not None:
+                break
+        if photo is None:
+            return crops[:0], drawn[:0]
         # NumPy only: TensorFlow's operations, called from within one of its
         # own threads, wait for each other for ever.
         space = np.array(photo.shape[:2], np.int64) - crop_size
-        corners = draws[:, :2].astype(np.float64) * (space + 1)
+        corners = drawn[:, :2].astype(np.float64) * (space + 1)
         corners = np.minimum(corners.astype(np.int64), space)
         for row, (top, left) in enumerate(corners):
             crops[row] = photo[top : top + crop_size, left : left + crop_size]
-        return crops, draws
+        return crops, drawn
 
-    def crops_of_photo(index, draws):
-        crops, draws = tf.numpy_function(
-            cut, [index, draws], (tf.uint8, tf.float32)
+    def crops_of_photo(index, drawn):
+        crops, drawn = tf.numpy_function(
+            cut, [index, drawn], (tf.uint8, tf.float32)
         )
         crops.set_shape((None, crop_size, crop_size, 3))
-        draws.set_shape((None, _NUM_DRAWS))
-        return crops, draws
+        drawn.set_shape((None, _NUM_DRAWS))
+        return crops, drawn
 
-    def examples(all_draws, order):
-        places = order(len(photos))
-        return tf.data.Dataset.from_tensor_slices(
-            (places, tf.gather(all_draws, places))
+    def one_pass(number, left_out):
+        places = draws.order(number, len(photos))
+        # Single crops are left out before their photos are decoded.
+        single = draws.crops_per_picture == 1
+        places = places[left_out:] if single else places
+        drawn = tf.gather(draws.draws(number, len(photos)), places)
+        dataset = tf.data.Dataset.from_tensor_slices((places, drawn))
+        dataset = dataset.map(crops_of_photo, **PARALLEL)
+        # Crops of one photo are spread over as many batches as there are
+        # crops.
+        dataset = dataset.interleave(
+            lambda *crops: tf.data.Dataset.from_tensor_slices(crops),
+            cycle_length=min(batch_size, len(photos)) if draws.shuffle else 1,
         )
+        return dataset if single else dataset.skip(left_out)
 
-    dataset = draws.each_pass(len(photos), examples)
-    dataset = dataset.map(crops_of_photo, **PARALLEL)
-    # Crops of one photo are spread over as many batches as there are crops.
-    dataset = dataset.interleave(
-        lambda *crops: tf.data.Dataset.from_tensor_slices(crops),
-        cycle_length=min(batch_size, len(photos)) if draws.shuffle else 1,
-    )
-    return dataset, lambda crops, _: crops, None
+    length = len(photos) * draws.crops_per_picture
+    return one_pass, lambda crops, _: crops, length
 
 
 def _middle_enlarged(crops):
@@ -522,29 +541,35 @@ def _orientation():
     return orient
 
 
-def _large_enough(photos, side):
-    """Drops photos smaller than `side` and warns of each by name."""
-    kept = []
+def _large_enough(photos, side, unusable=None, measure=False):
+    """Drops photos smaller than `side` and warns of each by name.
+
+    Photos whose files would have to be read for that are kept, and refuse to
+    be read if they are smaller; unless `measure` is true.
+    """
+    kept, largest = [], (0, 0)
     for photo in photos:
-        if min(photo.size) >= side:
+        photo.smallest_side = side
+        if not photo.is_measured and not measure:
             kept.append(photo)
             continue
-        logging.warning(
-            "Skipped `%s`: it measures %d x %d pixels%s, less than the %d x "
-            "%d that are needed. Use a larger picture or a smaller crop.",
-            photo.name,
-            *photo.size,
-            f" once reduced by {photo.downsample}"
-            if photo.downsample > 1
-            else "",
-            side,
-            side,
-        )
+        try:
+            size = photo.size
+        except PictureError as error:
+            logging.warning("Skipped a picture. %s", error)
+        else:
+            if min(size) >= side:
+                kept.append(photo)
+                continue
+            largest = max(largest, size)
+            logging.warning("Skipped %s", photo.too_small(side))
+        if unusable is not None:
+            unusable.append(photo.name)
     if not kept:
         raise ValueError(
             f"`source` must hold pictures of at least {side} x {side} pixels "
             f"(after `downsample`). Received: {len(photos)} pictures, the "
-            f"largest of (height, width)={max(p.size for p in photos)}"
+            f"largest of (height, width)={largest}"
         )
     return kept
 

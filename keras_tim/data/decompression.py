@@ -1,6 +1,7 @@
 """Repair of JPEGs: a compressed crop in, the crop as it was out."""
 
 import io
+import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -33,10 +34,11 @@ def decompression_dataset(
         num_levels: Levels of the model, each half the size of the next.
         crop_size: Side of the square crop in pixels, a multiple of
             `2 ** (num_levels - 1)`.
-        quality: JPEG quality, an integer from 1 (worst) to 100.
+        quality: JPEG quality, an integer from 1 (worst) to 100, or a pair of
+            the least and the greatest, between which every crop gets its own.
         **options: As for `crop_dataset`: `batch_size`, `augment`, `shuffle`,
-            `seed`, `repeat`, `exclude`, `only`, `tfds_split`, `data_dir`,
-            `downsample`, `crops_per_picture` and `cache`.
+            `seed`, `repeat`, `start`, `exclude`, `only`, `tfds_split`,
+            `data_dir`, `downsample`, `crops_per_picture` and `cache`.
 
     Returns:
         A `tf.data.Dataset` of pairs `(compressed, target)`, both RGB of shape
@@ -58,12 +60,27 @@ def decompression_dataset(
     ```
     """
     check_divides_into_levels(crop_size, num_levels)
-    check_quality(quality)
+    least, greatest = (
+        quality if isinstance(quality, list | tuple) else (quality, quality)
+    )
+    check_quality(least)
+    check_quality(greatest)
+    if least > greatest:
+        raise ValueError(
+            "`quality` must name the least quality first. Received: "
+            f"quality={quality}"
+        )
 
     # NumPy and Pillow only: TensorFlow's operations, called from within one
     # of its own threads, wait for each other for ever.
     def compress(crops):
-        return np.stack([compressed(crop, quality) for crop in crops])
+        return np.stack([compressed(crop, chosen(crop)) for crop in crops])
+
+    def chosen(crop):
+        # From the crop itself, so that a data set can begin at any batch.
+        seed = zlib.crc32(np.ascontiguousarray(crop))
+        rng = np.random.default_rng(seed)
+        return int(rng.integers(least, greatest, endpoint=True))
 
     def to_pair(crops):
         inputs = tf.numpy_function(compress, [crops], tf.float32)
@@ -114,7 +131,7 @@ def compressed(photo, quality=1):
     Image.fromarray(as_uint8(photo, "photo")).save(
         stream, format="JPEG", quality=int(quality), subsampling=SUBSAMPLING
     )
-    with Image.open(stream) as image:
+    with Image.open(stream, formats=["JPEG"]) as image:
         return np.asarray(image).astype(np.float32) / np.float32(255.0)
 
 

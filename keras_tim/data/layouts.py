@@ -10,6 +10,7 @@ import pathlib
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from PIL import Image
 
 from keras_tim.checks import integers
@@ -20,6 +21,7 @@ from keras_tim.data.crops import (
     cut_to_multiple,
     is_integer,
 )
+from keras_tim.data.passes import successive_passes
 from keras_tim.data.photos import reduce_photo, sample_photos
 from keras_tim.data.rarity import load_rarity
 from keras_tim.inference.pictures import (
@@ -108,6 +110,7 @@ def layout_dataset(
     shuffle=True,
     seed=0,
     repeat=False,
+    start=0,
     exclude=(),
     only=None,
     cache="auto",
@@ -143,7 +146,8 @@ def layout_dataset(
             weighs pixels alone.
         seed: Integer from 0 to 2**31 - 1.
         repeat: Whether the data set goes on for ever. All batches are full
-            then.
+            then, and every iteration begins at the same batch.
+        start: As for `keras_tim.data.crop_dataset`.
         exclude: Names of pictures to leave out: a path within the folder, a
             file's name, with or without its suffix, or a pattern such as
             `"val/*"`.
@@ -207,9 +211,8 @@ def layout_dataset(
 
     count = len(layouts)
     bins = None if rarity is None else rarity.bins
-    dataset = _orders(count, bins, shuffle, seed)
-    if repeat:
-        dataset = dataset.repeat()
+    one_pass = _orders(count, bins, shuffle, seed)
+    dataset = successive_passes(one_pass, count, batch_size, repeat, start)
     dataset = dataset.map(read_in_graph, **PARALLEL)
     dataset = dataset.batch(batch_size).map(to_example, **PARALLEL)
     length = -(-count // batch_size)
@@ -236,25 +239,27 @@ def _read_all(layouts, fit):
 
 
 def _orders(count, bins, shuffle, seed):
-    """A data set of picture numbers, in a new order every pass."""
-    passes = itertools.count()
+    """A function that gives the picture numbers of a pass.
 
-    def order():
+    See `successive_passes`.
+    """
+
+    def order(number):
         if not shuffle:
             return np.arange(count)
         # From seed and number of the pass, so that prefetching and
         # unfinished passes change nothing.
-        random = np.random.default_rng((seed, next(passes)))
+        random = np.random.default_rng((seed, int(number)))
         if bins is None:
             return random.permutation(count)
         return np.searchsorted(bins, random.random(count), side="right") - 1
 
-    def one_pass(_):
-        numbers = tf.numpy_function(order, [], tf.int64)
+    def one_pass(number, left_out):
+        numbers = tf.numpy_function(order, [number], tf.int64)
         numbers.set_shape((count,))
-        return tf.data.Dataset.from_tensor_slices(numbers)
+        return tf.data.Dataset.from_tensor_slices(numbers[left_out:])
 
-    return tf.data.Dataset.range(1).flat_map(one_pass)
+    return one_pass
 
 
 def layout_pair(picture, labels, classes, num_levels=3):
@@ -399,7 +404,13 @@ def read_labels(path, classes):
 
 
 def list_layouts(
-    pictures=None, labels=None, classes=None, *, exclude=(), only=None
+    pictures=None,
+    labels=None,
+    classes=None,
+    *,
+    exclude=(),
+    only=None,
+    unusable=None,
 ):
     """Lists pictures with their label maps, without decoding them.
 
@@ -409,6 +420,8 @@ def list_layouts(
         classes: Class file, name, `Classes` or `None`.
         exclude: Names or patterns to leave out.
         only: Names or patterns to keep, or `None`.
+        unusable: `None`, or a list that gets the names of pictures of which a
+            file cannot be read. They are then left out, with a warning.
 
     Returns:
         Tuple of a list of `Layout` and the `Classes`.
@@ -433,6 +446,8 @@ def list_layouts(
         layouts, classes = sample_layouts()
     else:
         pairs = _matched(pathlib.Path(pictures), pathlib.Path(labels))
+        if unusable is not None:
+            pairs = _readable(pairs, unusable)
         if classes is None:
             classes = _found_classes([label for _, _, label in pairs])
         classes = read_classes(classes)
@@ -440,8 +455,8 @@ def list_layouts(
             Layout(name, _common_size(*paths), paths, None, classes)
             for name, *paths in pairs
         ]
-    left_out = _named(layouts, exclude, "exclude")
-    kept = None if only is None else _named(layouts, only, "only")
+    left_out = named(layouts, exclude, "exclude")
+    kept = None if only is None else named(layouts, only, "only")
     chosen = [
         layout
         for layout in layouts
@@ -457,8 +472,20 @@ def list_layouts(
     return chosen, classes
 
 
-def _named(layouts, patterns, argument):
-    """Names of the layouts that patterns name."""
+def named(layouts, patterns, argument):
+    """Names of the layouts that patterns name.
+
+    Args:
+        layouts: list of `Layout`.
+        patterns: names or patterns, see `layout_dataset`.
+        argument: str, what error messages call them.
+
+    Returns:
+        Set of str.
+
+    Raises:
+        ValueError: if one of them names nothing.
+    """
     patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
     named = set()
     for pattern in patterns:
@@ -515,6 +542,26 @@ def _matched(pictures, labels):
             f"{', '.join(_LABEL_ENDINGS[1:3])} and {_PICTURE_ENDINGS[1]}."
         )
     return pairs
+
+
+def _readable(pairs, unusable):
+    """The pairs whose headers can be read; the others' names are added."""
+    readable = []
+    for name, *paths in pairs:
+        try:
+            for path in paths:
+                picture_size(path)
+        except PictureError as error:
+            logging.warning("Skipped a picture. %s", error)
+            unusable.append(name)
+        else:
+            readable.append((name, *paths))
+    if not readable:
+        raise ValueError(
+            f"None of the {len(pairs)} pictures with their label maps can be "
+            "read. The warnings above name what is wrong with each."
+        )
+    return readable
 
 
 def _common_size(picture, label):

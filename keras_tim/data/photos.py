@@ -1,15 +1,17 @@
 """Where photos come from: scikit-image, a folder, TFDS or arrays."""
 
+import functools
 import importlib
 import os
 import pathlib
+import threading
 
-import keras
 import numpy as np
 from absl import logging
 from PIL import Image
 
 from keras_tim.checks import check_unit_range, is_floating
+from keras_tim.data.tfds_pictures import TFDS_PREFIX, TfdsPictures, is_tfds
 from keras_tim.inference.pictures import (
     PictureError,
     find_pictures,
@@ -36,8 +38,6 @@ _BUNDLED_TEXTURES = {
     "grass": "grass.png",
     "gravel": "gravel.png",
 }
-_TFDS_PREFIX = "tfds:"
-_TFDS_IMAGE_KEYS = ("image", "hr")
 
 
 def sample_photos(textures=False):
@@ -80,24 +80,80 @@ def sample_photos(textures=False):
     return photos
 
 
+class MemoryBudget:
+    """Memory that decoded photos share.
+
+    Args:
+        num_bytes: How much of it there is.
+    """
+
+    def __init__(self, num_bytes):
+        self._left = num_bytes
+        self._lock = threading.Lock()
+
+    def take(self, num_bytes):
+        """Takes some of it, if there is as much; says whether it did."""
+        with self._lock:
+            enough = num_bytes <= self._left
+            if enough:
+                self._left -= num_bytes
+        return enough
+
+
 class Photo:
     """One photo of a source: a name, a size, and pixels on demand.
 
     Args:
         name: What messages call the photo.
-        size: `(height, width)` before reduction.
+        size: `(height, width)` before reduction, or `None` for a photo whose
+            header is read when its size is asked for.
         pixels: `uint8` array of shape `(height, width, 3)`, or `None` for a
-            photo that is read from `path` each time.
+            photo that is read each time.
         path: Path of the file, or `None`.
+        encoded: Function without arguments that gives an `EncodedPicture`, in
+            place of a path, or `None`.
         downsample: The photo is reduced by this factor when it is read.
+
+    Attributes:
+        smallest_side: A photo found to be smaller cannot be read.
+        budget: `MemoryBudget` or `None`: decoded pixels are kept while it
+            lasts.
     """
 
-    def __init__(self, name, size, pixels=None, path=None, downsample=1):
+    def __init__(
+        self,
+        name,
+        size,
+        pixels=None,
+        path=None,
+        encoded=None,
+        downsample=1,
+    ):
         self.name = name
         self.path = path
         self.downsample = downsample
-        self.size = tuple(int(side) // downsample for side in size)
+        self.smallest_side = 1
+        self.budget = None
+        self._size = None if size is None else self._reduced(size)
         self._pixels = pixels
+        self._encoded = encoded
+        self._kept = None
+
+    @property
+    def is_measured(self):
+        """Whether the size is known without reading anything."""
+        return self._size is not None
+
+    @property
+    def size(self):
+        """`(height, width)` of the reduced photo.
+
+        Raises:
+            PictureError: If its file has to be read for that, and cannot.
+        """
+        if self._size is None:
+            self._size = self._reduced(picture_size(self._file()))
+        return self._size
 
     @property
     def num_bytes(self):
@@ -105,13 +161,47 @@ class Photo:
         return self.size[0] * self.size[1] * 3
 
     def read(self):
-        """Returns the reduced photo as `uint8`, `(height, width, 3)`."""
+        """The reduced photo as `uint8`, `(height, width, 3)`.
+
+        It may be shared: it must not be changed.
+
+        Raises:
+            PictureError: If the file cannot be used, or is too small.
+        """
+        if self._kept is not None:
+            return self._kept
         pixels = self._pixels
         if pixels is None:
-            pixels = read_picture(self.path, dtype="uint8")
-        if self.downsample == 1:
-            return pixels
-        return reduce_photo(pixels, self.downsample)
+            pixels = read_picture(self._file(), dtype="uint8")
+        if self.downsample != 1 and min(self._reduced(pixels.shape)) > 0:
+            pixels = reduce_photo(pixels, self.downsample)
+        if min(pixels.shape[:2]) < self.smallest_side:
+            raise PictureError(self.too_small(self.smallest_side))
+        if (
+            self.budget is not None
+            and pixels is not self._pixels
+            and self.budget.take(pixels.nbytes)
+        ):
+            self._kept = pixels
+        return pixels
+
+    def too_small(self, side):
+        """A sentence that says that the photo is smaller than `side`."""
+        height, width = self.size
+        reduced = ""
+        if self.downsample > 1:
+            reduced = f" once reduced by {self.downsample}"
+        return (
+            f"`{self.name}` measures {height} x {width} pixels{reduced}, less "
+            f"than the {side} x {side} that are needed. Use a larger picture "
+            "or a smaller crop."
+        )
+
+    def _file(self):
+        return self.path if self._encoded is None else self._encoded()
+
+    def _reduced(self, size):
+        return tuple(int(side) // self.downsample for side in size[:2])
 
 
 def reduce_photo(pixels, factor):
@@ -135,27 +225,34 @@ def list_photos(
     *,
     exclude=(),
     only=None,
-    tfds_split="train",
+    tfds_split=None,
+    held_out=False,
     data_dir=None,
     downsample=1,
-    memory_limit=None,
+    unusable=None,
 ):
-    """Lists the photos of a source, without decoding those in a folder.
+    """Lists the photos of a source, without decoding files.
 
     Args:
         source: `None` for `sample_photos()`; a folder of pictures;
-            `"tfds:NAME"` for a prepared TensorFlow data set; an array of
-            shape `(count, height, width, 3)`; a list of arrays of shape
-            `(height, width, 3)`; or a dictionary from name to such arrays.
-            Arrays are `uint8`, or floats in `[0, 1]`.
+            `"tfds:NAME"` or `"tfds:NAME:SPLIT"` for a prepared TensorFlow
+            data set; an array of shape `(count, height, width, 3)`; a list of
+            arrays of shape `(height, width, 3)`; or a dictionary from name to
+            such arrays. Arrays are `uint8`, or floats in `[0, 1]`.
         exclude: Names to leave out. A file answers to its path within the
-            folder, its name, and its name without suffix.
-        only: Names to keep; `None` keeps all.
-        tfds_split: Split of the TensorFlow data set.
+            folder, its name, and its name without suffix; a picture of a
+            TensorFlow data set to `NAME/SPLIT/NUMBER`, and to the splits that
+            it is in, such as `"train[90%:]"`.
+        only: Names to keep; `None` keeps all. Those of a TensorFlow data set
+            may be of any split.
+        tfds_split: Split of the TensorFlow data set, in place of one that
+            `source` names. `None` for `TfdsPictures.training_split`.
+        held_out: Whether `None` stands for the split that `source` names,
+            else `TfdsPictures.held_out_split`, instead.
         data_dir: Folder of prepared TensorFlow data sets.
         downsample: Integer factor by which every photo is reduced.
-        memory_limit: Bytes that a TensorFlow data set may take once decoded;
-            `None` for no limit.
+        unusable: List or `None`; it gets the names of files that cannot be
+            read.
 
     Returns:
         A list of `Photo`.
@@ -164,16 +261,15 @@ def list_photos(
         TypeError: If `source` is of no known kind.
         ValueError: If an argument is not as described, or no photo remains.
     """
+    if is_tfds(source):
+        pictures = TfdsPictures(source, data_dir)
+        return _tfds_photos(
+            pictures,
+            _tfds_places(pictures, exclude, only, tfds_split, held_out),
+            downsample,
+        )
     if source is None:
         arrays = sample_photos()
-    elif isinstance(source, str) and source.startswith(_TFDS_PREFIX):
-        arrays = _tfds_photos(
-            source[len(_TFDS_PREFIX) :],
-            tfds_split,
-            data_dir,
-            downsample,
-            memory_limit,
-        )
     elif isinstance(source, (str, os.PathLike)):
         arrays = None
     elif isinstance(source, dict):
@@ -183,12 +279,14 @@ def list_photos(
     else:
         raise TypeError(
             "`source` must be None, a folder, "
-            f'"{_TFDS_PREFIX}NAME", a list, a dictionary or an array of '
+            f'"{TFDS_PREFIX}NAME", a list, a dictionary or an array of '
             f"pictures. Received: source={source!r} of type "
             f"{type(source).__name__}"
         )
     if arrays is None:
-        return _folder_photos(pathlib.Path(source), exclude, only, downsample)
+        return _folder_photos(
+            pathlib.Path(source), exclude, only, downsample, unusable
+        )
     chosen = _choose({name: (name,) for name in arrays}, exclude, only)
     photos = []
     for name in chosen:
@@ -205,19 +303,27 @@ def list_photos(
     return photos
 
 
-def _folder_photos(folder, exclude, only, downsample):
+def _folder_photos(folder, exclude, only, downsample, unusable):
     paths = {str(p.relative_to(folder)): p for p in find_pictures(folder)}
     chosen = _choose(
         {name: (name, p.name, p.stem) for name, p in paths.items()},
         exclude,
         only,
     )
+    if not chosen:
+        raise ValueError(
+            f"No picture of `{folder}` is left: it holds {len(paths)}, and "
+            f"all of them are held out or left out (exclude={exclude!r}). To "
+            "train, two or more are needed: one is held out to show samples of."
+        )
     photos = []
     for name in chosen:
         try:
             size = picture_size(paths[name])
         except PictureError as error:
             logging.warning("Skipped a picture. %s", error)
+            if unusable is not None:
+                unusable.append(name)
             continue
         photos.append(
             Photo(name, size, path=paths[name], downsample=downsample)
@@ -227,54 +333,50 @@ def _folder_photos(folder, exclude, only, downsample):
     return photos
 
 
-def _tfds_photos(name, split, data_dir, downsample, memory_limit):
-    """Reads a prepared TensorFlow data set into a dictionary of arrays."""
-    # Imported here because it takes seconds and few callers need it.
-    import tensorflow_datasets as tfds
+def _tfds_places(pictures, exclude, only, split, held_out):
+    """The places of a TensorFlow data set that are meant."""
 
-    try:
-        dataset, info = tfds.load(
-            name,
-            split=split,
-            data_dir=data_dir,
-            download=False,
-            with_info=True,
-        )
-    # TFDS raises its own classes, AssertionError among them.
-    except Exception as error:
+    def named(argument, names):
+        places = {}
+        for name in (names,) if isinstance(names, str) else names:
+            place = pictures.place_named(name)
+            if place is None and "/" in name:
+                raise ValueError(
+                    f"`{argument}` must name pictures of the source, such as "
+                    f"{pictures.name}/train/0, or splits. Received: "
+                    f"{argument}={names!r}, of which {name!r} is unknown"
+                )
+            found = [place] if place is not None else pictures.places(name)
+            places |= dict.fromkeys(found)
+        return places
+
+    if only is not None:
+        places = named("only", only)
+    else:
+        if split is None and held_out:
+            split = pictures.split or pictures.held_out_split
+        places = pictures.places(split or pictures.training_split)
+    left_out = named("exclude", exclude)
+    places = [place for place in places if place not in left_out]
+    if not places:
         raise ValueError(
-            f'Cannot load "{_TFDS_PREFIX}{name}", split {split!r}, from '
-            f"data_dir={data_dir!r}: {error}\nNothing is downloaded here. "
-            "Check name, split and `data_dir`, or prepare the data set once "
-            f'with `tensorflow_datasets.load("{name}", data_dir=...)`.'
-        ) from error
-    features = list(info.features)
-    key = next((key for key in _TFDS_IMAGE_KEYS if key in features), None)
-    if key is None:
-        raise ValueError(
-            f'"{_TFDS_PREFIX}{name}" must have a feature named '
-            f"{' or '.join(_TFDS_IMAGE_KEYS)}. Received: "
-            f"features={features}"
+            f'"{pictures.source}" must hold at least one picture after '
+            f"`exclude` and `only`. Received: exclude={exclude!r}, "
+            f"only={only!r}"
         )
-    total = info.splits[split].num_examples
-    progress = keras.utils.Progbar(total, unit_name="picture")
-    photos, num_bytes = {}, 0
-    for index, example in enumerate(tfds.as_numpy(dataset)):
-        pixels = example[key]
-        if pixels.shape[-1] == 1:
-            pixels = np.repeat(pixels, 3, axis=-1)
-        photos[f"{name}/{split}/{index}"] = pixels[..., :3]
-        num_bytes += pixels.shape[0] * pixels.shape[1] * 3
-        if memory_limit is not None and num_bytes > memory_limit:
-            raise ValueError(
-                f'"{_TFDS_PREFIX}{name}", split {split!r}, takes more than '
-                f"{memory_limit / 2**30:.1f} GiB of memory once decoded. "
-                f'Take a part, e.g. tfds_split="{split}[:{index}]", or pass '
-                "cache=True to keep all of it."
-            )
-        if index % 100 == 0 or index + 1 == total:
-            progress.update(index + 1)
-    return photos
+    return places
+
+
+def _tfds_photos(pictures, places, downsample):
+    return [
+        Photo(
+            pictures.name_of(place),
+            pictures.size,
+            encoded=functools.partial(pictures.read, place),
+            downsample=downsample,
+        )
+        for place in places
+    ]
 
 
 def _none_left(folder, found, unreadable):

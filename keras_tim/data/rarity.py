@@ -21,6 +21,7 @@ import os
 import keras
 import numpy as np
 
+from keras_tim.files import written
 from keras_tim.inference.pictures import PictureError
 
 # Of a class that covers less of a picture than this the mean colour says
@@ -133,8 +134,7 @@ class Rarity:
         Raises:
             OSError: if the file cannot be written.
         """
-        partial = f"{path}.partial"
-        with open(partial, "wb") as file:
+        with written(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(
                 file,
                 names=np.array(self.names),
@@ -145,7 +145,6 @@ class Rarity:
                 bins=self.bins,
                 fingerprint=np.array(self.fingerprint),
             )
-        os.replace(partial, path)
 
 
 def load_rarity(source):

@@ -35,8 +35,9 @@ def super_resolution_dataset(
         num_levels: How many levels of the pyramid to give, counted from the
             crop downwards; `None` for all `log2(scale)`.
         **options: As for `crop_dataset`: `batch_size`, `augment`, `shuffle`,
-            `seed`, `repeat`, `exclude`, `only`, `tfds_split`, `data_dir`,
-            `downsample`, `crops_per_picture`, `enlarged` and `cache`.
+            `seed`, `repeat`, `start`, `exclude`, `only`, `tfds_split`,
+            `data_dir`, `downsample`, `crops_per_picture`, `enlarged` and
+            `cache`.
 
     Returns:
         A `tf.data.Dataset` of pairs `(low_resolution, targets)`. The first is

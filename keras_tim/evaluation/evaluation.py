@@ -5,13 +5,10 @@ import datetime
 import functools
 import hashlib
 import importlib.metadata
-import json
 import os
 import re
-import shutil
 
 import keras
-import numpy as np
 from absl import logging
 
 from keras_tim.checks import integer
@@ -21,17 +18,31 @@ from keras_tim.evaluation.measures import (
     measures_of_pictures,
     picture_measures,
 )
-from keras_tim.evaluation.sets import SetFeatures, set_rows
-from keras_tim.evaluation.sheets import remove_sheets, write_sheets
+from keras_tim.evaluation.sets import SetFeatures, are_features, set_rows
+from keras_tim.evaluation.sheets import MAPS_FILE, remove_sheets, write_sheets
 from keras_tim.evaluation.table import csv_text, markdown, table_row
+from keras_tim.files import read_json, write_json, write_text
+from keras_tim.inference.alternatives import spread
 from keras_tim.inference.pictures import PictureError
+from keras_tim.models.fingerprint import fingerprint
 from keras_tim.perceptual import LPIPS
-from keras_tim.runs.files import read_json, write_json, write_text
 
 # Pixels that are made at a time: each takes about a kilobyte.
 _PIXELS_AT_A_TIME = 2**18
 # Worth a word before it begins.
 _MANY = 500
+# What an evaluation writes beside its settings.
+_RESULTS = (
+    "pictures",
+    "inversions",
+    "inversions.png",
+    "evaluation.json",
+    "evaluation.csv",
+    "evaluation.md",
+    MAPS_FILE,
+)
+# See `file_name`.
+_RESULT_OF_A_PICTURE = re.compile(r".*-[0-9a-f]{8}\.(json|npz|png|webp)")
 _PACKAGES = ("keras-tim", "keras", "tensorflow", "numpy", "pillow")
 
 
@@ -145,27 +156,28 @@ def evaluate(
         `measure`, `better`, `n`, `samples`, `samples_standard_error`,
         `baseline`, `baseline_standard_error`), `pictures` (a list of dicts
         with the numbers of every picture), `inversions` (the same), `skipped`
-        and `notes`.
+        (names of pictures that could not be used) and `notes`.
 
     Raises:
         FileExistsError: if the folder holds an evaluation with other settings
-            and `overwrite` is False.
+            and `overwrite` is False, or something else by names of results.
         ValueError: if a setting is out of range, or no picture is usable.
     """
     settings = settings or EvaluationSettings()
     folder = os.fspath(folder)
-    listed = _spread(recipe.listed(tim, names, settings.crop), settings.count)
+    listed = spread(recipe.listed(tim, names, settings.crop), settings.count)
     if settings.fid and len(listed) < 3:
         raise ValueError(
             "`fid` needs 3 pictures or more, and means little below some "
             f"thousands. Received: {len(listed)} pictures"
         )
-    fingerprint = _fingerprint(tim, recipe, settings, extractor)
-    _begin(folder, fingerprint, overwrite)
+    depends_on = _depends_on(tim, recipe, settings, extractor)
+    _begin(folder, depends_on, overwrite)
     distances = {net: LPIPS(net) for net in settings.nets}
     pictures, skipped = _measure_all(
         tim, recipe, folder, settings, listed, distances, extractor, verbose
     )
+    skipped = [*recipe.unusable, *skipped]
     readers = dict(listed)
 
     def drawn(name):
@@ -186,7 +198,7 @@ def evaluate(
                 functools.partial(drawn, picture["name"]),
                 file_name(picture["name"]),
             )
-            for picture in _spread(pictures, settings.invert)
+            for picture in spread(pictures, settings.invert)
         ],
         {net: distances.get(net) or LPIPS(net) for net in nets},
         settings,
@@ -198,7 +210,7 @@ def evaluate(
     notes += said
     result = {
         "model": model,
-        "settings": fingerprint,
+        "settings": depends_on,
         "date": datetime.date.today().isoformat(),
         "baseline": pictures[0]["baseline_name"],
         "table": rows,
@@ -230,7 +242,7 @@ def picture_seed(seed, name):
     Returns:
         int from 0 to 2**31 - 1.
     """
-    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    digest = hashlib.sha256(os.fsencode(f"{seed} {name}")).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 
@@ -259,24 +271,11 @@ def draw_samples(tim, given, num_samples, seed):
 def file_name(name):
     """A name for the files of a picture: readable, and no other's."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[-60:]
-    return f"{readable}-{hashlib.sha1(name.encode()).hexdigest()[:8]}"
+    return f"{readable}-{hashlib.sha1(os.fsencode(name)).hexdigest()[:8]}"
 
 
-def _spread(items, count):
-    """So many of them, spread evenly; all where `count` is None."""
-    if count is None or count >= len(items):
-        return list(items)
-    places = np.linspace(0, len(items) - 1, count).round().astype(int)
-    return [items[place] for place in places]
-
-
-def _fingerprint(tim, recipe, settings, extractor):
+def _depends_on(tim, recipe, settings, extractor):
     """All that the numbers of a picture depend on, as JSON gives it back."""
-    hashed = hashlib.sha256(
-        json.dumps(tim.get_config(), sort_keys=True, default=str).encode()
-    )
-    for weight in tim.get_weights():
-        hashed.update(np.ascontiguousarray(weight).tobytes())
     run = recipe.settings
     data = {"data": _absolute(run.data) or recipe.bundled}
     for name in ("labels", "classes", "data_dir"):
@@ -289,7 +288,7 @@ def _fingerprint(tim, recipe, settings, extractor):
         features = "inception" if extractor is None else extractor.name
     return {
         "task": recipe.task,
-        "weights": hashed.hexdigest(),
+        "weights": fingerprint(tim),
         "data": data,
         "crop": settings.crop,
         "num_samples": settings.num_samples,
@@ -315,26 +314,38 @@ def _absolute(path):
     return os.path.abspath(path)
 
 
-def _begin(folder, fingerprint, overwrite):
+def _begin(folder, depends_on, overwrite):
     """Readies the folder, or refuses what is in it."""
     path = os.path.join(folder, "settings.json")
-    if overwrite and os.path.exists(path):
-        # The settings last: without them the rest would not be known for
-        # what it is.
+    if not os.path.exists(path):
+        taken = [
+            name
+            for name in _RESULTS
+            if os.path.lexists(os.path.join(folder, name))
+        ]
+        if taken:
+            raise FileExistsError(
+                f"{folder} has {', '.join(taken)}, but no settings.json: it "
+                "holds something else than an evaluation. Choose another "
+                "folder."
+            )
+    elif overwrite:
+        # The settings stay until others take their place: without them the
+        # rest would not be known for what it is.
+        _read_settings(path)
         for name in ("pictures", "inversions"):
-            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+            _remove_results(os.path.join(folder, name))
         remove_sheets(folder)
-        os.remove(path)
-    if os.path.exists(path):
-        earlier = read_json(path)
+    else:
+        earlier = _read_settings(path)
         # Inversions may be asked for later, or no longer.
-        for ours, theirs in ((fingerprint, earlier), (earlier, fingerprint)):
+        for ours, theirs in ((depends_on, earlier), (earlier, depends_on)):
             if ours["inversion"] is None:
                 ours["inversion"] = theirs["inversion"]
         changed = sorted(
             key
-            for key in earlier | fingerprint
-            if earlier.get(key) != fingerprint.get(key)
+            for key in earlier | depends_on
+            if earlier.get(key) != depends_on.get(key)
         )
         if changed:
             raise FileExistsError(
@@ -343,14 +354,58 @@ def _begin(folder, fingerprint, overwrite):
                 "earlier settings to resume it, or begin anew with "
                 "--overwrite."
             )
-    elif os.path.isdir(os.path.join(folder, "pictures")):
-        raise FileExistsError(
-            f"{folder} has a folder `pictures`, but no settings.json: it "
-            "holds something else than an evaluation. Choose another folder."
-        )
     os.makedirs(folder, exist_ok=True)
-    write_json(path, fingerprint)
+    write_json(path, depends_on)
     os.makedirs(os.path.join(folder, "pictures"), exist_ok=True)
+
+
+def _read_settings(path):
+    """What an earlier evaluation depends on; raises if it is none."""
+    reason = ""
+    try:
+        settings = read_json(path)
+    except ValueError as error:
+        settings, reason = None, f" ({error})"
+    ours = {"task", "weights", "data", "num_samples", "packages", "inversion"}
+    if not isinstance(settings, dict) or not ours <= settings.keys():
+        raise FileExistsError(
+            f"{path} is damaged, or of something else than an evaluation"
+            f"{reason}. Choose another folder, or move away what is in this "
+            "one."
+        )
+    return settings
+
+
+def _remove_results(folder):
+    """Removes the files of single pictures; what else is there stays."""
+    if not os.path.isdir(folder):
+        return
+    for name in os.listdir(folder):
+        if _RESULT_OF_A_PICTURE.fullmatch(name):
+            os.remove(os.path.join(folder, name))
+    if not os.listdir(folder):
+        os.rmdir(folder)
+
+
+def _finished(path, name, settings):
+    """The numbers of a picture that is finished, or None."""
+    if not os.path.exists(path):
+        return None
+    try:
+        picture = read_json(path)
+        usable = (
+            isinstance(picture, dict)
+            and picture.get("name") == name
+            and {"samples", "baseline", "each", "size"} <= picture.keys()
+        )
+    except ValueError:
+        usable = False
+    if usable and settings.fid:
+        usable = are_features(f"{path.removesuffix('.json')}.npz")
+    if not usable:
+        logging.warning("%s is damaged: measuring the picture again.", path)
+        return None
+    return picture
 
 
 def _measure_all(
@@ -380,9 +435,8 @@ def _measure_all(
     key = f"lpips_{settings.nets[0]}_mean"
     for number, (name, read) in enumerate(listed):
         path = paths[name]
-        if os.path.exists(path):
-            picture = read_json(path)
-        else:
+        picture = _finished(path, name, settings)
+        if picture is None:
             try:
                 given, target = read()
             except PictureError as error:

@@ -7,11 +7,15 @@ from absl import logging
 
 from keras_tim.evaluation.measures import Measure, finite, finite_psnr
 from keras_tim.evaluation.table import table_row
+from keras_tim.files import read_json, write_json
 from keras_tim.inference.films import write_film
-from keras_tim.inference.pictures import read_picture, write_picture
+from keras_tim.inference.pictures import (
+    PictureError,
+    read_picture,
+    write_picture,
+)
 from keras_tim.inference.sheets import contact_sheet, stacked
 from keras_tim.metrics import lpips_to_target
-from keras_tim.runs.files import read_json, write_json
 
 FRAMES = 25
 # Of those, how many stand on the strip.
@@ -57,7 +61,7 @@ def invert_pictures(tim, recipe, folder, cases, distances, settings, verbose):
     waiting = []
     for picture, drawn, name in cases:
         base = os.path.join(folder, name)
-        if not os.path.exists(f"{base}.json"):
+        if not _is_finished(base):
             waiting.append((picture, drawn, base))
     if waiting:
         logging.info("Inverting %d of %d pictures.", len(waiting), len(cases))
@@ -67,10 +71,24 @@ def invert_pictures(tim, recipe, folder, cases, distances, settings, verbose):
         read_picture(os.path.join(folder, f"{name}.png"))
         for _, _, name in cases[:MOST_STRIPS]
     ]
-    write_picture(f"{folder}.png", stacked(strips))
+    write_picture(f"{folder}.png", stacked(strips), {"made": "inversions"})
     return [
         read_json(os.path.join(folder, f"{name}.json")) for _, _, name in cases
     ]
+
+
+def _is_finished(base):
+    """Whether the numbers and the strip of a picture are there and whole."""
+    if not os.path.exists(f"{base}.json"):
+        return False
+    try:
+        read_picture(f"{base}.png")
+        if {"name", "nets", "psnr"} <= set(read_json(f"{base}.json")):
+            return True
+    except (ValueError, TypeError, PictureError):
+        pass
+    logging.warning("%s is damaged: inverting the picture again.", base)
+    return False
 
 
 def inversion_rows(inversions, recipe):
@@ -229,6 +247,7 @@ def _write_pictures(base, inversion, net, recipe, given, path, target):
             title=f"Inversion of {inversion['name']}",
             footer=sentence,
         ),
+        {"made": "inversion"},
     )
     shown = recipe.shown(given)
     write_film(
@@ -240,4 +259,5 @@ def _write_pictures(base, inversion, net, recipe, given, path, target):
             )
             for picture, caption in zip(path, captions, strict=True)
         ],
+        record={"made": "film"},
     )

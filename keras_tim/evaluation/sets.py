@@ -1,11 +1,10 @@
 """FID and KID of an evaluation, from features kept on disk."""
 
-import pathlib
 import warnings
 
 import numpy as np
 
-from keras_tim.inference.pictures import write_whole
+from keras_tim.files import written
 from keras_tim.metrics import (
     FeatureStatistics,
     InceptionFeatures,
@@ -43,7 +42,22 @@ class SetFeatures:
             name: picture_features(group, self._extractor, batch_size=8)
             for name, group in pictures.items()
         }
-        write_whole(pathlib.Path(path), lambda file: np.savez(file, **features))
+        with written(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **features)
+
+
+def are_features(path):
+    """Whether a file of `SetFeatures.write` is there and whole."""
+    try:
+        with (
+            open(path, "rb") as file,
+            np.load(file, allow_pickle=False) as stored,
+        ):
+            features = {name: stored[name] for name in stored.files}
+    # A damaged archive may raise nearly anything.
+    except Exception:
+        return False
+    return {"samples", "target"} <= features.keys()
 
 
 def set_rows(paths, seed):

@@ -1,7 +1,7 @@
 """Pictures of an evaluation: best and worst cases, maps of diversity."""
 
-import glob
 import os
+import re
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from keras_tim.metrics.fidelity import batch_of_one
 CASES = 2
 SHOWN_SAMPLES = 8
 MAPS_FILE = "diversity_maps.png"
+# Cases are called as `keras_tim.evaluation.evaluation.file_name` has it.
+_SHEET = re.compile(
+    rf"(best|worst)_[0-9]_.*-[0-9a-f]{{8}}\.png|{re.escape(MAPS_FILE)}"
+)
 
 
 def write_sheets(
@@ -70,7 +74,7 @@ def write_sheets(
             footer=_sentence(picture, recipe, net),
             baseline=recipe.baseline(given, target.shape[:2]),
         )
-        write_picture(wanted[label], sheet)
+        write_picture(wanted[label], sheet, {"made": "case"})
         if several:
             row, title = _maps(samples, target, distances[net])
             rows.append(row)
@@ -90,7 +94,7 @@ def write_sheets(
             "The two LPIPS maps of a picture share their colours. What the "
             "last gains over the one before is the NTIRE 2021 score.",
         )
-        write_picture(maps_path, sheet)
+        write_picture(maps_path, sheet, {"made": "maps"})
 
 
 def remove_sheets(folder, kept=()):
@@ -100,11 +104,10 @@ def remove_sheets(folder, kept=()):
         folder: str.
         kept: paths.
     """
-    patterns = ("best_[0-9]_*.png", "worst_[0-9]_*.png", MAPS_FILE)
-    for pattern in patterns:
-        for path in glob.glob(os.path.join(glob.escape(folder), pattern)):
-            if path not in kept:
-                os.remove(path)
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if _SHEET.fullmatch(name) and path not in kept:
+            os.remove(path)
 
 
 def _cases(pictures, key):

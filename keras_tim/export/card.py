@@ -13,8 +13,12 @@ INPUTS = {
     "layout_synthesis": "one-hot layout, the last class being 'other'",
     "mnist": "digit rebuilt from ten principal components, (x + 0.75) / 2.5",
 }
+ENCODED_INPUT = (
+    "PNG or JPEG file; it is turned upright as its EXIF orientation says, and "
+    "its colours are taken for sRGB, whatever profile it has"
+)
 ENCODED_INPUTS = {
-    "colourization": "PNG or JPEG file, of whose colours the lightness is used",
+    "colourization": f"{ENCODED_INPUT}; the lightness of the colours is used",
     "layout_synthesis": (
         "grey PNG file of 8 bits as large as the output, its grey levels the "
         "ids of classes; ids that are no class are 'other'"
@@ -52,7 +56,7 @@ def model_card(
         "frozen": generator.frozen,
         "input": {
             "meaning": INPUTS[tim.task],
-            "encoded": ENCODED_INPUTS.get(tim.task, "PNG or JPEG file"),
+            "encoded": ENCODED_INPUTS.get(tim.task, ENCODED_INPUT),
             "channels": tim.input_channels,
             "sides_are_multiples_of": tim.input_multiple,
             # In the order of the channels.
@@ -68,6 +72,7 @@ def model_card(
             for key, (inputs, outputs) in signatures.items()
         },
         "limits_of_a_request": dict(vars(limits)),
+        "bytes_per_output_pixel": generator.bytes_per_output_pixel,
         "training": training,
         "measures": measures,
         "packages": {
@@ -146,6 +151,7 @@ def card_text(card):
         ),
         "## Limits of a request",
         _table(["", ""], _formatted(card["limits_of_a_request"])),
+        _memory(card),
         "## Training",
         _table(["", ""], _formatted(card["training"]))
         if card["training"]
@@ -154,6 +160,16 @@ def card_text(card):
         _measures(card["measures"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _memory(card):
+    each = card["bytes_per_output_pixel"]
+    largest = each * card["limits_of_a_request"]["output_pixels"]
+    return (
+        f"The making of an alternative takes about {each:,} bytes of memory "
+        f"per output pixel: up to {largest / 1e9:.1f} GB within the limits, "
+        "besides the weights, for every request that is worked on at once."
+    )
 
 
 def _measures(rows):

@@ -78,7 +78,7 @@ def export_saved_model(
             generator,
             name,
             signatures,
-            limits,
+            answers.limits,
             training,
             measures,
             answers.classes,

@@ -8,13 +8,8 @@ from absl import logging
 
 from keras_tim.checks import integer, unit_range_assertion
 from keras_tim.data.classes import Classes
-from keras_tim.export.encoded import (
-    picture_size,
-    read_labels,
-    read_rgb,
-    require,
-    write_png,
-)
+from keras_tim.export.encoded import read_labels, read_rgb, write_png
+from keras_tim.export.headers import picture_size, require
 from keras_tim.tasks.colourization import rgb_to_lightness
 
 # Larger ones would overflow the keys that codes are drawn under.
@@ -22,6 +17,8 @@ LARGEST_INDEX = 2**58 - 1
 # oneDNN's convolutions crash or give wrong results where the same operation
 # runs twice at once on a variable (seen with TensorFlow 2.21).
 PARALLEL_ITERATIONS = 1
+# Bytes that the making of one alternative may take unless a limit is given.
+MEMORY = 8 * 10**9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,21 +26,32 @@ class Limits:
     """What one request may ask for. Beyond it lies an error of the client's.
 
     Attributes:
-        output_pixels: int, height times width of one alternative. Making it
-            takes about a kilobyte per pixel.
+        output_pixels: int, height times width of one alternative. None for as
+            many as are made with `MEMORY`. Alternatives are made one after
+            another, so that a request takes the memory of one.
         alternatives: int, alternatives of all inputs together.
         total_pixels: int, pixels of all alternatives together: what has to be
-            kept until the answer is complete.
+            kept, encoded or as 12 bytes each, until the answer is complete.
     """
 
-    output_pixels: int = 4_000_000
+    output_pixels: int | None = None
     alternatives: int = 256
     total_pixels: int = 64_000_000
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            value = integer(field.name, getattr(self, field.name))
-            object.__setattr__(self, field.name, value)  # it is frozen
+            value = getattr(self, field.name)
+            if value is not None or field.default is not None:
+                value = integer(field.name, value)
+                object.__setattr__(self, field.name, value)  # it is frozen
+
+    def of_model(self, generator):
+        """The same limits with `output_pixels` for a `Generator`."""
+        if self.output_pixels is not None:
+            return self
+        pixels = MEMORY // generator.bytes_per_output_pixel
+        pixels = max(pixels // 100_000, 1) * 100_000
+        return dataclasses.replace(self, output_pixels=pixels)
 
 
 class Signatures:
@@ -54,7 +62,7 @@ class Signatures:
 
     Args:
         generator: a `keras_tim.export.generator.Generator`.
-        limits: a `Limits`.
+        limits: a `Limits`; the attribute says them all.
         classes: for layouts: the `keras_tim.data.Classes` by which encoded
             label maps are read, where their ids are not those that the model
             has. None of either: the maps hold the numbers of its channels.
@@ -68,7 +76,7 @@ class Signatures:
 
     def __init__(self, generator, limits, classes=None):
         self.generator = generator
-        self.limits = limits
+        self.limits = limits.of_model(generator)
         self._tim = generator.tim
         self._factor = generator.output_factor
         # Label maps have the outputs' size, of which the model is given every

@@ -1,9 +1,13 @@
 """What selection and loss measure: a distance, and perhaps a pixel term."""
 
+from collections.abc import Hashable
+
 import keras
 from keras import ops
 
+from keras_tim.layers.resampling import area_resize
 from keras_tim.perceptual.lpips import LPIPS, spatial_mean
+from keras_tim.perceptual.mixed import NETWORKS, MixedLPIPS
 
 
 class SelectionDistance:
@@ -13,17 +17,20 @@ class SelectionDistance:
     candidates.
 
     Args:
-        distance: "lpips_vgg", "lpips_alex", "mean_squared_error", a layer
-            with `features(pictures)` and `compare(a, b)` such as
-            `keras_tim.LPIPS`, or a callable `(pictures, targets) -> [batch]`.
+        distance: "lpips_vgg", "lpips_alex", "mean_squared_error",
+            "mean_absolute_error", a dict from the first two to weights (see
+            `MixedLPIPS`), a layer with `features(pictures)` and
+            `compare(a, b)` such as `keras_tim.LPIPS`, or a callable
+            `(pictures, targets) -> [batch]`.
         pixel_weight: float, factor of the mean absolute difference added.
+        dtype: dtype policy of the networks of a distance given by its name.
 
     Raises:
         ValueError: if `distance` is none of these.
     """
 
-    def __init__(self, distance, pixel_weight=0.0):
-        self.distance = _resolve(distance)
+    def __init__(self, distance, pixel_weight=0.0, dtype="float32"):
+        self.distance = _resolve(distance, dtype)
         if pixel_weight < 0:
             raise ValueError(
                 "`pixel_weight` must not be negative. Received: "
@@ -73,6 +80,43 @@ class SelectionDistance:
             features["weights"] = weights
         return features
 
+    def cell_distances(self, a, b, rows, columns):
+        """Distances of every cell of a grid over the pictures.
+
+        Args:
+            a: what `features` returned for pictures `[batch, ...]`.
+            b: the same for their targets.
+            rows: int or scalar tensor, cells from top to bottom.
+            columns: the same from left to right.
+
+        Returns:
+            float32 tensor `[batch, rows, columns]`.
+
+        Raises:
+            ValueError: if the distance has no method `cell_distances`.
+        """
+        if isinstance(self.distance, Hashable) and self.distance in _PIXELWISE:
+            difference = _PIXELWISE[self.distance](a["pixels"] - b["pixels"])
+            mean = ops.mean(difference, axis=-1, keepdims=True)
+            distances = area_resize(mean, rows, columns)[..., 0]
+        elif hasattr(self.distance, "cell_distances"):
+            distances = self.distance.cell_distances(
+                a["perceptual"], b["perceptual"], rows, columns
+            )
+        else:
+            raise ValueError(
+                "`distance` must have a method `cell_distances`, as "
+                "keras_tim.LPIPS has, for a model with `style_cell`. "
+                f"Received: distance={self.distance!r}"
+            )
+        if self.pixel_weight:
+            difference = ops.mean(
+                ops.abs(a["pixels"] - b["pixels"]), axis=-1, keepdims=True
+            )
+            mean = area_resize(difference, rows, columns)[..., 0]
+            distances = distances + self.pixel_weight * mean
+        return distances
+
     def compare(self, a, b):
         """Distances of features, over any leading axes.
 
@@ -119,19 +163,39 @@ def mean_squared_error(pictures, targets):
     return ops.mean(ops.square(pictures - targets), axis=(1, 2, 3))
 
 
-def _resolve(distance):
-    networks = {"lpips_vgg": "vgg", "lpips_alex": "alex"}
-    plain = {"mean_squared_error": mean_squared_error}
+@keras.saving.register_keras_serializable(package="keras_tim")
+def mean_absolute_error(pictures, targets):
+    """What settles colours and edges before there is texture to choose from.
+
+    Args:
+        pictures: float tensor `[batch, height, width, channels]`.
+        targets: tensor of the same shape.
+
+    Returns:
+        Tensor `[batch]`: the mean absolute difference over pixels and
+        channels.
+    """
+    return ops.mean(ops.abs(pictures - targets), axis=(1, 2, 3))
+
+
+# Distances that are means over pixels, of what.
+_PIXELWISE = {mean_squared_error: ops.square, mean_absolute_error: ops.abs}
+
+
+def _resolve(distance, dtype):
+    plain = {function.__name__: function for function in _PIXELWISE}
     if isinstance(distance, str):
         if distance in plain:
             return plain[distance]
-        if distance not in networks:
+        if distance not in NETWORKS:
             raise ValueError(
-                f"`distance` must be one of {sorted({**networks, **plain})}, a "
+                f"`distance` must be one of {sorted({**NETWORKS, **plain})}, a "
                 "layer such as keras_tim.LPIPS, or a callable (pictures, "
                 f"targets) -> [batch]. Received: distance={distance!r}"
             )
-        return LPIPS(net=networks[distance])
+        return LPIPS(net=NETWORKS[distance], dtype=dtype)
+    if isinstance(distance, dict):
+        return MixedLPIPS(distance, dtype=dtype)
     if not callable(distance):
         raise ValueError(
             "`distance` must be a name, a layer such as keras_tim.LPIPS, or "

@@ -40,13 +40,15 @@ def repeat(count, function):
     )
 
 
-def for_each_group(nested, size, function):
+def for_each_group(nested, size, function, jit_compile=False):
     """Calls `function(group)` for groups of a batch, one after another.
 
     Args:
         nested: nest of tensors `[batch, ...]`.
         size: int or None for one group. The last group may be smaller.
         function: callable of a nest like `nested`, run for its effects.
+        jit_compile: bool, whether XLA compiles this. It has to know how large
+            every group is, and knows how large the batch is.
     """
     length = length_of(nested)
     if size is None or (isinstance(length, int) and length <= size):
@@ -61,6 +63,20 @@ def for_each_group(nested, size, function):
             function(
                 tf.nest.map_structure(lambda x: x[-(length % size) :], nested)
             )
+    elif jit_compile:
+        repeat(
+            length // size,
+            lambda number: function(_part(nested, number * size, size)),
+        )
+
+        def rest():
+            # Never empty, since it is compiled though there be no rest.
+            length = length_of(nested)
+            number = (length - 1) % size + 1
+            function(_part(nested, length - number, number))
+            return True
+
+        tf.cond(length % size > 0, rest, lambda: True)
     else:
         repeat(
             ceil_divide(length, size),
@@ -184,10 +200,6 @@ def one_at_least(inputs, targets=None, sample_weight=None):
 
 
 def _part(nested, start, size):
-    def slice_one(x):
-        part = x[start : start + size]
-        known = size if isinstance(size, int) else None
-        part.set_shape((known, *x.shape[1:]))
-        return part
-
-    return tf.nest.map_structure(slice_one, nested)
+    # Not a slice: XLA does not see that one between two tensors has that size.
+    rows = start + tf.range(size)
+    return tf.nest.map_structure(lambda x: tf.gather(x, rows), nested)

@@ -17,10 +17,10 @@ class Selection(typing.NamedTuple):
     Attributes:
         codes: list over levels of `(style [batch, style_dim], noise [batch,
             height, width, channels])`.
-        indices: list over the levels that selected of int32 `[batch]`: which
-            candidate won.
-        distances: list over the levels that selected of float32 `[batch]`:
-            its distance to the target.
+        indices: list over the selections made, of each level or of whole
+            codes, of int32 `[batch]`: which candidate won.
+        distances: list over the supervised levels of float32 `[batch]`: its
+            distance to the level's target.
     """
 
     codes: list
@@ -57,20 +57,11 @@ def select_hierarchical(
     codes, indices, distances = [], [], []
     output, feature = None, None
     for level, count in enumerate(num_samples):
-        level_input = tim.level_input(level, inputs, output)
+        make = level_maker(tim, level, inputs, output, feature)
 
-        def candidates(
-            first, n, level=level, level_input=level_input, feature=feature
-        ):
+        def candidates(first, n, level=level, make=make):
             code = draw(level, first, n)
-            seen = _repeat(level_input, n)
-            made = tim.run_level(
-                level,
-                seen,
-                None if feature is None else _repeat(feature, n),
-                code,
-            )
-            pictures = tim.to_picture(made[0], seen)
+            made, pictures = make(code, n)
             differences = _compare(distance, pictures, targets[level], batch, n)
             return differences, (*code, *made)
 
@@ -95,30 +86,76 @@ def select_hierarchical(
     return Selection(codes, indices, distances)
 
 
+def level_maker(tim, level, inputs, previous_output, previous_feature):
+    """A function that makes candidates of one level.
+
+    What the candidates of an image share is made once, here.
+
+    Args:
+        tim: the `TIM`.
+        level: int.
+        inputs: list of tensors `[batch, height, width, channels]`.
+        previous_output: of the level below, or None at level 0.
+        previous_feature: of the level below, or None at level 0.
+
+    Returns:
+        Callable `(code, n) -> ((output, feature), pictures)` for n codes of
+        every image, those of one image together.
+    """
+    level_input = tim.level_input(level, inputs, previous_output)
+    observed = tim.observed(level, inputs)
+    begun = tim.begin_level(level, level_input, previous_feature)
+
+    def make(code, n):
+        made = tim.run_level(
+            level,
+            _repeat(level_input, n),
+            None if previous_feature is None else _repeat(previous_feature, n),
+            code,
+            observed=_repeat(observed, n),
+            begun=[_repeat(x, n) for x in begun],
+        )
+        return made, tim.to_picture(made[0], _repeat(observed, n))
+
+    return make
+
+
 def select_vanilla(
-    tim, inputs, target, distance, draw, num_samples, candidate_chunk
+    tim, inputs, targets, distance, draw, num_samples, candidate_chunk
 ):
-    """Chooses whole codes by the last level's distance (section 3.1).
+    """Chooses whole codes by what is trained on (sections 3.1 and 4.1).
+
+    That is the last level's distance, or, with intermediate supervision, the
+    sum of all levels' distances.
 
     Args:
         tim: the `TIM`.
         inputs: list of tensors `[batch, height, width, channels]`.
-        target: what `distance.features` returned for the last level's target.
+        targets: list over `tim.supervised_levels` of what `distance.features`
+            returned for the level's target.
         distance: as in `select_hierarchical`.
         draw: as in `select_hierarchical`.
         num_samples: int, candidates.
         candidate_chunk: int, candidates of each image made at a time.
 
     Returns:
-        A `Selection` with one entry of indices and distances.
+        A `Selection` with one entry of indices.
     """
     batch = ops.shape(inputs[0])[0]
+    levels = tim.supervised_levels
 
     def candidates(first, n):
         drawn = [draw(level, first, n) for level in range(tim.num_levels)]
         pictures = tim.decode([_repeat(x, n) for x in inputs], drawn)
-        differences = _compare(distance, pictures[-1], target, batch, n)
-        return differences, tuple(part for code in drawn for part in code)
+        differences = [
+            ops.cast(
+                _compare(distance, pictures[level], target, batch, n), "float32"
+            )
+            for level, target in zip(levels, targets, strict=True)
+        ]
+        parts = [part for code in drawn for part in code]
+        flat = [ops.reshape(x, (-1,)) for x in differences]
+        return sum(differences), (*parts, *flat)
 
     templates = [
         template
@@ -126,10 +163,20 @@ def select_vanilla(
         for template in _code_template(tim, batch, size)
     ]
     best = _best_candidate(
-        candidates, num_samples, candidate_chunk, batch, templates
+        candidates,
+        num_samples,
+        candidate_chunk,
+        batch,
+        [*templates, *[((batch,), "float32")] * len(levels)],
     )
-    codes = list(zip(best.values[::2], best.values[1::2], strict=True))
-    return Selection(codes, [best.index], [best.distance])
+    parts = best.values[: len(templates)]
+    # Where every candidate diverged, none was chosen.
+    distances = [
+        ops.where(ops.isfinite(best.distance), x, best.distance)
+        for x in best.values[len(templates) :]
+    ]
+    codes = list(zip(parts[::2], parts[1::2], strict=True))
+    return Selection(codes, [best.index], distances)
 
 
 class _Best(typing.NamedTuple):
@@ -154,25 +201,20 @@ def _best_candidate(candidates, count, chunk, batch, templates):
         `_Best`: of every image the smallest distance, its candidate's number
         (the first of equals) and its values `[batch, ...]`.
     """
-    chunk = min(chunk, count)
-    steps = -(-count // chunk)
     start = _Best(
         ops.full((batch,), float("inf"), dtype="float32"),
         ops.zeros((batch,), dtype="int32"),
         tuple(ops.zeros(shape, dtype=dtype) for shape, dtype in templates),
     )
 
-    def improve(step, best):
-        # The last chunk steps back to be as long as the others: what is looked
-        # at twice cannot win twice, and every shape stays the same.
-        first = ops.minimum(step * chunk, count - chunk)
-        distances, values = candidates(first, chunk)
+    def improve(first, n, best):
+        distances, values = candidates(first, n)
         # A diverging candidate must not win, nor hide the others.
         distances = ops.where(
             ops.isnan(distances), float("inf"), ops.cast(distances, "float32")
         )
         place = ops.cast(ops.argmin(distances, axis=1), "int32")
-        rows = ops.arange(batch, dtype="int32") * chunk + place
+        rows = ops.arange(batch, dtype="int32") * n + place
         nearest = ops.min(distances, axis=1)
         better = nearest < best.distance
         return _Best(
@@ -184,11 +226,35 @@ def _best_candidate(candidates, count, chunk, batch, templates):
             ),
         )
 
+    return candidate_loop(improve, count, chunk, start)
+
+
+def candidate_loop(improve, count, chunk, start):
+    """Looks at candidates `chunk` at a time and keeps the best so far.
+
+    Args:
+        improve: callable `(first, n, best) -> best`, which looks at candidates
+            `first` to `first + n`. It keeps what it has where the new ones are
+            not nearer.
+        count: int, candidates in all.
+        chunk: int, candidates at a time.
+        start: nest of tensors, the best before any.
+
+    Returns:
+        The last `best`.
+    """
+    chunk = min(chunk, count)
+    steps = -(-count // chunk)
     if steps == 1:
-        return improve(ops.convert_to_tensor(0, dtype="int32"), start)
+        return improve(ops.convert_to_tensor(0, dtype="int32"), chunk, start)
     _, best = _while_loop(
         lambda step, best: step < steps,
-        lambda step, best: (step + 1, improve(step, best)),
+        # The last chunk steps back to be as long as the others: what is looked
+        # at twice cannot win twice, and every shape stays the same.
+        lambda step, best: (
+            step + 1,
+            improve(ops.minimum(step * chunk, count - chunk), chunk, best),
+        ),
         (ops.convert_to_tensor(0, dtype="int32"), start),
     )
     return best

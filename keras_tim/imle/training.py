@@ -8,8 +8,13 @@ import tensorflow as tf
 from keras import ops
 
 from keras_tim.checks import integer, unit_range_assertion
+from keras_tim.imle.cells import select_hierarchical_by_cell
 from keras_tim.imle.codes import draw_codes
 from keras_tim.imle.distances import SelectionDistance
+from keras_tim.imle.learning_rates import (
+    learning_rate_multipliers,
+    scaled_learning_rates,
+)
 from keras_tim.imle.loops import (
     ceil_divide,
     for_each_group,
@@ -92,13 +97,9 @@ class ConditionalIMLE:
         self.pixel_weight = float(pixel_weight)
         self.seed = integer("seed", seed, least=-(2**63), most=2**63 - 1)
         self.distance = SelectionDistance(distance, pixel_weight)
-
-    @property
-    def selecting_levels(self):
-        """Levels whose distance chooses codes."""
-        if self.sampling == "hierarchical":
-            return list(range(self.num_levels))
-        return [self.num_levels - 1]
+        # The first gradient step, counted from 1, whose loss or gradient was
+        # not finite; 0 while there is none.
+        self.nonfinite_step = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def get_config(self):
         """Arguments of `TIM.compile`, serialised."""
@@ -137,10 +138,16 @@ class ConditionalIMLE:
         def train_group(group):
             self._train_group(tim, *group, trackers)
 
-        for_each_group(prepared, self.images_per_selection, train_group)
+        for_each_group(
+            prepared, self.images_per_selection, train_group, tim.jit_compile
+        )
 
     def test(self, tim, inputs, targets, sample_weight, trackers):
         """Losses at codes selected from a fixed seed.
+
+        Every image has the same seed, and so the same candidates: what is
+        measured of it depends neither on the images beside it nor on how many
+        devices share the batch.
 
         Args:
             tim: the `TIM`.
@@ -152,7 +159,7 @@ class ConditionalIMLE:
         inputs, targets, weights, masks = self._prepare(
             tim, inputs, targets, sample_weight
         )
-        seeds = _image_seeds(self.seed, TEST_KEY, length_of(inputs))
+        seeds = tf.fill([length_of(inputs)], _seed(self.seed, TEST_KEY))
         selection, features = self.select(tim, inputs, targets, seeds, masks)
         losses = self._losses(tim, inputs, selection.codes, features, weights)
         self._track_losses(losses, trackers, tf.reduce_sum(weights))
@@ -180,7 +187,13 @@ class ConditionalIMLE:
         seeds = _image_seeds(self.seed, 2 * iteration, length)
         selection, features = self.select(tim, inputs, targets, seeds, masks)
         self._track_selection(selection, weights, trackers)
-        group = (inputs, selection.codes, features, weights)
+        # What no step changes is made once for all of them.
+        begun = (
+            tim.begin_level(0, tim.level_input(0, inputs, None))
+            if tim.freeze_plain
+            else ()
+        )
+        group = (inputs, selection.codes, features, weights, begun)
 
         steps = self.steps_per_selection
         size = self.mini_batch_size or ceil_divide(length, steps)
@@ -248,11 +261,17 @@ class ConditionalIMLE:
                 tim.style_dim,
                 tim.noise_channels,
                 levels=[level],
+                style_sizes=tim.style_map_sizes(sizes),
             )
             return drawn[0]
 
         if self.sampling == "hierarchical":
-            return select_hierarchical(
+            by_level = (
+                select_hierarchical_by_cell
+                if tim.style_cell
+                else select_hierarchical
+            )
+            return by_level(
                 tim,
                 inputs,
                 features,
@@ -264,7 +283,7 @@ class ConditionalIMLE:
         return select_vanilla(
             tim,
             inputs,
-            features[-1],
+            [features[i] for i in self.supervised_levels],
             self.distance,
             draw,
             self.num_samples[0],
@@ -273,10 +292,12 @@ class ConditionalIMLE:
 
     # -- The inner loop ----------------------------------------------------
 
-    def _gradient_step(self, tim, inputs, codes, features, weights, trackers):
+    def _gradient_step(
+        self, tim, inputs, codes, features, weights, begun, trackers
+    ):
         variables = tim.trainable_variables
         with tf.GradientTape() as tape:
-            losses = self._losses(tim, inputs, codes, features, weights)
+            losses = self._losses(tim, inputs, codes, features, weights, begun)
             loss = tf.add_n(losses)
             # Gradients are summed over replicas.
             scaled = loss / tf.distribute.get_strategy().num_replicas_in_sync
@@ -286,13 +307,36 @@ class ConditionalIMLE:
         # Styles stay float32 where `keras.config.floatx` is another type.
         alike = [tf.cast(x, tf.float32) for x in gradients if x is not None]
         norm = tf.linalg.global_norm(alike) / scale
-        tim.optimizer.apply(gradients, variables)
+        with scaled_learning_rates(
+            tim.optimizer, learning_rate_multipliers(tim)
+        ):
+            self._apply(tim.optimizer, gradients, variables, loss, norm)
         self._track_losses(losses, trackers, tf.reduce_sum(weights))
         trackers["gradient_norm"].update_state(norm)
 
-    def _losses(self, tim, inputs, codes, features, weights):
+    def _apply(self, optimizer, gradients, variables, loss, norm):
+        """Takes a gradient step, unless it would spoil the weights."""
+        if tf.distribute.has_strategy():
+            # Replicas cannot meet inside a branch to add up gradients.
+            optimizer.apply(gradients, variables)
+            return
+        finite = tf.math.is_finite(loss)
+        if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            # That one leaves out such gradients itself and lowers its scale.
+            finite &= tf.math.is_finite(norm)
+        step = tf.cast(optimizer.iterations, tf.int64) + 1
+        known = self.nonfinite_step
+        known.assign(tf.where(finite | (known > 0), known, step))
+
+        def take():
+            optimizer.apply(gradients, variables)
+            return step
+
+        tf.cond(finite, take, lambda: step)
+
+    def _losses(self, tim, inputs, codes, features, weights, begun=()):
         """Weighted mean distance of every supervised level."""
-        pictures = tim.decode(inputs, codes)
+        pictures = tim.decode(inputs, codes, begun=begun or None)
         losses = []
         for level, target in zip(self.supervised_levels, features, strict=True):
             made = self.distance.features(pictures[level])
@@ -315,7 +359,7 @@ class ConditionalIMLE:
     def _track_selection(self, selection, weights, trackers):
         counted = tf.cast(weights > 0.0, tf.float32)
         for level, distances in zip(
-            self.selecting_levels, selection.distances, strict=True
+            self.supervised_levels, selection.distances, strict=True
         ):
             tracker = trackers[f"selected_distance_level{level}"]
             tracker.update_state(distances, sample_weight=counted)
@@ -402,16 +446,21 @@ def _image_seeds(seed, key, length):
     """A seed for every image, int64 `[length]`, from the run's seed."""
     # Every replica takes its part, so that no two images share candidates.
     context = tf.distribute.get_replica_context()
-    seeds = tf.random.stateless_uniform(
-        [length * context.num_replicas_in_sync],
+    seeds = _seed(seed, key, [length * context.num_replicas_in_sync])
+    first = length * context.replica_id_in_sync_group
+    return seeds[first : first + length]
+
+
+def _seed(seed, key, shape=()):
+    """Seeds made of another one and a key, int64 of a shape."""
+    return tf.random.stateless_uniform(
+        shape,
         seed=tf.stack([tf.constant(seed, tf.int64), tf.cast(key, tf.int64)]),
         minval=None,
         maxval=None,
         dtype=tf.int64,
         alg="philox",
     )
-    first = length * context.replica_id_in_sync_group
-    return seeds[first : first + length]
 
 
 def _mini_batch_rows(seed, number, length, size):

@@ -3,7 +3,6 @@
 from keras_tim.inference.alternatives import (
     alternatives_sheet,
     bicubic_picture,
-    sample_files,
 )
 from keras_tim.inference.films import write_film
 from keras_tim.inference.pictures import (
@@ -12,6 +11,7 @@ from keras_tim.inference.pictures import (
     read_picture,
     write_picture,
 )
+from keras_tim.inference.samples import sample_files
 from keras_tim.inference.sheets import contact_sheet, difference_map
 
 __all__ = [

@@ -1,83 +1,31 @@
-"""Alternatives of picture files: what the `sample` command makes."""
+"""Sheets of alternatives: everything about one input, to look at."""
 
 import itertools
-import os
 
-import keras
 import numpy as np
-from absl import logging
 
-from keras_tim.inference.pictures import PictureError, write_picture
-from keras_tim.inference.sheets import contact_sheet, difference_map, stacked
+from keras_tim.inference.pictures import as_uint8
+from keras_tim.inference.sheets import (
+    LARGEST_CELL,
+    contact_sheet,
+    deviation_map,
+    fitted,
+    pixel_deviation,
+    stacked,
+)
 from keras_tim.layers.resampling import bicubic_resize
 
-# Side of the close-up in pixels of the output.
+COLUMNS = 4
+# More alternatives than these are not shown on one sheet.
+MOST_SHOWN = 32
+# Side of the close-up in pixels of the output, where that is shown whole.
 CLOSE_UP = 64
-
-
-def sample_files(tim, recipe, paths, folder, seeds, **reading):
-    """Writes alternatives of picture files.
-
-    Of `photo.png` and seeds 0 to 7 the folder gets `photo_seed0000.png` to
-    `photo_seed0007.png`, `photo_sheet.png` with all of them, and
-    `photo_differences.png`, a map of where they differ. Files that cannot be
-    read are reported and skipped.
-
-    Args:
-        tim: a `TIM`.
-        recipe: the `keras_tim.recipes.Recipe` of its task.
-        paths: list of picture files.
-        folder: where the results go; made if missing.
-        seeds: list of int, one alternative each.
-        **reading: how the pictures are read, as the recipe's `read_input`
-            takes it: for every task `reduce`, a factor to reduce them by.
-
-    Returns:
-        List of the written alternatives' paths.
-
-    Raises:
-        ValueError: if no file could be used.
-    """
-    os.makedirs(folder, exist_ok=True)
-    written = []
-    names = _unique_names(paths)
-    for number, (path, name) in enumerate(zip(paths, names, strict=True)):
-        try:
-            given = recipe.read_input(tim, path, **reading)
-        except PictureError as error:
-            logging.warning("Skipped a picture. %s", error)
-            continue
-        logging.info("%s (%d of %d)", path, number + 1, len(paths))
-        samples = _sample_seeds(tim, given, seeds)
-        for seed, sample in zip(seeds, samples, strict=True):
-            result = os.path.join(folder, f"{name}_seed{seed:04d}.png")
-            write_picture(result, sample)
-            written.append(result)
-        sheet = alternatives_sheet(
-            name,
-            recipe.shown(given),
-            samples,
-            titles=[f"seed {seed}" for seed in seeds],
-            baseline=recipe.baseline(given, samples.shape[1:3]),
-        )
-        write_picture(os.path.join(folder, f"{name}_sheet.png"), sheet)
-        if len(seeds) > 1:
-            differences, peak = difference_map(samples)
-            write_picture(
-                os.path.join(folder, f"{name}_differences.png"), differences
-            )
-            logging.info(
-                "%s: the alternatives differ by a standard deviation of up to "
-                "%.3f per pixel.",
-                name,
-                peak,
-            )
-    if not written:
-        raise ValueError(
-            f"None of the {len(paths)} pictures could be used; see the "
-            "warnings above."
-        )
-    return written
+# Where it had to be reduced, close-ups are not: their height and width at most,
+# how many stand in a row, of how many alternatives and places they are.
+FULL_SIZE = (280, 380)
+FULL_SIZE_COLUMNS = 5
+MOST_CLOSE_UPS = 8
+PLACES = 2
 
 
 def alternatives_sheet(
@@ -88,71 +36,100 @@ def alternatives_sheet(
     target=None,
     footer=None,
     baseline=None,
+    deviation=None,
 ):
     """Everything about one input on one sheet.
+
+    The sheet is of a size that can be shown, however large the pictures are:
+    large ones are reduced to cells of 480 pixels, and shown beside one another
+    at full size where they differ most.
 
     Args:
         title: str.
         given: the input as a picture `[h, w, 3]`, float in [0, 1].
-        samples: the alternatives `[n, H, W, 3]`.
+        samples: the alternatives `[n, H, W, 3]`, or a sequence of `[H, W, 3]`,
+            of which one at a time is looked at.
         titles: list of str, one per alternative.
         target: the observed output `[H, W, 3]`, or None.
         footer: str or None.
         baseline: tuple `(name, picture [H, W, 3])` of a plain answer, or
             None.
+        deviation: what `pixel_deviation` gives for the samples, where that is
+            known.
 
     Returns:
         float array `[height, width, 3]` in [0, 1]: the input beside the plain
         answer, the observed output and a map of where the alternatives
-        differ; the alternatives in rows of four; a close-up of where they
-        differ most.
+        differ; the alternatives in rows, at most 32 of them, spread evenly
+        over all; close-ups of where they differ most.
     """
     titles = titles or [f"alternative {k}" for k in range(len(samples))]
-    first, first_titles = [given], ["input"]
+    if deviation is None:
+        deviation = pixel_deviation(samples)
+    columns, cell = _grid(*deviation.shape)
+    whole = deviation.shape[0] <= cell[0] and deviation.shape[1] <= cell[1]
+    places = _most_different(deviation, whole)
+    shown = spread(range(len(samples)), MOST_SHOWN)
+    # Each is looked at once: a file may be behind it.
+    small, details = [], [[] for _ in places]
+    for number in shown:
+        sample = as_uint8(samples[number], f"samples[{number}]")
+        small.append(_reduced(sample, cell))
+        for place, parts in zip(places, details, strict=True):
+            parts.append(sample[place])
+
+    first = [("input", given)]
     # Where nothing plainer can be done than to leave the input as it is, it
     # need not stand there twice.
     if baseline is not None and not np.array_equal(baseline[1], given):
-        first.append(baseline[1])
-        first_titles.append(baseline[0])
+        first.append(baseline)
+    fixed = [] if baseline is None else [baseline]
     if target is not None:
-        first.append(target)
-        first_titles.append("observed")
+        first.append(("observed", target))
+        fixed.append(first[-1])
     several = len(samples) > 1
     if several:
-        differences, peak = difference_map(samples)
-        first.append(differences)
-        first_titles.append(f"where they differ\n(brightest: {peak:.2f})")
-    first += [None] * (4 - len(first))
-    first_titles += [""] * (4 - len(first_titles))
-    sheets = [contact_sheet([first], column_titles=first_titles, title=title)]
-    sheets += [
-        contact_sheet([_four(samples, k)], column_titles=_four(titles, k, ""))
-        for k in range(0, len(samples), 4)
+        differences, peak = deviation_map(deviation)
+        if not whole:
+            _frame(differences, places, cell)
+        label = f"where they differ\n(brightest: {peak:.2f})"
+        first.append((label, differences))
+    first = [
+        (name, _reduced(as_uint8(picture, name), cell))
+        for name, picture in first
     ]
-    window = _most_different(samples)
-    pair = _farthest_apart([x[window] for x in samples])
-    details = [samples[k][window] for k in pair]
-    detail_titles = [titles[k] for k in pair]
-    if baseline is not None:
-        details.insert(0, baseline[1][window])
-        detail_titles.insert(0, baseline[0])
-    if target is not None:
-        details.append(target[window])
-        detail_titles.append("observed")
-    columns = 4
-    cell = (sheets[0].shape[1] - 60) // columns
-    sheets.append(
-        contact_sheet(
-            [_four(details, 0)],
-            column_titles=_four(detail_titles, 0, ""),
-            title="Close-up of where they differ most"
-            if several
-            else "Close-up",
-            footer=footer,
-            scale=max(1, cell // max(details[0].shape[:2])),
-        )
+    if len(shown) < len(samples):
+        title = f"{title}, {len(shown)} of {len(samples)} alternatives"
+    names = [titles[k] for k in shown]
+    rows = _rows(first, columns, largest_cell=cell, title=title)
+    rows += _rows(
+        list(zip(names, small, strict=True)), columns, largest_cell=cell
     )
-    return stacked(sheets)
+    # What is shown whole has close-ups that are enlarged, as room allows.
+    room = (rows[0].shape[1] - 60) // COLUMNS
+    scale = max(1, room // max(details[0][0].shape[:2])) if whole else 1
+    for number, (place, pictures) in enumerate(
+        zip(places, details, strict=True), start=1
+    ):
+        chosen = (
+            _farthest_apart(pictures)
+            if whole
+            else spread(range(len(shown)), MOST_CLOSE_UPS)
+        )
+        caption = "Close-up"
+        if len(places) > 1:
+            caption += f" {number}"
+        if several:
+            caption += " of where they differ most"
+        rows += _rows(
+            [(name, picture[place]) for name, picture in fixed]
+            + [(names[k], pictures[k]) for k in chosen],
+            COLUMNS if whole else FULL_SIZE_COLUMNS,
+            scale=scale,
+            title=caption if whole else f"{caption}, at full size",
+            footer=footer if number == len(places) else None,
+        )
+    return stacked(rows)
 
 
 def bicubic_picture(given, size):
@@ -169,66 +146,105 @@ def bicubic_picture(given, size):
     return np.clip(enlarged, 0.0, 1.0)
 
 
-def _four(items, start, filler=None):
-    part = list(items[start : start + 4])
-    return part + [filler] * (4 - len(part))
+def spread(items, count):
+    """So many of a sequence's items, spread evenly; all if `count` is None."""
+    if count is None or count >= len(items):
+        return list(items)
+    places = np.linspace(0, len(items) - 1, count).round().astype(int)
+    return [items[place] for place in places]
 
 
-def _most_different(samples):
-    """The window of `CLOSE_UP` pixels in which samples differ most."""
-    height, width = samples.shape[1:3]
-    side_y, side_x = min(CLOSE_UP, height), min(CLOSE_UP, width)
-    variance = samples.var(axis=0).mean(axis=-1)
-    # Sums over windows are differences of the summed-area table.
-    table = np.pad(variance.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    sums = (
-        table[side_y:, side_x:]
-        - table[:-side_y, side_x:]
-        - table[side_y:, :-side_x]
-        + table[:-side_y, :-side_x]
-    )
-    top, left = np.unravel_index(np.argmax(sums), sums.shape)
-    return slice(top, top + side_y), slice(left, left + side_x)
+def _grid(height, width):
+    """Columns of a sheet, and the largest cell, for pictures of a size."""
+    if max(height, width) <= max(LARGEST_CELL) or (
+        2 * max(height, width) <= 5 * min(height, width)
+    ):
+        return COLUMNS, LARGEST_CELL
+    # Of panoramas and strips little is left in such a cell.
+    if height > width:
+        return COLUMNS, (2 * LARGEST_CELL[0], LARGEST_CELL[1])
+    columns = 2 if width <= 5 * height else 1
+    return columns, (LARGEST_CELL[0], COLUMNS * LARGEST_CELL[1] // columns)
+
+
+def _rows(items, columns, title=None, footer=None, **options):
+    """Sheets of one row each, of titles and pictures."""
+    rows = []
+    for start in range(0, len(items), columns):
+        part = items[start : start + columns]
+        part = [*part, *[("", None)] * (columns - len(part))]
+        last = start + columns >= len(items)
+        rows.append(
+            contact_sheet(
+                [[picture for _, picture in part]],
+                column_titles=[name for name, _ in part],
+                title=title if start == 0 else None,
+                footer=footer if last else None,
+                **options,
+            )
+        )
+    return rows
+
+
+def _reduced(picture, cell):
+    """A uint8 picture, made smaller where it exceeds a cell."""
+    height, width = picture.shape[:2]
+    if height <= cell[0] and width <= cell[1]:
+        return picture
+    return fitted(picture, *cell)
+
+
+def _most_different(deviation, whole):
+    """Windows in which samples differ most, the first most of all."""
+    size = (CLOSE_UP, CLOSE_UP) if whole else FULL_SIZE
+    if deviation.shape[0] > deviation.shape[1]:
+        size = size[::-1]
+    height, width = map(min, size, deviation.shape)
+    if not deviation.any():
+        top, left = (
+            (side - part) // 2
+            for side, part in zip(deviation.shape, (height, width), strict=True)
+        )
+        return [(slice(top, top + height), slice(left, left + width))]
+    places = []
+    variance = np.square(deviation, dtype=np.float64)
+    while variance.any() and len(places) < (1 if whole else PLACES):
+        # Sums over windows are differences of the summed-area table.
+        table = np.pad(variance.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+        sums = (
+            table[height:, width:]
+            - table[:-height, width:]
+            - table[height:, :-width]
+            + table[:-height, :-width]
+        )
+        top, left = np.unravel_index(np.argmax(sums), sums.shape)
+        place = (slice(top, top + height), slice(left, left + width))
+        variance[place] = 0.0
+        places.append(place)
+    return places
+
+
+def _frame(picture, places, cell):
+    """Draws white frames that are still seen in a cell."""
+    height, width = picture.shape[:2]
+    line = max(1, round(max(height / cell[0], width / cell[1])))
+    for rows, columns in places:
+        for part in (
+            np.s_[rows.start : rows.start + line, columns],
+            np.s_[rows.stop - line : rows.stop, columns],
+            np.s_[rows, columns.start : columns.start + line],
+            np.s_[rows, columns.stop - line : columns.stop],
+        ):
+            picture[part] = 1.0
 
 
 def _farthest_apart(samples):
-    """Numbers of the two samples that differ most, or of the only one."""
+    """Numbers of the two uint8 samples that differ most, or of the only one."""
     if len(samples) == 1:
         return [0]
+    samples = [sample.astype(np.int16) for sample in samples]
     pairs = itertools.combinations(range(len(samples)), 2)
     return max(
         pairs,
         key=lambda pair: np.abs(samples[pair[0]] - samples[pair[1]]).mean(),
     )
-
-
-def _sample_seeds(tim, given, seeds):
-    """Sample 0 of every seed, `[n, H, W, 3]`, one at a time."""
-    height, width = (tim.output_factor * n for n in given.shape[:2])
-    padded = _padded(given, tim.input_multiple)[None]
-    bar = keras.utils.Progbar(len(seeds))
-    samples = []
-    for seed in seeds:
-        sample = tim.sample(padded, num_samples=1, seed=seed)[0, 0]
-        samples.append(sample[:height, :width])
-        bar.update(len(samples))
-    return np.stack(samples)
-
-
-def _padded(given, multiple):
-    """The input with edge pixels repeated up to a multiple of the sides."""
-    missing = [(0, -n % multiple) for n in given.shape[:2]]
-    return np.pad(given, (*missing, (0, 0)), mode="edge")
-
-
-def _unique_names(paths):
-    """A name per path: the stem, numbered where two files share it."""
-    names, taken = [], set()
-    for path in paths:
-        stem = os.path.splitext(os.path.basename(path))[0]
-        name, number = stem, 2
-        while name in taken:
-            name, number = f"{stem}-{number}", number + 1
-        taken.add(name)
-        names.append(name)
-    return names

@@ -5,7 +5,9 @@ import pathlib
 from PIL import Image
 
 from keras_tim.checks import integer
-from keras_tim.inference.pictures import as_uint8, write_whole
+from keras_tim.files import written
+from keras_tim.inference.own import record_options
+from keras_tim.inference.pictures import as_uint8
 
 _OPTIONS = {
     # Lossy, which a moving picture hides; files are a tenth as large.
@@ -15,7 +17,7 @@ _OPTIONS = {
 }
 
 
-def write_film(path, frames, milliseconds=100, hold=1500):
+def write_film(path, frames, milliseconds=100, hold=1500, record=None):
     """Writes pictures as an animation that repeats for ever.
 
     The file appears whole or not at all, see `write_picture`.
@@ -27,6 +29,7 @@ def write_film(path, frames, milliseconds=100, hold=1500):
             size, floats in `[0, 1]` or `uint8`.
         milliseconds: Integer, how long every frame is shown.
         hold: Integer, how long the last one is shown, in milliseconds.
+        record: Dictionary or `None`, see `write_picture`.
 
     Raises:
         ValueError: If an argument is not as described.
@@ -54,14 +57,14 @@ def write_film(path, frames, milliseconds=100, hold=1500):
             f"{sorted(sizes)}"
         )
     durations = [milliseconds] * (len(pictures) - 1) + [hold]
-    write_whole(
-        path,
-        lambda file: pictures[0].save(
+    options = _OPTIONS[suffix]
+    options = options | record_options(record, options["format"])
+    with written(path) as temporary, open(temporary, "wb") as file:
+        pictures[0].save(
             file,
             save_all=True,
             append_images=pictures[1:],
             duration=durations,
             loop=0,
-            **_OPTIONS[suffix],
-        ),
-    )
+            **options,
+        )

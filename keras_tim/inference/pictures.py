@@ -1,43 +1,108 @@
-"""Picture files: read, written and listed with Pillow."""
+"""Picture files: what they are, read, written and listed with Pillow."""
 
+import collections
+import contextlib
+import functools
+import importlib.util
+import io
 import os
 import pathlib
-import tempfile
 
 import numpy as np
-from PIL import Image, ImageOps
+from absl import logging
+from PIL import ExifTags, Image
 
 from keras_tim.checks import check_unit_range, is_floating
+from keras_tim.files import written
+from keras_tim.inference.colours import grey_to_srgb, to_srgb
+from keras_tim.inference.own import holds_run, own_names, record_options
 
-PICTURE_SUFFIXES = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".bmp",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".gif",
+# Formats by suffix. Pillow goes by the content and knows many more; a file of
+# one of those may start a foreign program, or is none that photos come in.
+_FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".mpo": "JPEG",  # a JPEG file with more pictures behind the first one
+    ".bmp": "BMP",
+    ".dib": "DIB",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".gif": "GIF",
+    ".avif": "AVIF",
+    ".ppm": "PPM",
+    ".pgm": "PPM",
+    ".pbm": "PPM",
+    ".pnm": "PPM",
+    ".jp2": "JPEG2000",
+    ".j2k": "JPEG2000",
+    ".j2c": "JPEG2000",
+    ".jpx": "JPEG2000",
+    ".tga": "TGA",
+}
+_HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+# Everyday names of picture files that cannot be read, worth a warning.
+_UNREADABLE = (
+    ".3fr .arw .bpg .cr2 .cr3 .dcm .dng .eps .exr .fits .hdr .ico .iiq .jxl "
+    ".jxr .nef .nrw .orf .pdf .pef .psd .qoi .raf .raw .rw2 .srw .svg .xcf"
 )
 _WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
-_GREY_16_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+_GREY_16_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ON_THEIR_SIDE = (5, 6, 7, 8)
+# Chunks of a PNG file that may hold an orientation.
+_PNG_METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 
 
 class PictureError(ValueError):
     """A picture file that cannot be used; the message names the file."""
 
 
+class EncodedPicture:
+    """A picture file that is in memory; it can take the place of a path.
+
+    Args:
+        name: What messages call it.
+        content: Bytes of the file.
+    """
+
+    suffix = ""
+
+    def __init__(self, name, content):
+        self.name = name
+        self.content = content
+
+    def __str__(self):
+        return self.name
+
+    def open(self, mode="rb"):
+        """The content as an open file."""
+        return io.BytesIO(self.content)
+
+
 def read_picture(path, dtype="float32"):
     """Reads a picture file as RGB.
 
-    The EXIF orientation is honoured. Gray, palette and CMYK pictures become
-    RGB. Transparent pixels are laid over white, as a browser or a sheet of
-    paper would show them. Of an animation the first frame is read. Gray
-    pictures of 16 bits keep their precision; Pillow reads 16-bit colour at 8.
+    The EXIF orientation is honoured, and an embedded colour profile is
+    converted to sRGB. Gray, palette and CMYK pictures become RGB. Transparent
+    pixels are laid over white, as a browser or a sheet of paper would show
+    them. Of an animation the first frame is read. Gray pictures of 16 bits
+    keep their precision; Pillow reads 16-bit colour at 8.
 
     Args:
-        path: Path of the file.
+        path: Path of the file, or an `EncodedPicture`.
         dtype: `"float32"` for values in `[0, 1]`, or `"uint8"` for values in
             `[0, 255]`.
 
@@ -52,10 +117,9 @@ def read_picture(path, dtype="float32"):
         raise ValueError(
             f'`dtype` must be "float32" or "uint8". Received: dtype={dtype!r}'
         )
-    pixels = decode_picture(
-        path,
-        lambda image: _as_rgb_array(ImageOps.exif_transpose(image), path),
-    )
+    with _opened(path) as image:
+        scale = _grey_scale(image)
+        pixels = _as_rgb_array(_upright(image), scale, path)
     if dtype == "uint8":
         if pixels.dtype == np.uint8:
             return pixels
@@ -69,8 +133,9 @@ def decode_picture(path, convert):
     """Decodes a picture file, and says what is wrong with it.
 
     Args:
-        path: Path of the file.
-        convert: Function of the decoded `PIL.Image.Image`.
+        path: Path of the file, or an `EncodedPicture`.
+        convert: Function of the decoded `PIL.Image.Image`, upright, its
+            values as they are in the file.
 
     Returns:
         What `convert` returned.
@@ -79,11 +144,51 @@ def decode_picture(path, convert):
         PictureError: If the file is missing, empty, truncated, too large or
             not a picture.
     """
+    with _opened(path) as image:
+        return convert(_upright(image))
+
+
+def picture_size(path):
+    """Reads the size of a picture from its header, without decoding it.
+
+    Args:
+        path: Path of the file, or an `EncodedPicture`.
+
+    Returns:
+        `(height, width)` as the picture is shown, after EXIF orientation.
+
+    Raises:
+        PictureError: If the file is missing, empty, too large or not a
+            picture.
+    """
+    if not isinstance(path, EncodedPicture):
+        path = pathlib.Path(path)
+    with _opened(path) as image:
+        width, height = image.size
+        if image.format == "TIFF":
+            # Some versions of Pillow have turned the size already.
+            tags = image.tag_v2
+            width = tags[ExifTags.Base.ImageWidth]
+            height = tags[ExifTags.Base.ImageLength]
+            orientation = tags.get(ExifTags.Base.Orientation)
+        elif image.format == "PNG" and not _metadata_behind_pixels(path):
+            # Pillow's method for PNG files decodes the picture to look there.
+            orientation = _orientation(image, Image.Image.getexif)
+        else:
+            orientation = _orientation(image)
+    return (width, height) if orientation in _ON_THEIR_SIDE else (height, width)
+
+
+@contextlib.contextmanager
+def _opened(path):
+    """A picture file whose header is read; what is wrong is explained."""
     path = _existing_file(path)
     try:
-        with Image.open(path) as image:
-            image.load()
-            return convert(image)
+        with (
+            path.open("rb") as file,
+            Image.open(file, formats=_formats(path)) as image,
+        ):
+            yield image
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
@@ -98,108 +203,135 @@ def decode_picture(path, convert):
         raise PictureError(_unreadable(path, error)) from error
 
 
-def picture_size(path):
-    """Reads the size of a picture from its header, without decoding it.
-
-    Args:
-        path: Path of the file.
+@functools.cache
+def picture_suffixes():
+    """Suffixes of the files that `find_pictures` looks for.
 
     Returns:
-        `(height, width)` as the picture is shown, after EXIF orientation
-        (where a PNG file keeps it before its pixels, as is usual).
-
-    Raises:
-        PictureError: If the file is missing, empty, too large or not a
-            picture.
+        Tuple of strings such as ".png": those that this installation reads.
     """
-    path = _existing_file(path)
+    known = Image.registered_extensions()
+    suffixes = [s for s, name in _FORMATS.items() if name in Image.OPEN]
+    # AVIF and JPEG 2000 are registered where their libraries are there.
+    return (*(s for s in suffixes if s in known), *_heif_suffixes())
+
+
+@functools.cache
+def _heif_suffixes():
+    """HEIC's suffixes where pillow-heif is installed, which then reads it."""
+    if importlib.util.find_spec("pillow_heif") is None:
+        return ()
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    return _HEIF_SUFFIXES
+
+
+def _formats(path):
+    """Names of the formats that a file may be in, whatever its suffix says."""
+    formats = {_FORMATS[s] for s in picture_suffixes() if s in _FORMATS}
+    # Nothing at the beginning of a TGA file says what it is.
+    if path.suffix.lower() != ".tga":
+        formats.discard("TGA")
+    if _heif_suffixes():
+        formats.add("HEIF")
+    return sorted(formats)
+
+
+def _upright(image):
+    """An open picture decoded and turned as it is shown."""
+    image.load()
+    # TIFF files are upright once they are loaded.
+    turn = _TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image, getexif=None):
+    """The EXIF orientation of an open picture, 1 (upright) if in doubt."""
+    # Damaged metadata must not cost the picture.
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            # The base class' method: that of PNG files decodes the picture to
-            # look for EXIF data behind it.
-            exif = Image.Image.getexif(image)
-            # 0x0112 is the orientation; 5 to 8 lie on their side.
-            sideways = exif.get(0x0112, 1) in (5, 6, 7, 8)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
-        raise PictureError(_too_large(path)) from e
-    except Exception as error:
-        raise PictureError(_unreadable(path, error)) from error
-    return (width, height) if sideways else (height, width)
+        exif = image.getexif() if getexif is None else getexif(image)
+        return exif.get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        return 1
 
 
-def write_picture(path, image):
+def _metadata_behind_pixels(path):
+    """Whether a PNG file has more to say after its pixels."""
+    with path.open("rb") as file:
+        file.seek(8)
+        pixels = False
+        while len(head := file.read(8)) == 8:
+            length, kind = int.from_bytes(head[:4], "big"), head[4:]
+            if pixels and kind in _PNG_METADATA:
+                return True
+            pixels = pixels or kind == b"IDAT"
+            file.seek(length + 4, os.SEEK_CUR)  # and the checksum
+    return False
+
+
+def _grey_scale(image):
+    """Values of black and white in a picture of one deep channel.
+
+    None where the file does not say: integers of 32 bits, or with a sign, are
+    as likely to be 0 to 255 as 0 to 65535.
+    """
+    white = 1.0 if image.mode == "F" else 65535.0
+    if image.format != "TIFF":
+        return 0.0, white
+    if image.mode == "I":
+        return None
+    tags = image.tag_v2
+    if image.mode != "F":
+        # Of 12 bits Pillow gives the numbers as they are.
+        bits = tags.get(ExifTags.Base.BitsPerSample, (16,))[0]
+        white = float(2**bits - 1)
+    # Of 8 bits and less Pillow turns what was stored as a negative.
+    if tags.get(ExifTags.Base.PhotometricInterpretation) == 0:
+        return white, 0.0
+    return 0.0, white
+
+
+def write_picture(path, image, record=None):
     """Writes a picture as PNG or JPEG, chosen by the suffix of `path`.
 
-    The file appears whole or not at all: it is written under a temporary name
-    in the same folder and then renamed.
+    The file appears whole or not at all, see `keras_tim.files.written`.
 
     Args:
         path: Path of the file, ending in `.png`, `.jpg` or `.jpeg`. Its
             folder must exist.
         image: Float array of shape `(height, width, 3)` in `[0, 1]`, or one
             of `uint8` in `[0, 255]`.
+        record: Dictionary that JSON can hold: how the picture came about. It
+            is stored in the file, which folders are then not searched for:
+            see `keras_tim.inference.own`. `None` for none.
 
     Raises:
         ValueError: If the suffix or the image is not as described.
         OSError: If the file cannot be written, e.g. on a full disk.
     """
-    path = pathlib.Path(path)
-    suffix = path.suffix.lower()
+    suffix = os.path.splitext(path)[1].lower()
     if suffix not in _WRITERS:
         raise ValueError(
             "`path` must end in one of "
             f"{', '.join(_WRITERS)}. Received: path={str(path)!r}"
         )
     pixels = as_uint8(image, "image")
-    options = {"quality": 95, "subsampling": 0} if suffix != ".png" else {}
-    write_whole(
-        path,
-        lambda file: Image.fromarray(pixels).save(
-            file, format=_WRITERS[suffix], **options
-        ),
-    )
-
-
-def write_whole(path, write):
-    """Writes a file under a temporary name beside it, then renames it.
-
-    Args:
-        path: `pathlib.Path` of the file. Its folder must exist.
-        write: Function of the open binary file.
-
-    Raises:
-        OSError: If the file cannot be written; what was there stays.
-    """
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"Cannot write `{path}`: its folder does not exist. Create "
-            f"`{path.parent}` first."
-        )
-    temporary = None
-    try:
-        descriptor, temporary = tempfile.mkstemp(
-            prefix=".", suffix=path.suffix + ".part", dir=path.parent
-        )
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            reason = error.strerror or error
-            raise OSError(
-                error.errno, f"Cannot write `{path}`: {reason}"
-            ) from error
-        raise
+    format = _WRITERS[suffix]
+    options = record_options(record, format)
+    if format == "JPEG":
+        options |= {"quality": 95, "subsampling": 0}
+    with written(path) as temporary, open(temporary, "wb") as file:
+        Image.fromarray(pixels).save(file, format=format, **options)
 
 
 def find_pictures(folder):
     """Lists the picture files of a folder and of the folders within it.
 
-    Hidden files and folders are passed over.
+    Passed over are hidden files and folders, links to folders, folders within
+    it that hold a training run, and pictures that this package wrote:
+    alternatives, sheets and maps. What is passed over is logged, but for what
+    is hidden.
 
     Args:
         folder: Path of the folder.
@@ -212,7 +344,9 @@ def find_pictures(folder):
         NotADirectoryError: If `folder` is a file.
     """
     folder = pathlib.Path(folder)
-    wanted = f"Pictures are looked for by suffix: {' '.join(PICTURE_SUFFIXES)}"
+    wanted = (
+        f"Pictures are looked for by suffix: {' '.join(picture_suffixes())}"
+    )
     if not folder.exists():
         raise FileNotFoundError(
             "`folder` must be an existing folder. Received: "
@@ -224,21 +358,77 @@ def find_pictures(folder):
             f"folder={str(folder)!r}, which is a file. Name the folder that "
             f"holds it. {wanted}"
         )
-    found = []
-    for parent, folders, names in os.walk(folder):
+    found, runs, own, others = [], [], 0, collections.Counter()
+    for parent, folders, names in os.walk(folder, onerror=_tell_of_error):
+        for name in [name for name in folders if not name.startswith(".")]:
+            inside = os.path.join(parent, name)
+            if os.path.islink(inside):
+                _warn_once(f"Passed over {inside}: a link to a folder.")
+            elif holds_run(inside):
+                runs.append(inside)
+                folders.remove(name)
         folders[:] = [name for name in folders if not name.startswith(".")]
+        names = [name for name in names if not name.startswith(".")]
+        pictures = [n for n in names if n.lower().endswith(picture_suffixes())]
+        others.update(
+            os.path.splitext(name)[1].lower()
+            for name in set(names).difference(pictures)
+        )
+        written_here = own_names(parent, pictures)
+        own += len(written_here)
         found += [
             pathlib.Path(parent, name)
-            for name in names
-            if not name.startswith(".")
-            and name.lower().endswith(PICTURE_SUFFIXES)
+            for name in pictures
+            if name not in written_here
         ]
+    _tell_of_others(folder, runs, own, others)
     if not found:
         raise FileNotFoundError(
             "`folder` must hold at least one picture. Received: "
-            f"folder={str(folder)!r}, which holds none. {wanted}"
+            f"folder={str(folder)!r}, which holds none"
+            f"{' but those that this package wrote' if own else ''}. {wanted}"
         )
     return sorted(found)
+
+
+def _tell_of_others(folder, runs, own, others):
+    """Says what of a folder was passed over, and why."""
+    if runs:
+        _warn_once(
+            f"Passed over what is in {', '.join(sorted(runs))}: a training run."
+        )
+    if own:
+        _warn_once(
+            f"Passed over {own} pictures in {folder} that keras-tim wrote: "
+            "alternatives, sheets and maps. `sample` takes them if they are "
+            "named one by one."
+        )
+    unreadable = {s: n for s, n in others.items() if s in _UNREADABLE.split()}
+    heif = {s: n for s, n in others.items() if s in _HEIF_SUFFIXES}
+    if heif:
+        _warn_once(
+            f"Passed over {_counts(heif)} in {folder}, which pillow-heif "
+            "reads: pip install 'keras-tim[heic]'"
+        )
+    if unreadable:
+        _warn_once(
+            f"Passed over {_counts(unreadable)} in {folder}, which cannot be "
+            "read here. Convert them to PNG or JPEG to use them."
+        )
+
+
+def _tell_of_error(error):
+    _warn_once(f"Passed over {error.filename}: {error.strerror}.")
+
+
+def _counts(suffixes):
+    return ", ".join(f"{n} {suffix}" for suffix, n in sorted(suffixes.items()))
+
+
+@functools.lru_cache(maxsize=256)
+def _warn_once(message):
+    """Warns; one command may look through a folder several times."""
+    logging.warning("%s", message)
 
 
 def as_uint8(image, name):
@@ -280,6 +470,8 @@ def as_uint8(image, name):
 
 
 def _existing_file(path):
+    if isinstance(path, EncodedPicture):
+        return path
     path = pathlib.Path(path)
     if not path.exists():
         raise PictureError(
@@ -301,34 +493,46 @@ def _existing_file(path):
     return path
 
 
-def _as_rgb_array(image, path):
+def _as_rgb_array(image, scale, path):
     """Returns `uint8`, or `float32` in [0, 1] where 8 bits do not suffice."""
     if 0 in image.size:
         raise PictureError(f"Cannot read `{path}`: the picture has no pixels.")
-    if image.mode in _GREY_16_BIT:
-        grey = np.asarray(image).astype(np.float32)
-        # 32-bit integers have no agreed white; the 16-bit range is the one
-        # that Pillow itself decodes into this mode.
-        if grey.min() < 0 or grey.max() > 65535:
-            raise PictureError(
-                f"Cannot read `{path}`: its integer values run from "
-                f"{grey.min():g} to {grey.max():g}, beyond 16 bits. Save it "
-                "with 8 or 16 bits per channel."
-            )
-        return np.repeat(grey[..., None] / np.float32(65535.0), 3, axis=-1)
-    if image.mode == "F":
-        grey = np.asarray(image).astype(np.float32)
-        if not (grey.min() >= 0 and grey.max() <= 1):  # NaN fails, too
-            raise PictureError(
-                f"Cannot read `{path}`: its floating-point values leave "
-                "[0, 1]. Rescale them, or save it with 8 or 16 bits."
-            )
-        return np.repeat(grey[..., None], 3, axis=-1)
-    if image.mode in _WITH_ALPHA or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
-    return np.array(image.convert("RGB"))
+    if image.mode in (*_GREY_16_BIT, "I", "F"):
+        return _deep_grey(image, scale, path)
+    transparent = "transparency" in image.info
+    if image.mode not in _WITH_ALPHA and not transparent:
+        return np.array(to_srgb(image, path))
+    # Grey stays grey until its profile has been applied.
+    grey = image.mode in ("1", "L", "LA", "La")
+    image = image.convert("LA" if grey and not transparent else "RGBA")
+    alpha = image.getchannel("A")
+    white = Image.new("RGB", image.size, (255, 255, 255))
+    colours = to_srgb(image.convert("L" if grey else "RGB"), path)
+    return np.array(Image.composite(colours, white, alpha))
+
+
+def _deep_grey(image, scale, path):
+    """RGB in [0, 1] of grey of more than 8 bits."""
+    values = np.asarray(image).astype(np.float32)
+    if scale is None:
+        raise PictureError(
+            f"Cannot read `{path}`: it holds integers of 32 bits or with a "
+            f"sign, from {values.min():g} to {values.max():g}, and nothing "
+            "says which of them is white. Save it with 8 or 16 bits per "
+            "channel."
+        )
+    black, white = scale
+    grey = (values - np.float32(black)) / np.float32(white - black)
+    if not (grey.min() >= 0 and grey.max() <= 1):  # NaN fails, too
+        raise PictureError(
+            f"Cannot read `{path}`: its values run from {values.min():g} to "
+            f"{values.max():g} and leave [{min(scale):g}, {max(scale):g}]. "
+            "Rescale them, or save it with 8 or 16 bits."
+        )
+    rgb = grey_to_srgb(grey, image.info, path)
+    if "transparency" in image.info:
+        rgb[values == image.info["transparency"]] = 1.0
+    return rgb
 
 
 def _too_large(path):
@@ -344,18 +548,16 @@ def _unreadable(path, error):
     if isinstance(error, PermissionError):
         return f"Cannot read `{path}`: permission denied."
     if isinstance(error, Image.UnidentifiedImageError):
+        if path.suffix.lower() in _HEIF_SUFFIXES and not _heif_suffixes():
+            return (
+                f"Cannot read `{path}`: HEIC pictures need pillow-heif. "
+                "pip install 'keras-tim[heic]'"
+            )
         return (
-            f"Cannot read `{path}`: it is not a picture that Pillow knows. "
-            f"Use one of {' '.join(PICTURE_SUFFIXES)}."
+            f"Cannot read `{path}`: it is not a picture of a known format. "
+            f"Use one of {' '.join(picture_suffixes())}."
         )
     return (
         f"Cannot read `{path}`: it is truncated or damaged ({error}). Copy or "
         "download it again."
     )
-
-
-def _umask():
-    # The mask can only be read by setting it.
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

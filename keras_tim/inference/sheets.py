@@ -22,6 +22,10 @@ _COLOUR_ANCHORS = np.array(
     ],
     np.float32,
 )
+# Cells are no larger than this, so that a sheet of photos can still be shown.
+LARGEST_CELL = (480, 480)
+# Narrower columns would break captions into single words.
+_NARROWEST_COLUMN = 120
 _INK = (32, 32, 32)
 _FAINT_INK = (104, 104, 104)
 _PAPER = (255, 255, 255)
@@ -34,12 +38,14 @@ def contact_sheet(
     scale=None,
     title=None,
     footer=None,
+    largest_cell=LARGEST_CELL,
 ):
     """Lays pictures out in rows and columns on white, with captions.
 
-    Every cell is as large as the largest picture. Smaller pictures are
-    enlarged to fit: by repeating pixels where the factor is whole, so that a
-    low-resolution input shows its pixels, and bicubically elsewhere.
+    Every cell is as large as the largest picture, within `largest_cell`.
+    Smaller pictures are enlarged to fit: by repeating pixels where the factor
+    is whole, so that a low-resolution input shows its pixels, and bicubically
+    elsewhere. Larger pictures are reduced, antialiased.
 
     Args:
         rows: List of rows, each a list of images of shape
@@ -48,10 +54,12 @@ def contact_sheet(
         column_titles: List of captions above the columns; `""` for none. A
             line break starts a new line.
         row_titles: List of captions to the left of the rows.
-        scale: Integer factor by which the cells exceed the largest picture;
-            `None` chooses it for cells of about 200 pixels.
+        scale: Integer factor by which the cells exceed the largest picture,
+            however large that is; `None` chooses it for cells of about 200
+            pixels where the pictures are small, and within `largest_cell`.
         title: Text above everything.
         footer: Text below everything; long lines are broken.
+        largest_cell: `(height, width)` in pixels.
 
     Returns:
         A `float32` array of shape `(height, width, 3)` in `[0, 1]`.
@@ -81,9 +89,12 @@ def contact_sheet(
     height = max(size[0] for size in sizes)
     width = max(size[1] for size in sizes)
     if scale is None:
-        scale = max(1, round(200 / max(height, width)))
-    scale = integer("scale", scale)
-    height, width = height * scale, width * scale
+        height, width = _cell_size(height, width, largest_cell)
+        if column_titles:
+            width = max(width, _NARROWEST_COLUMN)
+    else:
+        scale = integer("scale", scale)
+        height, width = height * scale, width * scale
 
     # Type follows the size of the cells, within what can be read.
     text_size = int(np.clip(width // 13, 13, 26))
@@ -129,7 +140,7 @@ def contact_sheet(
         for column, image in enumerate(images):
             if image is None:
                 continue
-            image = _enlarged(image, height, width)
+            image = Image.fromarray(fitted(image, height, width))
             x = left + column * (width + gap) + (width - image.width) // 2
             y = top + row * (height + gap) + (height - image.height) // 2
             sheet.paste(image, (x, y))
@@ -137,6 +148,32 @@ def contact_sheet(
         where = (margin, bottom + gap + number * line)
         draw.text(where, text, fill=_FAINT_INK, font=font)
     return np.asarray(sheet).astype(np.float32) / np.float32(255.0)
+
+
+def fitted(image, height, width):
+    """Enlarges or reduces a picture to fit a cell, keeping its proportions.
+
+    Args:
+        image: `uint8` array of shape `(height, width, 3)`.
+        height: Integer, pixels of the cell.
+        width: Integer.
+
+    Returns:
+        A `uint8` array whose one side is that of the cell, the other no
+        larger.
+    """
+    factor = min(height / image.shape[0], width / image.shape[1])
+    if factor == 1:
+        return image
+    size = (round(image.shape[1] * factor), round(image.shape[0] * factor))
+    how = (
+        Image.Resampling.NEAREST
+        if float(factor).is_integer()
+        else Image.Resampling.BICUBIC
+    )
+    return np.asarray(
+        Image.fromarray(image).resize((max(size[0], 1), max(size[1], 1)), how)
+    )
 
 
 def stacked(sheets):
@@ -187,8 +224,31 @@ def difference_map(samples):
         )
     check_floating("samples", samples)
     check_unit_range("samples", samples)
-    variance = np.var(samples.astype(np.float64), axis=0)
-    deviation = np.sqrt(variance.mean(axis=-1))
+    return deviation_map(pixel_deviation(samples))
+
+
+def pixel_deviation(samples):
+    """Where alternatives differ, as numbers; see `difference_map`.
+
+    Args:
+        samples: Sequence of pictures of shape `(height, width, 3)`, floats in
+            `[0, 1]`. They are looked at one by one.
+
+    Returns:
+        A `float32` array of shape `(height, width)`.
+    """
+    mean, squares = np.float32(0), np.float32(0)
+    for number, sample in enumerate(samples):
+        sample = np.asarray(sample, np.float32)
+        # Welford's update.
+        change = sample - mean
+        mean = mean + change / (number + 1)
+        squares = squares + (change * (sample - mean)).mean(axis=-1)
+    return np.sqrt(squares / len(samples))
+
+
+def deviation_map(deviation):
+    """Colours what `pixel_deviation` gives; see `difference_map`."""
     peak = float(deviation.max())
     return colour_map(deviation / peak if peak > 0 else deviation), peak
 
@@ -222,20 +282,11 @@ def _titles(name, titles, count):
     return [str(title) for title in titles]
 
 
-def _enlarged(image, height, width):
-    """Enlarges an image to fit a cell, keeping its proportions."""
-    factor = min(height / image.shape[0], width / image.shape[1])
-    if factor == 1:
-        return Image.fromarray(image)
-    size = (round(image.shape[1] * factor), round(image.shape[0] * factor))
-    how = (
-        Image.Resampling.NEAREST
-        if float(factor).is_integer()
-        else Image.Resampling.BICUBIC
-    )
-    return Image.fromarray(image).resize(
-        (max(size[0], 1), max(size[1], 1)), how
-    )
+def _cell_size(height, width, largest):
+    """The size of cells for pictures of a size."""
+    scale = max(1, round(200 / max(height, width)))
+    scale = min(scale, largest[0] / height, largest[1] / width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _broken(text, font, width):
@@ -243,7 +294,7 @@ def _broken(text, font, width):
     lines = []
     for paragraph in text.splitlines():
         current = ""
-        for word in paragraph.split():
+        for word in _short_words(paragraph, font, width):
             longer = f"{current} {word}".strip()
             if current and font.getlength(longer) > width:
                 lines.append(current)
@@ -252,6 +303,20 @@ def _broken(text, font, width):
                 current = longer
         lines.append(current)
     return lines
+
+
+def _short_words(text, font, width):
+    """Words of a text; those too wide for a line, such as names, in parts."""
+    # Names of files may be no text.
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    for word in text.split():
+        while word:
+            part = word
+            while len(part) > 1 and (size := font.getlength(part)) > width:
+                fitting = int(len(part) * width / size)
+                part = part[: min(max(fitting, 1), len(part) - 1)]
+            yield part
+            word = word[len(part) :]
 
 
 def _text_width(lines, font):

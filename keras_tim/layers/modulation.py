@@ -1,10 +1,15 @@
 """Style: the mapping network and the modulation it drives (section 3.3)."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_tim.checks import integer
-from keras_tim.layers.weight_norm import scaled_kaiming_normal
+from keras_tim.layers.resampling import interpolate_cells
+from keras_tim.layers.weight_norm import (
+    kaiming_normal,
+    scaled_kaiming_normal,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_tim")
@@ -12,9 +17,8 @@ class MappingNetwork(keras.layers.Layer):
     """Turns a style code into the vector that steers the modulations.
 
     `depth` times Dense and LeakyReLU 0.2, trained at a fraction of the
-    learning rate: the stored weights are the effective ones divided by
-    `learning_rate_multiplier`, and the call multiplies them back. Under Adam
-    this is the same as a smaller learning rate, and needs no second optimizer.
+    learning rate: `TIM.fit` sees to it, and a training loop of one's own with
+    `keras_tim.imle.learning_rates`.
 
     The layer computes in float32 under every policy: at the published initial
     values its outputs are smaller than half precision can hold.
@@ -22,7 +26,13 @@ class MappingNetwork(keras.layers.Layer):
     Args:
         width: int, units of every layer.
         depth: int, number of layers.
-        learning_rate_multiplier: float in (0, 1].
+        learning_rate_multiplier: float in (0, 1], by which the optimizer's
+            learning rate is multiplied for this layer's weights.
+        gain: float, factor on the initial kernels, which are Kaiming-normal.
+            At 1 the outputs are as large as the style, so that another style
+            counts from the first step on. The published code has 0.1: eight
+            layers of that shrink a style to 1e-8, and take long to come out
+            of it.
 
     Call arguments:
         style: float tensor `[batch, style_dim]`, standard normal.
@@ -39,7 +49,12 @@ class MappingNetwork(keras.layers.Layer):
     """
 
     def __init__(
-        self, width=512, depth=8, learning_rate_multiplier=0.01, **kwargs
+        self,
+        width=512,
+        depth=8,
+        learning_rate_multiplier=0.01,
+        gain=1.0,
+        **kwargs,
     ):
         width = integer("width", width)
         depth = integer("depth", depth, least=0)
@@ -50,19 +65,20 @@ class MappingNetwork(keras.layers.Layer):
                 "`learning_rate_multiplier` must lie in (0, 1]. Received: "
                 f"learning_rate_multiplier={learning_rate_multiplier}"
             )
+        if not gain > 0:
+            raise ValueError(f"`gain` must be positive. Received: gain={gain}")
         self.width = width
         self.depth = depth
         self.learning_rate_multiplier = learning_rate_multiplier
+        self.gain = gain
 
     def build(self, style_shape):
         self.dense_layers = []
         shape = tuple(style_shape)
         for index in range(self.depth):
-            layer = keras.layers.Dense(
+            layer = Dense(
                 self.width,
-                kernel_initializer=scaled_kaiming_normal(
-                    gain=1.0 / self.learning_rate_multiplier
-                ),
+                kernel_initializer=kaiming_normal(self.gain),
                 name=f"dense{index + 1}",
                 dtype=self.dtype_policy,
             )
@@ -73,8 +89,7 @@ class MappingNetwork(keras.layers.Layer):
     def call(self, style):
         x = style
         for layer in self.dense_layers:
-            x = layer(x) * self.learning_rate_multiplier
-            x = ops.leaky_relu(x, negative_slope=0.2)
+            x = ops.leaky_relu(layer(x), negative_slope=0.2)
         return x
 
     def compute_output_shape(self, style_shape):
@@ -88,25 +103,70 @@ class MappingNetwork(keras.layers.Layer):
             "width": self.width,
             "depth": self.depth,
             "learning_rate_multiplier": self.learning_rate_multiplier,
+            "gain": self.gain,
         }
+
+    # Files written before `gain` was an argument hold the weights divided by
+    # the multiplier: what tells them from others is that they lack this mark.
+
+    def save_own_variables(self, store):
+        store["stored_scale"] = np.ones(())
+
+    def load_own_variables(self, store):
+        # The dense layers' own weights are loaded after this.
+        marked = "stored_scale" in set(store.keys())
+        for layer in self.dense_layers:
+            layer.loaded_scale = (
+                1.0 if marked else self.learning_rate_multiplier
+            )
+
+
+class Dense(keras.layers.Dense):
+    """A dense layer that scales what it loads.
+
+    Attributes:
+        loaded_scale: float, factor on weights that come from a file.
+    """
+
+    # Its name is the base's, since files name weights by the class.
+
+    loaded_scale = 1.0
+
+    def load_own_variables(self, store):
+        super().load_own_variables(store)
+        if self.loaded_scale != 1.0:
+            for weight in self.weights:
+                weight.assign(self.loaded_scale * weight)
+
+
+NORMALIZATIONS = ("instance", "none")
 
 
 @keras.saving.register_keras_serializable(package="keras_tim")
 class Modulation(keras.layers.Layer):
-    """Instance normalisation, then a scale and an offset set by the style.
+    """A scale and an offset per channel, set by the style.
 
-    `(1 + gamma) * (x - mean) / sqrt(variance + epsilon) + beta`, where the
-    mean and the variance are those of each picture and channel at hand, in
-    training and after, and `(gamma, beta) = Dense(style)`.
+    `(1 + gamma) * n(x) + beta` with `(gamma, beta) = Dense(style)`. With
+    `normalization="instance"`, as published, `n(x) = (x - mean) /
+    sqrt(variance + epsilon)`, where the mean and the variance are those of
+    each picture and channel at hand, in training and after. Dividing by a
+    picture's own deviation invents texture in flat pictures. With
+    `normalization="none"`, `n(x) = x`, and the layer starts as the identity.
 
     Statistics and style run in float32 under every policy.
 
     Args:
         epsilon: float, added to the variance.
+        normalization: "instance" or "none".
+        style_cell: int or None. None: one style for the whole picture. An
+            int: a map of styles, one per square cell of so many pixels of the
+            features, between whose centres scale and offset are interpolated.
 
     Call arguments:
         features: float tensor `[batch, height, width, channels]`.
-        style: float tensor `[batch, width]`, from the mapping network.
+        style: float tensor `[batch, width]`, from the mapping network, or with
+            `style_cell` `[batch, rows, columns, width]`, its cells covering
+            the features.
 
     Returns:
         Tensor of the features' shape in the compute dtype.
@@ -117,21 +177,46 @@ class Modulation(keras.layers.Layer):
     TensorShape([2, 8, 8, 32])
     """
 
-    def __init__(self, epsilon=1e-5, **kwargs):
+    def __init__(
+        self, epsilon=1e-5, normalization="instance", style_cell=None, **kwargs
+    ):
         super().__init__(**kwargs)
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"`normalization` must be one of {NORMALIZATIONS}. Received: "
+                f"normalization={normalization!r}"
+            )
         self.epsilon = epsilon
+        self.normalization = normalization
+        self.style_cell = style_cell
 
     def build(self, features_shape, style_shape):
         self.dense = keras.layers.Dense(
             2 * features_shape[-1],
-            kernel_initializer=scaled_kaiming_normal(),
+            kernel_initializer=(
+                scaled_kaiming_normal()
+                if self.normalization == "instance"
+                else "zeros"
+            ),
             name="dense",
             dtype="float32",
         )
         self.dense.build(style_shape)
 
     def call(self, features, style):
-        gamma, beta = ops.split(self.dense(style)[:, None, None, :], 2, axis=-1)
+        parameters = self.dense(style)
+        if self.style_cell is None:
+            parameters = parameters[:, None, None, :]
+        else:
+            _, height, width, _ = ops.shape(features)
+            parameters = interpolate_cells(
+                parameters, self.style_cell, height, width
+            )
+        if self.normalization == "none":
+            parameters = ops.cast(parameters, self.compute_dtype)
+            gamma, beta = ops.split(parameters, 2, axis=-1)
+            return features * (1.0 + gamma) + beta
+        gamma, beta = ops.split(parameters, 2, axis=-1)
         x = ops.cast(features, "float32")
         mean, variance = ops.moments(x, axes=(1, 2), keepdims=True)
         # One multiplication and one addition per value.
@@ -143,4 +228,9 @@ class Modulation(keras.layers.Layer):
         return features_shape
 
     def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}
+        return {
+            **super().get_config(),
+            "epsilon": self.epsilon,
+            "normalization": self.normalization,
+            "style_cell": self.style_cell,
+        }

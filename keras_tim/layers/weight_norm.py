@@ -133,9 +133,14 @@ def convolution(filters, weight_norm, gain=1.0, **kwargs):
 
 def scaled_kaiming_normal(gain=1.0):
     """The published initial values of dense layers: Kaiming-normal x 0.1."""
-    # std = 0.1 * sqrt(2 / fan_in); VarianceScaling takes the variance.
+    return kaiming_normal(0.1 * gain)
+
+
+def kaiming_normal(gain=1.0):
+    """Normal initial values of standard deviation gain * sqrt(2 / fan_in)."""
+    # VarianceScaling takes the variance.
     return keras.initializers.VarianceScaling(
-        scale=2.0 * (0.1 * gain) ** 2,
+        scale=2.0 * gain**2,
         mode="fan_in",
         distribution="untruncated_normal",
     )

@@ -178,5 +178,5 @@ def _jpeg_and_back(levels, quality, subsampling):
     Image.fromarray(levels.astype(np.uint8)).save(
         stream, format="JPEG", quality=quality, subsampling=subsampling
     )
-    with Image.open(stream) as image:
+    with Image.open(stream, formats=["JPEG"]) as image:
         return np.asarray(image).astype(np.float64)

@@ -7,12 +7,13 @@ A B^T: exact however few the pictures, and without a matrix square root.
 
 import os
 import pathlib
-import tempfile
 import warnings
 from typing import NamedTuple
 
 import numpy as np
 
+from keras_tim.assets.npz import read_npz
+from keras_tim.files import written
 from keras_tim.metrics.features import check_features, feature_batches
 from keras_tim.metrics.inception import InceptionFeatures
 
@@ -136,17 +137,8 @@ class FeatureStatistics:
         contents = {"mu": self.mean, "sigma": self.covariance}
         if self.count is not None:
             contents["count"] = self.count
-        handle, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}-"
-        )
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                np.savez(stream, **contents)
-            os.chmod(temporary, 0o644)  # mkstemp's 0600 is for secrets
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with written(path) as temporary, open(temporary, "wb") as stream:
+            np.savez(stream, **contents)
 
     @classmethod
     def load(cls, path):
@@ -172,7 +164,11 @@ class FeatureStatistics:
         statistics._merged_mean = mean
         statistics._scatter = covariance
         if count is not None:
-            statistics._check_count(2)
+            if count < 2:
+                raise ValueError(
+                    f"{path} must be of 2 pictures or more. Received: "
+                    f"count={count}"
+                )
             statistics._scatter = covariance * (count - 1)
         return statistics
 
@@ -438,7 +434,7 @@ def _covariance_factor(covariance):
 def _read_moments(stream, path):
     """Mean, covariance and count (None if missing) in a `.npz` file."""
     try:
-        contents = np.load(stream, allow_pickle=False)
+        contents = read_npz(stream, path, keys=("mu", "sigma", "count"))
         return (
             contents["mu"].astype(np.float64),
             contents["sigma"].astype(np.float64),

@@ -17,7 +17,11 @@ from keras import ops
 from keras_tim.checks import check_floating, check_unit_range
 from keras_tim.conversion.errors import CheckpointError
 from keras_tim.conversion.torch_file import read_torchscript_tensors
-from keras_tim.perceptual.weights import WeightsError, read_weights
+from keras_tim.perceptual.weights import (
+    WeightsError,
+    read_weights,
+    refuse_saved_path,
+)
 
 FEATURES = 2048
 SIDE = 299
@@ -208,9 +212,9 @@ class InceptionFeatures(keras.layers.Layer):
     x 299 pixels and run through the network up to its last pooling. The layer
     has no trainable weights. Published values are read when the layer is
     built (at the first call), never at construction. A layer made by
-    `from_config` downloads nothing: it takes values from the `.keras` file it
-    is part of, or from the cache, and says so at the first call if it found
-    neither.
+    `from_config` downloads nothing and opens no path: it takes values from the
+    `.keras` file it is part of, or, by default, from the cache, and says so at
+    the first call if it found neither.
 
     Args:
         weights: `"default"` for the published values (from the cache, else
@@ -295,6 +299,8 @@ class InceptionFeatures(keras.layers.Layer):
         if self.weights_source is None:
             return None
         try:
+            if self._from_config:
+                refuse_saved_path(self.weights_source)
             content, origin = read_weights(
                 "inception", self.weights_source, fetch=not self._from_config
             )
@@ -312,6 +318,10 @@ class InceptionFeatures(keras.layers.Layer):
 
     def load_own_variables(self, store):
         super().load_own_variables(store)
+        self._missing = None
+
+    def set_weights(self, weights):
+        super().set_weights(weights)
         self._missing = None
 
     def call(self, images):
@@ -374,7 +384,7 @@ def folded_arrays(tensors, shapes, origin):
     pairs = []
     for name, shape in zip(names, shapes, strict=True):
         weight, beta, mean, variance = (
-            tensors.get(name.replace(".weight", f".{part}"), np.empty(0))
+            tensors.get(f"{name.removesuffix('weight')}{part}", np.empty(0))
             for part in ("weight", "beta", "mean", "var")
         )
         height, width, before, filters = shape
@@ -385,12 +395,17 @@ def folded_arrays(tensors, shapes, origin):
                 f"{origin}: {name} and its batch normalisation must have the "
                 f"shapes {wanted}. Received: {found}"
             )
-        deviation = np.sqrt(variance.astype("float64") + _BATCH_NORM_EPSILON)
-        kernel = np.transpose(weight, (2, 3, 1, 0)) / deviation
-        bias = beta - mean / deviation
+        # What is damaged ends as NaN or infinity, and is seen below.
+        with np.errstate(all="ignore"):
+            deviation = np.sqrt(
+                variance.astype("float64") + _BATCH_NORM_EPSILON
+            )
+            kernel = np.transpose(weight, (2, 3, 1, 0)) / deviation
+            kernel = kernel.astype("float32")
+            bias = (beta - mean / deviation).astype("float32")
         if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
             raise WeightsError(f"{origin}: {name} has values not finite")
-        pairs.append((kernel.astype("float32"), bias.astype("float32")))
+        pairs.append((kernel, bias))
     return pairs
 
 

@@ -99,7 +99,9 @@ class FrechetInceptionDistance(_PictureSetMetric):
             `keras_tim.metrics.picture_features`; Inception's by default.
         real_statistics: Path of a `.npz` file of `FeatureStatistics` of real
             pictures, which then take the place of `y_true`, to be given as
-            None; or None.
+            None; or None. It is read at construction; a metric made by
+            `from_config` opens no path, and says so when it is asked for a
+            result.
         batch_size: Int, pictures per call of the extractor.
         name: Name of the metric.
         **kwargs: Other arguments of `keras.metrics.Metric`.
@@ -124,6 +126,11 @@ class FrechetInceptionDistance(_PictureSetMetric):
         self.real_statistics = (
             None if real_statistics is None else os.fspath(real_statistics)
         )
+        self._known = (
+            None
+            if real_statistics is None
+            else FeatureStatistics.load(self.real_statistics)
+        )
         super().__init__(extractor, batch_size, name, **kwargs)
 
     def _features(self, pictures):
@@ -144,22 +151,31 @@ class FrechetInceptionDistance(_PictureSetMetric):
 
     def result(self):
         """The distance of the pictures since the last reset, a float."""
+        if self.real_statistics is not None and self._known is None:
+            raise ValueError(
+                "A metric that was loaded or copied opens no path by itself. "
+                "Make it anew with `real_statistics="
+                f"{self.real_statistics!r}`."
+            )
         return distance_of_statistics(self._real, self._generated)
 
     def reset_state(self):
         """Forgets all pictures."""
         self._generated = FeatureStatistics()
-        self._real = (
-            FeatureStatistics()
-            if self.real_statistics is None
-            else FeatureStatistics.load(self.real_statistics)
-        )
+        self._real = FeatureStatistics() if self._known is None else self._known
 
     def get_config(self):
         return {
             **super().get_config(),
             "real_statistics": self.real_statistics,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        # The configuration, and what lies at the path, may be a stranger's.
+        metric = super().from_config({**config, "real_statistics": None})
+        metric.real_statistics = config.get("real_statistics")
+        return metric
 
 
 @keras.saving.register_keras_serializable(package="keras_tim")

@@ -99,12 +99,13 @@ def check_codes(tim, inputs, codes):
             f"`codes` must have one (style, noise) per level, "
             f"{tim.num_levels} in all. Received: {len(codes)}"
         )
-    for level, (code, size) in enumerate(
-        zip(codes, tim.noise_sizes(inputs), strict=True)
+    sizes = tim.noise_sizes(inputs)
+    for level, (code, size, style_size) in enumerate(
+        zip(codes, sizes, tim.style_map_sizes(sizes), strict=True)
     ):
         style, noise = code
         expected = {
-            "style": (style, (None, tim.style_dim)),
+            "style": (style, (None, *style_size, tim.style_dim)),
             "noise": (noise, (None, *size, tim.noise_channels)),
         }
         for name, (array, shape) in expected.items():

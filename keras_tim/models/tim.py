@@ -9,13 +9,19 @@ from keras import ops
 from keras_tim.checks import (
     check_unit_range,
     integer,
+    integer_or_several,
     integers,
     unit_range_assertion,
 )
 from keras_tim.layers.tower import TowerModule
 from keras_tim.models.folding import copy_folded
 from keras_tim.models.inputs import check_codes, check_inputs, check_seeds
-from keras_tim.models.presets import PRESETS, preset_arguments
+from keras_tim.models.presets import (
+    PRESETS,
+    preset_arguments,
+    preset_training,
+)
+from keras_tim.perceptual.hypercolumns import Hypercolumns
 from keras_tim.tasks import get_task
 from keras_tim.tasks.pyramid import doubled
 
@@ -46,7 +52,7 @@ class TIM(keras.Model):
             number of levels.
         growth_channels: sequence of int, growth of the dense blocks per
             level.
-        num_blocks: int, RRDBs per level.
+        num_blocks: int, RRDBs per level, or a sequence of one int per level.
         input_channels: int or None for the task's own (needed for layouts:
             the number of classes, and one for "other"; `classes` tell it).
         style_dim: int, size of each level's style vector.
@@ -55,6 +61,7 @@ class TIM(keras.Model):
         mapping_depth: int, layers of the mapping networks.
         mapping_learning_rate_multiplier: float, see
             `keras_tim.layers.MappingNetwork`.
+        mapping_gain: float, its `gain`; 0.1 as published.
         feature_scale: float or None for the task's own (0.1; layouts 1.0),
             factor on the feature handed to the next level.
         residual_scale: float, factor on the residual branches.
@@ -62,14 +69,43 @@ class TIM(keras.Model):
         mapping_network: bool, whether styles pass through one.
         intermediate_supervision: bool, whether every level's output is held
             against the target; otherwise the last one alone.
-        input_skip: bool, whether every level predicts a residual in [-1, 1]:
-            the first over its input, the later ones over the previous output,
-            enlarged to the level's size. Off in the published models.
+        input_skip: bool or "own", whether every level predicts a residual in
+            [-1, 1]: the first over its input, the later ones over the previous
+            output, enlarged to the level's size; with "own" all over their
+            own inputs. Off in the published models.
         stochastic: bool, whether the codes are used. Without them the model
             is a plain regression, all of whose samples are the same: what
             cIMLE is measured against.
         architecture: "camnet" or "hyperrim". They differ in decompression,
             where HyperRIM has two more convolutions at the last level.
+        plain_blocks: int or sequence of one int per level: how many of the
+            first RRDBs neither style nor noise reaches. They run once per
+            picture, however many candidates are made of it. Published: 0.
+        normalization: "instance" or "none": whether features are normalised
+            before they are modulated, see `keras_tim.layers.Modulation`.
+            Published: "instance".
+        style_cell: int or None. None, as published: one style vector for the
+            whole picture. An int: a map of them, one per square cell of so
+            many pixels of the first level's input, smoothly interpolated; in
+            training every cell gets its own nearest candidate.
+        output_activation: "tanh", as published, or "linear".
+        consistency: int, rounds by which every level's output is made to agree
+            with the input, as its last step (see the task). Published: 0.
+        num_resize_convolutions: int or sequence of one int per level:
+            convolutions behind the enlargement. Published: 2.
+        modulated_head: bool or sequence of one bool per level: whether a level
+            without blocks has its head modulated. Published: False.
+        guidance: None or "vgg": whether every level also reads VGG16's
+            features of the given picture, see
+            `keras_tim.perceptual.Hypercolumns`. For colourization, where what
+            a thing is decides. Published: None.
+        guidance_channels: int, channels of these features.
+        trunk_learning_rate_multiplier: float in (0, 1], factor on the
+            learning rate of what a trunk brought along, see
+            `keras_tim.conversion.load_esrgan`. Published: 1.
+        freeze_plain: bool, whether the plain blocks and the head before them
+            stay as they are in training, which then runs them only once per
+            image and selection.
         classes: for layouts: the `keras_tim.data.Classes` of the label maps
             that the layouts are made of, or its rows; the model keeps the
             rows. What reads label maps for it, such as an export, goes by
@@ -100,6 +136,7 @@ class TIM(keras.Model):
         mapping_width=512,
         mapping_depth=8,
         mapping_learning_rate_multiplier=0.01,
+        mapping_gain=1.0,
         feature_scale=None,
         residual_scale=0.2,
         weight_norm=True,
@@ -108,6 +145,17 @@ class TIM(keras.Model):
         input_skip=False,
         stochastic=True,
         architecture="camnet",
+        plain_blocks=0,
+        normalization="instance",
+        style_cell=None,
+        output_activation="tanh",
+        consistency=0,
+        num_resize_convolutions=2,
+        modulated_head=False,
+        guidance=None,
+        guidance_channels=32,
+        trunk_learning_rate_multiplier=1.0,
+        freeze_plain=False,
         classes=None,
         **kwargs,
     ):
@@ -139,6 +187,27 @@ class TIM(keras.Model):
                 "`input_skip` needs a task whose inputs are pictures like its "
                 f"outputs. Received: input_skip={input_skip}, task={task!r}"
             )
+        if guidance not in (None, "vgg"):
+            raise ValueError(
+                '`guidance` must be None or "vgg". Received: '
+                f"guidance={guidance!r}"
+            )
+        if guidance and not self._task.supports_guidance:
+            raise ValueError(
+                f"`guidance` must be None for task {task!r}. Received: "
+                f"guidance={guidance!r}"
+            )
+        if not 0 < trunk_learning_rate_multiplier <= 1:
+            raise ValueError(
+                "`trunk_learning_rate_multiplier` must lie in (0, 1]. "
+                "Received: trunk_learning_rate_multiplier="
+                f"{trunk_learning_rate_multiplier}"
+            )
+        if consistency and not self._task.supports_consistency:
+            raise ValueError(
+                f"`consistency` must be 0 for task {task!r}, which has no such "
+                f"step. Received: consistency={consistency}"
+            )
         if classes is not None:
             classes, input_channels = self._known_classes(
                 classes, task, input_channels
@@ -152,7 +221,24 @@ class TIM(keras.Model):
         self.task = task
         self.residual_channels = residual_channels
         self.growth_channels = growth_channels
-        self.num_blocks = integer("num_blocks", num_blocks, least=0)
+        self.num_blocks = integer_or_several("num_blocks", num_blocks, least=0)
+        self.plain_blocks = integer_or_several(
+            "plain_blocks", plain_blocks, least=0
+        )
+        self.normalization = normalization
+        self.style_cell = (
+            None if style_cell is None else integer("style_cell", style_cell)
+        )
+        self.output_activation = output_activation
+        self.consistency = integer("consistency", consistency, least=0)
+        self.num_resize_convolutions = integer_or_several(
+            "num_resize_convolutions", num_resize_convolutions, least=0
+        )
+        self.modulated_head = modulated_head
+        self.guidance = guidance
+        self.guidance_channels = integer("guidance_channels", guidance_channels)
+        self.trunk_learning_rate_multiplier = trunk_learning_rate_multiplier
+        self.freeze_plain = freeze_plain
         self.input_channels = (
             self._task.input_channels
             if input_channels is None
@@ -167,6 +253,7 @@ class TIM(keras.Model):
         self.mapping_width = integer("mapping_width", mapping_width)
         self.mapping_depth = integer("mapping_depth", mapping_depth, least=0)
         self.mapping_learning_rate_multiplier = mapping_learning_rate_multiplier
+        self.mapping_gain = mapping_gain
         self.feature_scale = (
             self._task.feature_scale if feature_scale is None else feature_scale
         )
@@ -180,7 +267,21 @@ class TIM(keras.Model):
         self.classes = classes
 
         self._wiring = self._task.wiring(self.num_levels, architecture)
+        self.guide = None
+        if guidance:
+            self.guide = Hypercolumns(
+                guidance_channels,
+                self.num_levels,
+                name="level_guide",
+                dtype=self.dtype_policy,
+            )
+            self.guide.build()
+            self.guide.built = True
         self.tower = [self._module(level) for level in range(self.num_levels)]
+        if freeze_plain:
+            for module in self.tower:
+                for layer in module.plain_layers():
+                    layer.trainable = False
         self.built = True
         # Without `compile` Keras would choose XLA for `predict` where there is
         # a GPU, and XLA draws other codes than `sample` does.
@@ -217,7 +318,17 @@ class TIM(keras.Model):
         module = TowerModule(
             self.residual_channels[level],
             self.growth_channels[level],
-            num_blocks=self.num_blocks,
+            num_blocks=self._of_level("num_blocks", level),
+            plain_blocks=self._of_level("plain_blocks", level),
+            num_resize_convolutions=self._of_level(
+                "num_resize_convolutions", level
+            ),
+            modulated_head=self._of_level("modulated_head", level),
+            normalization=self.normalization,
+            # The pixels of a level are half as large as those of the one
+            # below: every level has the same cells.
+            style_cell=self.style_cell and self.style_cell * 2**level,
+            output_activation=self.output_activation,
             output_channels=self._task.output_channels,
             resize=wiring.resize,
             output_before_resize=wiring.output_before_resize,
@@ -226,6 +337,7 @@ class TIM(keras.Model):
             mapping_learning_rate_multiplier=(
                 self.mapping_learning_rate_multiplier
             ),
+            mapping_gain=self.mapping_gain,
             mapping_network=self.mapping_network,
             residual_scale=self.residual_scale,
             weight_norm=self.weight_norm,
@@ -240,15 +352,31 @@ class TIM(keras.Model):
             channels = self._task.output_channels
         elif self.input_skip and level > 0:
             channels += self._task.output_channels
+        if self.guidance:
+            channels += self.guidance_channels
         module.build(
             (None, None, None, channels),
-            (None, self.style_dim),
+            (None, None, None, self.style_dim)
+            if self.style_cell
+            else (None, self.style_dim),
             (None, None, None, self.noise_channels),
             (None, None, None, self.residual_channels[level - 1])
             if level > 0
             else None,
         )
         return module
+
+    def _of_level(self, name, level):
+        """An argument that is one value, or one per level."""
+        value = getattr(self, name)
+        if not isinstance(value, list | tuple):
+            return value
+        if len(value) != self.num_levels:
+            raise ValueError(
+                f"`{name}` must be one value, or one for each of the "
+                f"{self.num_levels} levels. Received: {name}={value}"
+            )
+        return value[level]
 
     @classmethod
     def from_preset(cls, name, **overrides):
@@ -270,6 +398,74 @@ class TIM(keras.Model):
     def presets():
         """Names that `from_preset` takes."""
         return sorted(PRESETS)
+
+    @staticmethod
+    def training_settings(name):
+        """Arguments of `compile` that a preset is meant to be trained with.
+
+        For "paper" and "hyperrim" they are the published ones: LPIPS with
+        VGG16, 120 candidates per level, groups of 320 or 400 images, 10,000
+        steps of Adam on single images between selections.
+
+        Args:
+            name: str, one of `TIM.presets()`.
+
+        Returns:
+            dict. Its optimizer is new; `keras-tim train` also lets the rate
+            of the small presets fall along a cosine.
+
+        Raises:
+            ValueError: if there is no such preset.
+
+        Example:
+        >>> tim = TIM.from_preset("colourization_nano")
+        >>> tim.compile(**TIM.training_settings("colourization_nano"))
+        """
+        training = preset_training(name)
+        arguments = {
+            argument: training[argument]
+            for argument in (
+                "distance",
+                "num_samples",
+                "images_per_selection",
+                "steps_per_selection",
+                "mini_batch_size",
+                "candidate_chunk",
+                "pixel_weight",
+            )
+        }
+        arguments["optimizer"] = keras.optimizers.Adam(
+            training["learning_rate"],
+            beta_2=training["beta_2"],
+            epsilon=training["epsilon"],
+        )
+        return arguments
+
+    @staticmethod
+    def data_settings(name):
+        """Arguments of `keras_tim.data` that go with `training_settings`.
+
+        Args:
+            name: str, one of `TIM.presets()`.
+
+        Returns:
+            dict: `batch_size`, which is the group that codes are selected for
+            at once; and what the task's data set takes of `downsample`,
+            `crop_size` and `enlarged`.
+
+        Raises:
+            ValueError: if there is no such preset.
+
+        Example:
+        >>> data = TIM.data_settings("colourization_nano")
+        >>> photos = keras_tim.data.colourization_dataset("PHOTOS", **data)
+        """
+        training = preset_training(name)
+        of_photos = ("downsample", "crop_size", "enlarged")
+        return {
+            "batch_size": training["images_per_selection"],
+            **{key: training[key] for key in of_photos if key in training},
+        }
 
     @property
     def num_levels(self):
@@ -303,7 +499,7 @@ class TIM(keras.Model):
 
     # -- Forward pass ------------------------------------------------------
 
-    def call(self, inputs, codes):
+    def call(self, inputs, codes, begun=None):
         """Every level's output in the network's own space.
 
         Args:
@@ -315,6 +511,10 @@ class TIM(keras.Model):
                 noise [n, height, width, noise_channels])`. Where n is a
                 multiple of the batch, input i is used for the n / batch codes
                 from i * n / batch on, as `draw_codes` lays them out.
+                With `style_cell` a style is a map `[n, rows, columns,
+                style_dim]`.
+            begun: what `begin_level` returned for level 0 and these inputs,
+                or None to make it.
 
         Returns:
             List over levels of float32 tensors `[n, height, width, channels]`:
@@ -323,17 +523,82 @@ class TIM(keras.Model):
         """
         inputs = check_inputs(self, inputs)
         check_codes(self, inputs, codes)
+        guides = self.guides(inputs)
+        if begun is None and self._of_level("plain_blocks", 0):
+            begun = self.begin_level(
+                0, self.level_input(0, inputs, None, guides[0])
+            )
         inputs = _repeat_for(inputs, codes)
+        if self.guide is not None:
+            guides = _repeat_for(guides, codes)
+        if begun is not None:
+            begun = _repeat_for(begun, codes)
         outputs = []
         output, feature = None, None
         for level, code in enumerate(codes):
             output, feature = self.run_level(
-                level, self.level_input(level, inputs, output), feature, code
+                level,
+                self.level_input(level, inputs, output, guides[level]),
+                feature,
+                code,
+                observed=self.observed(level, inputs),
+                begun=begun if level == 0 else None,
             )
             outputs.append(output)
         return outputs
 
-    def level_input(self, level, inputs, previous_output):
+    def begin_level(self, level, level_input, previous_feature=None):
+        """What all candidates of a level have in common, made once for them.
+
+        Args:
+            level: int.
+            level_input: tensor, see `level_input`.
+            previous_feature: the feature that the level below returned, or
+                None at level 0.
+
+        Returns:
+            Tuple of tensors `[batch, ...]` that `run_level` takes as `begun`.
+        """
+        arguments = [self._seen(level, level_input)]
+        if previous_feature is not None:
+            arguments.append(self.feature_scale * previous_feature)
+        return self.tower[level].begin(*arguments)
+
+    def _seen(self, level, level_input):
+        if self._task.chained and level > 0:
+            # Level 0 reads pictures in [0, 1], the later ones the previous
+            # level's tanh.
+            return 2.0 * level_input - 1.0
+        return level_input
+
+    def observed(self, level, inputs):
+        """The one of the given pictures that a level's output agrees with.
+
+        Args:
+            level: int.
+            inputs: list of tensors.
+
+        Returns:
+            Tensor `[batch, height, width, channels]`.
+        """
+        return inputs[0 if self._task.chained else level]
+
+    def guides(self, inputs):
+        """What guides the levels, see `guidance`.
+
+        Args:
+            inputs: list of tensors `[batch, height, width, channels]`.
+
+        Returns:
+            List over levels of tensors `[batch, height, width,
+            guidance_channels]`, or of None where there is no guidance.
+        """
+        if self.guide is None:
+            return [None] * self.num_levels
+        picture = self._task.guiding_picture(inputs[-1])
+        return self.guide(picture, sizes=self.noise_sizes(inputs))
+
+    def level_input(self, level, inputs, previous_output, guide=None):
         """What a level reads: its own input, or the previous level's output.
 
         With `input_skip`, a level that has an input of its own reads both, the
@@ -345,20 +610,33 @@ class TIM(keras.Model):
             inputs: list of tensors `[batch, height, width, channels]`.
             previous_output: the previous level's output in the network's own
                 space, or None at level 0.
+            guide: the level's of `guides`, or None to make it.
 
         Returns:
-            Tensor `[batch, height, width, channels]`: pictures in [0, 1].
+            Tensor `[batch, height, width, channels]`: pictures in [0, 1], and
+            behind them what guides the level.
         """
         if self._task.chained and level > 0:
             return previous_output
+        seen = [inputs[level]]
         if self.input_skip and level > 0:
-            own_input = self._task.beside_previous(inputs[level], level)
-            return ops.concatenate(
-                [own_input, doubled(previous_output)], axis=-1
-            )
-        return inputs[level]
+            if self.input_skip != "own":
+                seen = [self._task.beside_previous(inputs[level], level)]
+            seen.append(doubled(previous_output))
+        if self.guide is not None:
+            guide = self.guides(inputs)[level] if guide is None else guide
+            seen.append(ops.cast(guide, "float32"))
+        return ops.concatenate(seen, axis=-1) if len(seen) > 1 else seen[0]
 
-    def run_level(self, level, level_input, previous_feature, code):
+    def run_level(
+        self,
+        level,
+        level_input,
+        previous_feature,
+        code,
+        observed=None,
+        begun=None,
+    ):
         """Runs one level of the tower.
 
         Args:
@@ -368,6 +646,9 @@ class TIM(keras.Model):
             previous_feature: the feature that the level below returned, or
                 None at level 0.
             code: tuple `(style, noise)`.
+            observed: what the output has to agree with, see `observed`; only
+                needed with `consistency`.
+            begun: what `begin_level` returned, or None to make it.
 
         Returns:
             Tuple `(output, feature)`: the output in the network's own space
@@ -376,22 +657,24 @@ class TIM(keras.Model):
         style, noise = code
         if not self.stochastic:
             style, noise = ops.zeros_like(style), ops.zeros_like(noise)
-        seen = level_input
-        if self._task.chained and level > 0:
-            # Level 0 reads pictures in [0, 1], the later ones the previous
-            # level's tanh.
-            seen = 2.0 * level_input - 1.0
-        arguments = [seen, style, noise]
+        arguments = [self._seen(level, level_input), style, noise]
         if previous_feature is not None:
             arguments.append(self.feature_scale * previous_feature)
-        raw, feature = self.tower[level](*arguments)
-        output = self._task.to_output(raw)
+        raw, feature = self.tower[level](*arguments, begun=begun)
+        linear = self.output_activation == "linear"
+        output = raw if linear else self._task.to_output(raw)
         if self.input_skip:
             # to_output maps [-1, 1] to [0, 1]: its slope applied to the
             # residual is raw / 2.
-            output = _clip_straight_through(
-                self._task.skip(level_input) + raw / 2.0
+            own = self.input_skip == "own"
+            output = self._task.skip(level_input, own) + raw / 2.0
+        if self.consistency:
+            factor = 2 ** (level + 1) if self._task.chained else 1
+            output = self._task.agreeing(
+                output, observed, factor, self.consistency
             )
+        if self.input_skip or linear or self.consistency:
+            output = _clip_straight_through(output, self._task.output_range)
         return output, feature
 
     def output_shapes(self, level, batch, noise_size):
@@ -429,22 +712,44 @@ class TIM(keras.Model):
             sizes.append((height * factor, width * factor))
         return sizes
 
-    def decode(self, inputs, codes):
+    def style_sizes(self, inputs):
+        """Rows and columns of every level's map of styles.
+
+        Args:
+            inputs: as in `call`.
+
+        Returns:
+            List over levels of `(rows, columns)`; empty tuples without
+            `style_cell`.
+        """
+        return self.style_map_sizes(self.noise_sizes(inputs))
+
+    def style_map_sizes(self, noise_sizes):
+        """`style_sizes` from what `noise_sizes` returned."""
+        if not self.style_cell:
+            return [()] * self.num_levels
+        return [
+            tuple(-(-n // (self.style_cell * 2**level)) for n in size)
+            for level, size in enumerate(noise_sizes)
+        ]
+
+    def decode(self, inputs, codes, begun=None):
         """Every level's output as RGB pictures.
 
         Args:
             inputs: as in `call`.
             codes: as in `call`.
+            begun: as in `call`.
 
         Returns:
             List over levels of float32 tensors `[n, height, width, 3]` in
             [0, 1].
         """
         inputs = check_inputs(self, inputs)
-        outputs = self(inputs, codes)
+        outputs = self(inputs, codes, begun=begun)
         inputs = _repeat_for(inputs, codes)
         return [
-            self.to_picture(output, inputs[0 if self._task.chained else level])
+            self.to_picture(output, self.observed(level, inputs))
             for level, output in enumerate(outputs)
         ]
 
@@ -492,6 +797,7 @@ class TIM(keras.Model):
             self.noise_sizes(inputs),
             self.style_dim,
             self.noise_channels,
+            style_sizes=self.style_sizes(inputs),
         )
 
     def sample(self, inputs, num_samples=8, seed=0, batch_size=1, verbose=0):
@@ -605,6 +911,7 @@ class TIM(keras.Model):
             self.noise_sizes(inputs),
             self.style_dim,
             self.noise_channels,
+            style_sizes=self.style_sizes(inputs),
         )
         return self.decode(inputs, drawn)[-1]
 
@@ -716,9 +1023,9 @@ class TIM(keras.Model):
             num_samples: int, or a sequence of one int per level: the
                 candidates m drawn per image at each level.
             sampling: "hierarchical" (level by level, each by its own
-                distance) or "vanilla" (whole codes, by the last level's
-                distance). None means hierarchical where every level is
-                supervised, else vanilla.
+                distance) or "vanilla" (whole codes, by the sum of the
+                supervised levels' distances). None means hierarchical where
+                every level is supervised, else vanilla.
             images_per_selection: int or None for the whole batch: |S|.
             steps_per_selection: int, M.
             mini_batch_size: int or None for |S| / M rounded up, which passes
@@ -792,7 +1099,7 @@ class TIM(keras.Model):
         names = ["loss", "gradient_norm"]
         if len(self.supervised_levels) > 1:
             names += [f"loss_level{i}" for i in self.supervised_levels]
-        names += [f"selected_distance_level{i}" for i in imle.selecting_levels]
+        names += [f"selected_distance_level{i}" for i in self.supervised_levels]
         self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     @property
@@ -809,9 +1116,20 @@ class TIM(keras.Model):
             if not isinstance(metric, keras.metrics.Mean)
         ]
 
+    @property
+    def nonfinite_step(self):
+        """The gradient step at which training diverged, None if it did not.
+
+        The first step of the last `fit`, counted from 1, whose loss or
+        gradient was not finite. Such steps change no weights. Not told under
+        a `tf.distribute` strategy.
+        """
+        return int(self._imle.nonfinite_step.numpy()) or None
+
     def make_train_function(self, force=False):
         # Its weights are read outside of the graph that is traced next.
         self._imle.distance.build(channels=3)
+        self._imle.nonfinite_step.assign(0)
         return super().make_train_function(force=force)
 
     def make_test_function(self, force=False):
@@ -847,7 +1165,7 @@ class TIM(keras.Model):
         return self._step(data, self._imle.train)
 
     def test_step(self, data):
-        """Losses at the selected codes, drawn from the same seed each time."""
+        """Losses at the selected codes, from the same seed for every image."""
         results = self._step(data, self._imle.test)
         del results["gradient_norm"]
         return results
@@ -939,6 +1257,7 @@ class TIM(keras.Model):
             "mapping_learning_rate_multiplier": (
                 self.mapping_learning_rate_multiplier
             ),
+            "mapping_gain": self.mapping_gain,
             "feature_scale": self.feature_scale,
             "residual_scale": self.residual_scale,
             "weight_norm": self.weight_norm,
@@ -947,6 +1266,19 @@ class TIM(keras.Model):
             "input_skip": self.input_skip,
             "stochastic": self.stochastic,
             "architecture": self.architecture,
+            "plain_blocks": self.plain_blocks,
+            "normalization": self.normalization,
+            "style_cell": self.style_cell,
+            "output_activation": self.output_activation,
+            "consistency": self.consistency,
+            "num_resize_convolutions": self.num_resize_convolutions,
+            "modulated_head": self.modulated_head,
+            "guidance": self.guidance,
+            "guidance_channels": self.guidance_channels,
+            "trunk_learning_rate_multiplier": (
+                self.trunk_learning_rate_multiplier
+            ),
+            "freeze_plain": self.freeze_plain,
             "classes": self.classes,
         }
 
@@ -964,7 +1296,16 @@ class TIM(keras.Model):
 
     def compile_from_config(self, config):
         """Compiles as the saved model was, and readies the optimizer."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        # Registers the distances that files name.
+        import keras_tim.imle.distances  # noqa: F401
+
+        config = dict(config)
+        distance = config.pop("distance")
+        if isinstance(distance, dict):
+            distance = keras.saving.deserialize_keras_object(distance)
+        self.compile(
+            distance=distance, **keras.saving.deserialize_keras_object(config)
+        )
 
     def folded(self):
         """This model with plain kernels in place of weight normalisation.
@@ -992,7 +1333,11 @@ class TIM(keras.Model):
         full = TIM(**{**self.get_config(), "dtype": "float32"})
         full.set_weights(self.get_weights())
         if self.compiled:
-            full.compile_from_config(self.get_compile_config())
+            # A copy of the distance would have to find its weights again.
+            distance = self._imle.distance.distance
+            full.compile_from_config(
+                {**self.get_compile_config(), "distance": distance}
+            )
         return full
 
     def export(
@@ -1028,9 +1373,9 @@ def _repeat_for(inputs, codes):
     return [ops.repeat(x, num_codes // batch, axis=0) for x in inputs]
 
 
-def _clip_straight_through(x):
-    """Clips to [0, 1] with the gradient of the identity.
+def _clip_straight_through(x, limits):
+    """Clips with the gradient of the identity.
 
     A clipped value would get no gradient and never find its way back.
     """
-    return x + ops.stop_gradient(ops.clip(x, 0.0, 1.0) - x)
+    return x + ops.stop_gradient(ops.clip(x, *limits) - x)

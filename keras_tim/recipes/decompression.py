@@ -19,13 +19,7 @@ class DecompressionRecipe(PhotoRecipe):
     """Photos compressed at the settings' quality, and the photos themselves."""
 
     task = "decompression"
-    defaults = {  # noqa: RUF012
-        "preset": "decompression_nano",
-        # What lies out of focus stays smooth.
-        "enlarged": 0.4,
-        # What JPEG leaves of colours is far off. This settles them.
-        "pixel_weight": 1.0,
-    }
+    preset = "decompression_nano"
     title = "JPEG repair"
     faithfulness_name = "recompressed PSNR [dB]"
 
@@ -34,12 +28,12 @@ class DecompressionRecipe(PhotoRecipe):
             photo, self.multiple(tim), self.settings.quality
         )
 
-    def dataset(self, tim, exclude, seed):
+    def dataset(self, tim, exclude, seed, start=0):
         return decompression_dataset(
             self.settings.data,
             num_levels=tim.num_levels,
             quality=self.settings.quality,
-            **self.photo_options(exclude, seed),
+            **self.photo_options(exclude, seed, start),
         )
 
     def read_input(self, tim, path, reduce=1, quality=None):

@@ -1,5 +1,6 @@
 """Layout synthesis: label maps in, pictures out."""
 
+import fnmatch
 import functools
 import os
 import re
@@ -11,12 +12,13 @@ from keras_tim.data.layouts import (
     layout_dataset,
     layout_pair,
     list_layouts,
+    named,
     one_hot_layout,
     read_labels,
     reduce_labels,
 )
-from keras_tim.inference.pictures import PictureError
-from keras_tim.recipes.recipe import LARGEST_OUTPUT, Recipe
+from keras_tim.inference.pictures import PictureError, picture_size
+from keras_tim.recipes.recipe import Recipe, refuse_large_output
 
 CLASSES_FILE = "classes.csv"
 # Patterns may hold out hundreds of pictures; so many are shown and measured.
@@ -35,15 +37,7 @@ class LayoutSynthesisRecipe(Recipe):
     """
 
     task = "layout_synthesis"
-    defaults = {  # noqa: RUF012
-        "preset": "layout_synthesis_nano",
-        "steps": 480,
-        # Light and colours are chosen at the first level, where candidates
-        # cost little.
-        "num_samples": (32, 8, 4),
-        # What settles the colours, where no input could be added to.
-        "pixel_weight": 1.0,
-    }
+    preset = "layout_synthesis_nano"
     bundled = "tones and textures of the photos bundled with scikit-image"
     title = "layout synthesis"
 
@@ -51,6 +45,7 @@ class LayoutSynthesisRecipe(Recipe):
         super().__init__(settings, folder)
         self._layouts = None
         self._classes = None
+        self._unreadable = []
 
     @property
     def classes(self):
@@ -81,7 +76,7 @@ class LayoutSynthesisRecipe(Recipe):
             folder = os.path.dirname(folder)
         return os.path.join(folder, CLASSES_FILE)
 
-    def _of_data(self):
+    def _of_data(self, unusable=None):
         """The settings' layouts; their classes become the recipe's."""
         if self._layouts is None:
             settings = self.settings
@@ -94,7 +89,10 @@ class LayoutSynthesisRecipe(Recipe):
             # What label maps mean to a model is fixed.
             known = self._classes if settings.data else None
             self._layouts, self._classes = list_layouts(
-                settings.data, settings.labels, known or settings.classes
+                settings.data,
+                settings.labels,
+                known or settings.classes,
+                unusable=unusable,
             )
         return self._layouts
 
@@ -116,6 +114,8 @@ class LayoutSynthesisRecipe(Recipe):
     def prepare(self):
         # Anew even where there is a file: it may be of an earlier run.
         self._of_data()
+
+    def save(self):
         write_classes(self._classes_path(), self.classes)
 
     def model_arguments(self):
@@ -129,12 +129,24 @@ class LayoutSynthesisRecipe(Recipe):
 
     def listed(self, tim, names=None, crop=None):
         self._refuse_crops(crop)
-        layouts, classes = list_layouts(*self._source(), only=names)
+        # To measure, what cannot be read is left out; to train it is refused.
+        layouts = self._of_data(self._unreadable)
+        self.unusable = list(self._unreadable)
+        if names is not None:
+            wanted = named(layouts, names, "only")
+            layouts = [layout for layout in layouts if layout.name in wanted]
+            self.unusable = [
+                name
+                for name in self._unreadable
+                if any(fnmatch.fnmatchcase(name, x) for x in names)
+            ]
         fit = Fit(**self._fit(tim))
 
         def read(layout):
             fit.size_of(layout)  # raises where it is too small
-            return layout_pair(*fit(*layout.read()), classes, tim.num_levels)
+            return layout_pair(
+                *fit(*layout.read()), self.classes, tim.num_levels
+            )
 
         return [
             (layout.name, functools.partial(read, layout)) for layout in layouts
@@ -154,7 +166,7 @@ class LayoutSynthesisRecipe(Recipe):
         names = (self._of_data()[0].name,)
         return self.examples(tim, names), names
 
-    def dataset(self, tim, exclude, seed):
+    def dataset(self, tim, exclude, seed, start=0):
         return layout_dataset(
             *self._source(),
             **self._fit(tim),
@@ -162,6 +174,7 @@ class LayoutSynthesisRecipe(Recipe):
             batch_size=self.settings.images_per_selection,
             seed=seed,
             repeat=True,
+            start=start,
             exclude=exclude,
         )
 
@@ -179,20 +192,19 @@ class LayoutSynthesisRecipe(Recipe):
         Raises:
             PictureError: if the file cannot be used.
         """
-        labels = reduce_labels(read_labels(path, self.classes), reduce)
-        height, width = labels.shape
+        # By the header: what is too large is not even decoded.
+        height, width = (side // reduce for side in picture_size(path))
         if min(height, width) < 2:
             raise PictureError(
                 f"{path} is too small: {width} x {height} pixels"
                 f"{f', reduced {reduce} times' if reduce > 1 else ''}."
             )
-        if height * width > LARGEST_OUTPUT:
-            raise PictureError(
-                f"{path} has {width} x {height} pixels, more than the "
-                f"{LARGEST_OUTPUT:,} that fit in memory. Crop it, or reduce "
-                "it first."
-            )
+        refuse_large_output(path, height, width)
+        labels = reduce_labels(read_labels(path, self.classes), reduce)
         return one_hot_layout(labels, self.classes)
+
+    def read_by(self):
+        return self.classes.as_text().encode()
 
     def shown(self, given):
         picture = self.classes.picture(given.argmax(axis=-1))

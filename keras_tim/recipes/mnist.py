@@ -29,10 +29,7 @@ class MnistRecipe(Recipe):
     """
 
     task = "mnist"
-    defaults = {  # noqa: RUF012
-        "preset": "mnist_nano",
-        "distance": "mean_squared_error",
-    }
+    preset = "mnist_nano"
     bundled = "55,000 digits of MNIST"
     title = "from ten principal components"
     faithfulness_name = "PSNR of the ten components [dB]"
@@ -81,7 +78,9 @@ class MnistRecipe(Recipe):
     def prepare(self):
         # Anew even where there is a file: it may be of an earlier run.
         self._components = self._of_data()
-        self._components.save(self._components_path())
+
+    def save(self):
+        self.components.save(self._components_path())
 
     def examples(self, tim, names=None, count=None):
         return held_out_digits(
@@ -101,13 +100,14 @@ class MnistRecipe(Recipe):
     def held_out_names(self, tim):
         return self.settings.held_out or None
 
-    def dataset(self, tim, exclude, seed):
+    def dataset(self, tim, exclude, seed, start=0):
         return mnist_dataset(
             self.settings.data,
             components=self.components,
             batch_size=self.settings.images_per_selection,
             seed=seed,
             repeat=True,
+            start=start,
             data_dir=self.settings.data_dir,
         )
 
@@ -131,6 +131,10 @@ class MnistRecipe(Recipe):
                 path,
             )
         return self.components.given(digit)
+
+    def read_by(self):
+        arrays = vars(self.components)
+        return b"".join(np.asarray(arrays[k]).tobytes() for k in sorted(arrays))
 
     def shown(self, given):
         return np.repeat(given, 3, axis=-1)

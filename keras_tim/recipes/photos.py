@@ -3,7 +3,8 @@
 import functools
 
 from keras_tim.data.crops import large_photos, whole_photos
-from keras_tim.recipes.recipe import Recipe
+from keras_tim.data.tfds_pictures import TfdsPictures, is_tfds
+from keras_tim.recipes.recipe import Recipe, refuse_large_output
 
 DEFAULT_HELD_OUT = "chelsea"
 # Sides of the crops that are measured, in pixels: those of the field's usual
@@ -15,6 +16,10 @@ class PhotoRecipe(Recipe):
     """A recipe whose inputs are made from photos on the fly."""
 
     bundled = "the photos bundled with scikit-image"
+
+    def __init__(self, settings, folder=None):
+        super().__init__(settings, folder)
+        self._chosen = None
 
     def pair(self, tim, photo):
         """Makes the model's input and its target from a photo.
@@ -46,12 +51,15 @@ class PhotoRecipe(Recipe):
     def listed(self, tim, names=None, crop=None):
         multiple = self.multiple(tim)
         side = self._side(tim, crop) if crop is not None else multiple
+        self.unusable = []
         photos = large_photos(
             self.settings.data,
             smallest_side=side,
             only=names,
             data_dir=self.settings.data_dir,
             downsample=self.settings.downsample,
+            unusable=self.unusable,
+            measure=crop is not None,
         )
 
         # Crops of one photo follow one another: it is decoded once.
@@ -59,13 +67,17 @@ class PhotoRecipe(Recipe):
         def whole(number):
             return self.pair(tim, photos[number].read())
 
+        def measured_whole(number):
+            refuse_large_output(photos[number].name, *photos[number].size)
+            return whole(number)
+
         def cropped(number, corner):
             return self.pair(tim, _cut(whole(number)[1], corner, side))
 
         examples = []
         for number, photo in enumerate(photos):
             if crop is None:
-                read = functools.partial(whole, number)
+                read = functools.partial(measured_whole, number)
                 examples.append((photo.name, read))
                 continue
             size = [n - n % multiple for n in photo.size]
@@ -81,24 +93,34 @@ class PhotoRecipe(Recipe):
             return names
         if self.settings.data is None:
             return (DEFAULT_HELD_OUT,)
-        # TFDS has a test split of its own.
-        if self.settings.data.startswith("tfds:"):
-            return None
-        return (self.examples(tim, count=1)[0][0],)
+        if is_tfds(self.settings.data):
+            return (self._held_out_split,)
+        # Once: a folder may change while a run lasts.
+        if self._chosen is None:
+            self._chosen = (self.examples(tim, count=1)[0][0],)
+        return self._chosen
 
     def held_out(self, tim):
         names = self.held_out_names(tim)
-        if names is None:
-            return self.examples(tim, count=1), ()
-        return self.examples(tim, names), names
+        # A split may hold thousands of pictures: the first one is shown.
+        split = is_tfds(self.settings.data) and any(
+            "/" not in name for name in names
+        )
+        return self.examples(tim, names, count=1 if split else None), names
 
-    def photo_options(self, exclude, seed):
+    @functools.cached_property
+    def _held_out_split(self):
+        settings = self.settings
+        return TfdsPictures(settings.data, settings.data_dir).held_out_split
+
+    def photo_options(self, exclude, seed, start):
         """Arguments of `crop_dataset` that follow from the settings."""
         return {
             "crop_size": self.settings.crop_size,
             "batch_size": self.settings.images_per_selection,
             "seed": seed,
             "repeat": True,
+            "start": start,
             "exclude": exclude,
             "data_dir": self.settings.data_dir,
             "downsample": self.settings.downsample,

@@ -1,7 +1,11 @@
 """What a run needs to know of its task."""
 
 from keras_tim.inference.alternatives import bicubic_picture
-from keras_tim.inference.pictures import PictureError, read_picture
+from keras_tim.inference.pictures import (
+    PictureError,
+    picture_size,
+    read_picture,
+)
 
 # Every pixel of the output takes about a kilobyte while it is made.
 LARGEST_OUTPUT = 16_000_000
@@ -15,11 +19,13 @@ class Recipe:
 
     Attributes:
         task: str, the task's name.
-        defaults: dict, what `RunSettings` are where nothing else is asked for.
+        preset: str, what is trained where nothing else is asked for.
         bundled: str, what is trained on where no data are given.
         title: str, what stands behind a picture's name on its sheet.
         faithfulness_name: str, what `faithfulness` measures, with its unit.
         lower_is_more_faithful: bool, whether that is an error.
+        unusable: list of str, names of the data's pictures that `listed` left
+            out because they cannot be used.
 
     Args:
         settings: the run's `RunSettings`.
@@ -27,7 +33,7 @@ class Recipe:
     """
 
     task = None
-    defaults: dict = {}  # noqa: RUF012 (read only)
+    preset = None
     bundled = None
     title = None
     faithfulness_name = None
@@ -36,8 +42,12 @@ class Recipe:
     def __init__(self, settings, folder=None):
         self.settings = settings
         self.folder = folder
+        self.unusable = []
 
     def prepare(self):
+        """Finds in the data what the model depends on; writes nothing."""
+
+    def save(self):
         """Writes what else the run folder needs to be complete."""
 
     def take_over(self, tim):
@@ -115,13 +125,15 @@ class Recipe:
         """
         return [name for name, _, _ in self.held_out(tim)[0]]
 
-    def dataset(self, tim, exclude, seed):
+    def dataset(self, tim, exclude, seed, start=0):
         """Endless batches of `(inputs, targets)` of `images_per_selection`.
 
         Args:
             tim: the `TIM` to train.
             exclude: names to leave out.
             seed: int.
+            start: int, or `tf.Variable` that is read whenever an iteration
+                begins: batches to leave out at the front.
 
         Returns:
             A `tf.data.Dataset`.
@@ -157,6 +169,14 @@ class Recipe:
             PictureError: if the file cannot be used.
         """
         return read_reduced(path, reduce, tim.output_factor)
+
+    def read_by(self):
+        """What `read_input` goes by beside the file, such as classes.
+
+        Returns:
+            bytes, other ones where it is something else; empty for nothing.
+        """
+        return b""
 
     def shown(self, given):
         """What the model is given, as a picture.
@@ -209,21 +229,31 @@ def read_reduced(path, reduce, scale):
     Raises:
         PictureError: if the file cannot be used.
     """
+    # By the header: what is too large is not even decoded.
+    height, width = (side // reduce for side in picture_size(path))
+    if 0 in (height, width):
+        raise PictureError(f"{path} is too small to be reduced {reduce} times.")
+    refuse_large_output(path, height, width, scale)
     given = read_picture(path)
     if reduce > 1:
-        size = [n // reduce for n in given.shape[:2]]
-        if 0 in size:
-            raise PictureError(
-                f"{path} is too small to be reduced {reduce} times: "
-                f"{given.shape[1]} x {given.shape[0]} pixels."
-            )
-        given = bicubic_picture(given, size)
-    pixels = given.shape[0] * given.shape[1] * scale**2
-    if pixels > LARGEST_OUTPUT:
-        times = f"{scale} times larger it" if scale > 1 else "It"
-        raise PictureError(
-            f"{path} has {given.shape[1]} x {given.shape[0]} pixels. {times} "
-            f"would take more than the {LARGEST_OUTPUT:,} pixels that fit in "
-            "memory. Crop it, or reduce it first."
-        )
+        given = bicubic_picture(given, (height, width))
     return given
+
+
+def refuse_large_output(path, height, width, scale=1):
+    """Raises `PictureError` where an output would not fit in memory.
+
+    Args:
+        path: str, the picture that messages name.
+        height: int, pixels of the picture.
+        width: int.
+        scale: int, size of the output relative to the picture.
+    """
+    if height * width * scale**2 <= LARGEST_OUTPUT:
+        return
+    times = f"{scale} times larger it" if scale > 1 else "It"
+    raise PictureError(
+        f"{path} has {width} x {height} pixels. {times} would take more than "
+        f"the {LARGEST_OUTPUT:,} pixels that fit in memory. Crop it, or reduce "
+        "it first."
+    )

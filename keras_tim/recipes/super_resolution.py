@@ -13,24 +13,19 @@ class SuperResolutionRecipe(PhotoRecipe):
     """Photos reduced by the model's scale, and the photos themselves."""
 
     task = "super_resolution"
-    # The rest of `RunSettings` was found for this task.
-    defaults = {  # noqa: RUF012
-        "preset": "super_resolution_x4_nano",
-        # Without it the blurred background of a photo gets a grain.
-        "enlarged": 0.4,
-    }
+    preset = "super_resolution_x4_nano"
     title = "super-resolution"
     faithfulness_name = "LR-PSNR [dB]"
 
     def pair(self, tim, photo):
         return super_resolution_pair(photo, tim.scale)
 
-    def dataset(self, tim, exclude, seed):
+    def dataset(self, tim, exclude, seed, start=0):
         return super_resolution_dataset(
             self.settings.data,
             scale=tim.scale,
             num_levels=tim.num_levels,
-            **self.photo_options(exclude, seed),
+            **self.photo_options(exclude, seed, start),
         )
 
     def baseline(self, given, size):

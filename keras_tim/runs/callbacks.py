@@ -1,14 +1,22 @@
 """What happens beside the gradient steps of a run."""
 
+import contextlib
+import csv
+import dataclasses
+import io
 import math
 import os
 import time
 
 import keras
+import numpy as np
 
+from keras_tim.files import save_model, write_text
 from keras_tim.inference.pictures import write_picture
 from keras_tim.inference.sheets import contact_sheet
-from keras_tim.runs.files import save_model, write_json
+from keras_tim.runs.checkpoints import save_checkpoint
+
+LAST_FINITE = "last_finite.keras"
 
 
 class BudgetedCosineDecay(keras.callbacks.Callback):
@@ -22,7 +30,8 @@ class BudgetedCosineDecay(keras.callbacks.Callback):
         steps: int, gradient steps in all.
         minutes: float or None, wall-clock limit.
         elapsed: float, seconds that earlier parts of the run have used.
-        floor: float, the last rate relative to the first.
+        floor: float, the last rate relative to the first; 1 for a constant
+            rate.
     """
 
     def __init__(self, steps, minutes=None, elapsed=0.0, floor=0.02):
@@ -31,13 +40,13 @@ class BudgetedCosineDecay(keras.callbacks.Callback):
         self.minutes = minutes
         self.elapsed = elapsed
         self.floor = floor
-
-    def set_model(self, model):
-        super().set_model(model)
-        self._start = time.monotonic() - self.elapsed
+        self._start = time.monotonic() - elapsed
         # Steps and seconds at the end of the first batch. It says nothing of
         # the pace, since TensorFlow traces in it.
         self._traced = None
+
+    def set_model(self, model):
+        super().set_model(model)
         self.initial_rate = float(model.optimizer.learning_rate)
 
     @property
@@ -90,40 +99,175 @@ class BudgetedCosineDecay(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = self.initial_rate
 
 
-class Checkpoints(keras.callbacks.Callback):
-    """Saves the model after every epoch, so that a killed run can go on.
+class RestoredMetrics(keras.callbacks.Callback):
+    """Puts the metrics of an interrupted epoch back to where they were.
 
-    The file is written under another name and renamed: whenever the process
-    dies, one whole checkpoint remains.
+    It must come before callbacks that look at them.
 
     Args:
-        folder: where `latest.keras` and `state.json` go.
-        budget: the run's `BudgetedCosineDecay`, which knows the time used.
-        epochs_done: int, epochs of earlier parts of the run.
+        values: dict from a metric's name to the values of its variables.
     """
 
-    def __init__(self, folder, budget, epochs_done=0):
+    def __init__(self, values):
         super().__init__()
-        self.folder = folder
-        self.budget = budget
-        self.epochs_done = epochs_done
+        self._values = values
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for metric in self.model.metrics:
+            stored = self._values.get(metric.name, ())
+            for variable, value in zip(metric.variables, stored, strict=False):
+                variable.assign(value)
+        self._values = {}
+
+
+class DivergenceGuard(keras.callbacks.Callback):
+    """Ends a run whose loss, gradient or weights are no numbers any more.
+
+    `TIM` leaves out the gradient step that would spoil the weights, so that
+    they are the last finite ones. They are saved beside the checkpoints, from
+    which a run would only go where it has been.
+
+    Args:
+        folder: str, where `last_finite.keras` goes.
+
+    Raises:
+        RuntimeError: at the end of such a round.
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self._path = os.path.join(folder, LAST_FINITE)
+
+    def on_train_batch_end(self, batch, logs=None):
+        finite = all(
+            np.isfinite(variable.numpy()).all()
+            for variable in self.model.trainable_variables
+        )
+        step = self.model.nonfinite_step
+        if finite and step is None:
+            return
+        if finite:
+            save_model(self.model, self._path)
+            kept = f"The weights before it are kept in {self._path}."
+        else:
+            step = int(self.model.optimizer.iterations.numpy())
+            kept = "The checkpoints hold finite weights."
+        raise _diverged(
+            self.model,
+            f"loss, gradient or weights are not finite in gradient step {step}"
+            f". {kept}",
+        )
+
+
+def _diverged(model, what):
+    rate = float(model.optimizer.learning_rate)
+    return RuntimeError(
+        f"Training diverged: {what} Try a lower --learning_rate (it was "
+        f"{rate:.2g} at that time), --beta_2=0.999 or --dtype=float32, in "
+        "another run folder or with --overwrite."
+    )
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves the model, so that a run that dies can go on as it was.
+
+    A checkpoint is made at the end of every epoch, and at the end of a round
+    where the last one has grown old or a signal asks the run to stop. It must
+    be the last callback: what the others have done is then never behind.
+
+    Args:
+        folder: where the checkpoints go.
+        budget: the run's `BudgetedCosineDecay`, which knows the time used.
+        progress: the `Progress` of earlier parts of the run.
+        rounds_per_epoch: int.
+        minutes: float, age at which a checkpoint is old.
+        stop: the run's `StopSignals`.
+    """
+
+    def __init__(
+        self, folder, budget, progress, rounds_per_epoch, minutes, stop
+    ):
+        super().__init__()
+        self.progress = progress
+        self._folder = folder
+        self._budget = budget
+        self._rounds_per_epoch = rounds_per_epoch
+        self._minutes = minutes
+        self._stop = stop
+        self._saved_at = time.monotonic()
+
+    def on_train_begin(self, logs=None):
+        self._stop.training = True
+
+    def on_train_end(self, logs=None):
+        self._stop.training = False
+
+    def on_train_batch_end(self, batch, logs=None):
+        rounds = self.progress.rounds + 1
+        self.progress = dataclasses.replace(self.progress, rounds=rounds)
+        if self.model.stop_training or rounds % self._rounds_per_epoch == 0:
+            return  # the epoch ends in a moment
+        age = time.monotonic() - self._saved_at
+        if self._stop.signum is not None or age >= 60.0 * self._minutes:
+            self._save(
+                metrics={
+                    metric.name: [v.numpy().tolist() for v in metric.variables]
+                    for metric in self.model.metrics
+                }
+            )
 
     def on_epoch_end(self, epoch, logs=None):
-        self.epochs_done += 1
+        self._save(metrics={}, epochs=self.progress.epochs + 1)
+
+    def _save(self, **changes):
+        self.progress = dataclasses.replace(
+            self.progress, seconds=self._budget.seconds, **changes
+        )
         # The file holds the rate that the decay starts from, not today's.
         optimizer = self.model.optimizer
         decayed = float(optimizer.learning_rate)
-        optimizer.learning_rate = self.budget.initial_rate
-        save_model(self.model, os.path.join(self.folder, "latest.keras"))
+        optimizer.learning_rate = self._budget.initial_rate
+        save_checkpoint(self._folder, self.model, self.progress)
         optimizer.learning_rate = decayed
-        write_json(
-            os.path.join(self.folder, "state.json"),
-            {
-                "epochs": self.epochs_done,
-                "steps": int(self.model.optimizer.iterations.numpy()),
-                "seconds": self.budget.seconds,
-            },
-        )
+        self._saved_at = time.monotonic()
+        if self._stop.signum is not None:
+            steps = int(optimizer.iterations.numpy())
+            raise self._stop.error(
+                self._stop.signum, f"{steps} gradient steps are saved."
+            )
+
+
+def trim_history(path, epochs):
+    """Leaves the rows of a run's first epochs, one of each.
+
+    A process that dies leaves rows behind that its last checkpoint is ahead
+    of, or part of a row.
+
+    Args:
+        path: str, the file of a `keras.callbacks.CSVLogger`, or none.
+        epochs: int.
+    """
+    kept = {}
+    with (
+        contextlib.suppress(FileNotFoundError),
+        open(path, encoding="utf-8", errors="replace", newline="") as file,
+    ):
+        header = []
+        for row in csv.reader(file):
+            header = header or row
+            if (
+                len(row) == len(header)
+                and row[0].isdecimal()
+                and int(row[0]) < epochs
+            ):
+                kept[int(row[0])] = row
+    if not kept:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)
+        return
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([header, *kept.values()])
+    write_text(path, text.getvalue())
 
 
 class SampleSheets(keras.callbacks.Callback):
@@ -162,14 +306,25 @@ class SampleSheets(keras.callbacks.Callback):
         if (epoch + 1) % self.epochs:
             return
         step = int(self.model.optimizer.iterations.numpy())
-        sheet = sample_sheet(
-            self.model,
-            self.recipe,
-            self.examples,
-            self.num_samples,
-            self.seed,
+        try:
+            sheet = sample_sheet(
+                self.model,
+                self.recipe,
+                self.examples,
+                self.num_samples,
+                self.seed,
+            )
+        except FloatingPointError as error:
+            raise _diverged(
+                self.model,
+                f"{error} after gradient step {step}. The checkpoints are "
+                "older.",
+            ) from error
+        write_picture(
+            os.path.join(self.folder, f"step_{step:06d}.png"),
+            sheet,
+            {"made": "sheet"},
         )
-        write_picture(os.path.join(self.folder, f"step_{step:06d}.png"), sheet)
         if self.writer is not None:
             import tensorflow as tf
 
@@ -212,10 +367,15 @@ def sample_sheet(tim, recipe, examples, num_samples, seed):
 
     Returns:
         float array `[height, width, 3]`.
+
+    Raises:
+        FloatingPointError: if a sample is not finite.
     """
     rows = []
-    for _, given, target in examples:
+    for name, given, target in examples:
         samples = tim.sample(given[None], num_samples=num_samples, seed=seed)[0]
+        if not np.isfinite(samples).all():
+            raise FloatingPointError(f"samples of {name} are not finite")
         rows.append([recipe.shown(given), *samples, target])
     titles = ["input", *[f"sample {k}" for k in range(num_samples)], "observed"]
     return contact_sheet(

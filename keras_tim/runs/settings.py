@@ -7,9 +7,15 @@ import numpy as np
 
 from keras_tim.checks import integer, integers
 from keras_tim.data.decompression import check_quality
-from keras_tim.models.presets import PARTS, preset_arguments
+from keras_tim.files import read_json, write_json
+from keras_tim.models.presets import (
+    PARTS,
+    SHORT_TRAINING,
+    TRAINING,
+    preset_arguments,
+    preset_training,
+)
 from keras_tim.recipes import get_recipe
-from keras_tim.runs.files import read_json
 from keras_tim.runs.precision import DTYPES
 
 CONFIG_FILE = "config.json"
@@ -36,14 +42,14 @@ INTEGERS = (
 class RunSettings:
     """What a run is told; written to `config.json`.
 
-    `RunSettings.of_task` gives what suits a task; these defaults suit
-    super-resolution.
+    `RunSettings.of_task` gives what a task's preset is meant to be trained
+    with; these defaults are `SHORT_TRAINING`.
 
     Attributes:
         task: name of the task, a key of `keras_tim.recipes.RECIPES`.
         preset: name of the preset, see `TIM.presets`.
-        data: a folder of pictures, "tfds:NAME", or None for what the task
-            comes with.
+        data: a folder of pictures, "tfds:NAME", "tfds:NAME:SPLIT", or None
+            for what the task comes with.
         data_dir: folder of prepared TensorFlow data sets, or None.
         labels: folder of label maps for layout synthesis, as are the next
             three.
@@ -51,7 +57,8 @@ class RunSettings:
         size: height and width to resize pictures to, such as "256x512".
         rarity: what `keras-tim rarity` wrote, to train with rebalancing.
         held_out: names of pictures kept from training and shown and measured
-            instead; empty means one is chosen.
+            instead; empty means one is chosen. Of a TensorFlow data set
+            also splits, such as "train[95%:]".
         downsample: the photos are first reduced by this factor.
         crop_size: side of the training crops in pixels.
         quality: JPEG quality, 1 to 100, at which the photos are compressed
@@ -61,8 +68,11 @@ class RunSettings:
         steps: gradient steps in all.
         minutes: wall-clock limit, or None.
         learning_rate: initial rate of Adam.
+        last_rate: share of it that is left at the end of a cosine; 1 keeps
+            it constant, as published.
         beta_2: Adam's decay of squared gradients; 0.99 forgets the large ones
             of the start within a short run, 0.999 is as published.
+        epsilon: Adam's, 1e-8 as published.
         distance: see `TIM.compile`, as are the next six.
         num_samples: candidates per image and level, or a tuple of one number
             per level, coarsest first.
@@ -96,21 +106,23 @@ class RunSettings:
     size: str | None = None
     rarity: str | None = None
     held_out: tuple = ()
-    downsample: int = 1
-    crop_size: int = 96
-    enlarged: float = 0.0
+    downsample: int = SHORT_TRAINING["downsample"]
+    crop_size: int = SHORT_TRAINING["crop_size"]
+    enlarged: float = SHORT_TRAINING["enlarged"]
     quality: int = 1
-    steps: int = 1000
+    steps: int = SHORT_TRAINING["steps"]
     minutes: float | None = None
-    learning_rate: float = 1e-3
-    beta_2: float = 0.99
-    distance: str = "lpips_alex"
-    num_samples: int | tuple = 4
-    images_per_selection: int = 32
-    steps_per_selection: int = 12
-    mini_batch_size: int = 8
-    candidate_chunk: int = 32
-    pixel_weight: float = 0.5
+    learning_rate: float = SHORT_TRAINING["learning_rate"]
+    last_rate: float = SHORT_TRAINING["last_rate"]
+    beta_2: float = SHORT_TRAINING["beta_2"]
+    epsilon: float = SHORT_TRAINING["epsilon"]
+    distance: str = SHORT_TRAINING["distance"]
+    num_samples: int | tuple = SHORT_TRAINING["num_samples"]
+    images_per_selection: int = SHORT_TRAINING["images_per_selection"]
+    steps_per_selection: int = SHORT_TRAINING["steps_per_selection"]
+    mini_batch_size: int = SHORT_TRAINING["mini_batch_size"]
+    candidate_chunk: int = SHORT_TRAINING["candidate_chunk"]
+    pixel_weight: float = SHORT_TRAINING["pixel_weight"]
     without: tuple = ()
     mapping_network: bool | None = None
     residual_channels: tuple | None = None
@@ -180,11 +192,12 @@ class RunSettings:
 
     @classmethod
     def of_task(cls, task, **chosen):
-        """What suits a task, but for what is chosen.
+        """What a task's preset is meant to be trained with, but for the chosen.
 
         Args:
             task: str, a key of `keras_tim.recipes.RECIPES`.
-            **chosen: settings; None stands for the task's own.
+            **chosen: settings; None stands for the preset's own, and for the
+                preset that the task has of its own.
 
         Returns:
             A `RunSettings`.
@@ -194,15 +207,34 @@ class RunSettings:
                 fit together.
         """
         given = {k: v for k, v in chosen.items() if v is not None}
-        settings = cls(task=task, **{**get_recipe(task).defaults, **given})
-        counts = settings.num_samples
-        if "num_samples" in given or not isinstance(counts, tuple):
-            return settings
-        # Another preset than the task's own may have other levels.
-        arguments = preset_arguments(settings.preset)
-        levels = len(arguments["residual_channels"])
-        counts = (*counts, *[counts[-1]] * levels)[:levels]
-        return dataclasses.replace(settings, num_samples=counts)
+        given.setdefault("preset", get_recipe(task).preset)
+        return cls(task=task, **{**preset_training(given["preset"]), **given})
+
+    def changes(self):
+        """Where a run differs from what its preset is and is meant for.
+
+        Returns:
+            dict from setting to the preset's value, None where it leaves it
+            open, and this one.
+        """
+        preset = {**preset_arguments(self.preset), **TRAINING[self.preset]}
+        chosen = {name: getattr(self, name) for name in TRAINING[self.preset]}
+        return {
+            name: (preset.get(name), value)
+            for name, value in {**chosen, **self.model_switches}.items()
+            if preset.get(name) != value
+        }
+
+    def description(self):
+        """What the preset is trained with, and what differs, as text."""
+        changes = self.changes()
+        own = {**TRAINING[self.preset], **self.model_switches}
+        kept = [f"{k}={v}" for k, v in own.items() if k not in changes]
+        lines = [f"{self.preset} comes with {', '.join(kept)}."]
+        for name, (before, now) in changes.items():
+            instead = "" if before is None else f" in place of {before}"
+            lines.append(f"Changed: {name}={now}{instead}.")
+        return "\n".join(lines)
 
     def jsonable(self):
         """The settings as JSON gives them back."""
@@ -238,3 +270,35 @@ def load_settings(path):
         raise ValueError(
             f"{path} is damaged, or of another version of this package: {error}"
         ) from error
+
+
+def record_held_out(folder, names):
+    """Writes down what a run holds out, whatever becomes of its data.
+
+    Args:
+        folder: a run folder that holds `config.json`.
+        names: names of pictures.
+
+    Raises:
+        OSError: if the file cannot be written; what was there stays.
+    """
+    path = os.path.join(folder, CONFIG_FILE)
+    write_json(path, {**read_json(path), "held_out": list(names)})
+
+
+def recorded_held_out(folder):
+    """What `record_held_out` wrote.
+
+    Args:
+        folder: a run folder.
+
+    Returns:
+        Tuple of names, empty if there is no record.
+
+    Raises:
+        ValueError: if `config.json` is damaged.
+    """
+    path = os.path.join(os.fspath(folder), CONFIG_FILE)
+    if not os.path.isfile(path):
+        return ()
+    return tuple(read_json(path).get("held_out", ()))

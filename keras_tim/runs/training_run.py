@@ -1,12 +1,17 @@
 """A run: a folder that holds a model, how it came about and how it looks."""
 
+import dataclasses
+import glob
 import importlib.metadata
 import importlib.util
 import os
 
 import keras
+import tensorflow as tf
 from absl import logging
 
+from keras_tim.data.tfds_pictures import is_tfds
+from keras_tim.files import save_model, write_json
 from keras_tim.inference.alternatives import alternatives_sheet
 from keras_tim.inference.pictures import write_picture
 from keras_tim.models.tim import TIM
@@ -14,11 +19,20 @@ from keras_tim.recipes import get_recipe
 from keras_tim.runs.callbacks import (
     BudgetedCosineDecay,
     Checkpoints,
+    DivergenceGuard,
+    RestoredMetrics,
     SampleSheets,
     Scalars,
     sample_sheet,
+    trim_history,
 )
-from keras_tim.runs.files import read_json, save_model, write_json
+from keras_tim.runs.checkpoints import (
+    Progress,
+    has_checkpoint,
+    load_checkpoint,
+)
+from keras_tim.runs.lock import locked
+from keras_tim.runs.model_file import load_tim
 from keras_tim.runs.precision import fastest_dtype
 from keras_tim.runs.report import (
     averaged,
@@ -26,13 +40,40 @@ from keras_tim.runs.report import (
     report_sentence,
     report_table,
 )
-from keras_tim.runs.settings import CONFIG_FILE, load_settings
+from keras_tim.runs.settings import (
+    CONFIG_FILE,
+    load_settings,
+    record_held_out,
+    recorded_held_out,
+)
+from keras_tim.runs.stopping import StopSignals
 
 MODEL_FILE = "model.keras"
+REPORT_FILE = "report.json"
 EPOCHS = 10
+# What a run leaves in its folder, as patterns: what `overwrite` removes.
+# Classes and components are replaced in any case.
+OUTPUTS = (
+    MODEL_FILE,
+    REPORT_FILE,
+    "checkpoints/*.keras",
+    "checkpoints/state.json",
+    "contact_sheet.png",
+    "history.csv",
+    "logs/events.out.tfevents.*",
+    "pictures/step_*.png",
+    "training_samples.png",
+)
 
 
-def train(folder, settings, overwrite=False, verbose=1, callbacks=()):
+def train(
+    folder,
+    settings,
+    overwrite=False,
+    verbose=1,
+    callbacks=(),
+    checkpoint_every=5.0,
+):
     """Trains a model into a run folder, or goes on where it was stopped.
 
     The folder gets `config.json`, `checkpoints/`, `logs/` (TensorBoard),
@@ -40,14 +81,23 @@ def train(folder, settings, overwrite=False, verbose=1, callbacks=()):
     `model.keras`, `contact_sheet.png`, `training_samples.png` and
     `report.json`.
 
+    A run that was stopped, however that came about, goes on when it is
+    trained again with the same settings. On the same machine it ends with the
+    same weights, to the last bit, as one that was not stopped; but where
+    `settings.minutes` cut it short, since they are of the clock. Ctrl-C and
+    SIGTERM let the round end and save it first.
+
     Args:
         folder: str or path.
         settings: a `RunSettings`.
         overwrite: bool, whether to begin anew where a run is in the folder.
         verbose: as in `keras.Model.fit`.
         callbacks: Keras callbacks beside those of the run. They see the end
-            of an epoch before its checkpoint is written: what they write then
-            is never behind a run that goes on.
+            of a round and of an epoch before its checkpoint is written: what
+            they write then is never behind a run that goes on.
+        checkpoint_every: float, minutes after which a checkpoint is made at
+            the end of a round. There is one at the end of every epoch, a
+            tenth of the run, in any case.
 
     Returns:
         The trained `TIM`.
@@ -55,39 +105,142 @@ def train(folder, settings, overwrite=False, verbose=1, callbacks=()):
     Raises:
         FileExistsError: if the folder holds a finished run, or one with other
             settings, and `overwrite` is False.
+        KeyboardInterrupt: if a signal stopped the run.
+        RuntimeError: if training diverges, or another process trains in the
+            folder.
         ValueError: if a setting is out of range or no picture is usable.
     """
     folder = os.fspath(folder)
     recipe = get_recipe(settings.task)(settings, folder)
-    tim, state = _begin(folder, recipe, overwrite)
-    recipe.prepare()
-    held_out, excluded = recipe.held_out(tim)
-    # A resumed run sees other crops than those it has already seen.
-    dataset = recipe.dataset(tim, excluded, settings.seed + state["epochs"])
+    with StopSignals() as stop, locked(folder):
+        if _is_trained(folder, settings, overwrite):
+            tim = load_run(folder)
+            recipe.prepare()
+            _hold_out_as_before(folder, recipe)
+            held_out, _ = recipe.held_out(tim)
+        else:
+            tim, held_out = _trained(
+                folder,
+                recipe,
+                overwrite,
+                verbose,
+                callbacks,
+                checkpoint_every,
+                stop,
+            )
+        _finish(folder, tim, recipe, held_out)
+    return tim
+
+
+def _is_trained(folder, settings, overwrite):
+    """Whether only the report is missing from a folder.
+
+    Raises:
+        FileExistsError: if the folder must not be written to.
+    """
+    if overwrite:
+        return False
+    if not os.path.exists(os.path.join(folder, CONFIG_FILE)):
+        found = _outputs(folder)
+        if found:
+            raise FileExistsError(
+                f"{found[0]} is there already, but no {CONFIG_FILE} that says "
+                "of what run. Choose another folder, or begin anew with "
+                "--overwrite, which removes it."
+            )
+        return False
+    trained = os.path.exists(os.path.join(folder, MODEL_FILE))
+    if not trained and not has_checkpoint(_checkpoints(folder)):
+        return False  # nothing is lost, whatever else is there
+    if trained and os.path.exists(os.path.join(folder, REPORT_FILE)):
+        raise FileExistsError(
+            f"{folder} holds a finished run. Choose another folder, or "
+            "begin anew with --overwrite."
+        )
+    earlier = load_settings(folder)
+    earlier, today = earlier.jsonable(), settings.jsonable()
+    changed = sorted(k for k in today if earlier[k] != today[k])
+    if changed:
+        raise FileExistsError(
+            f"{folder} holds a run with other settings "
+            f"({', '.join(changed)}). Choose another folder, repeat the "
+            "earlier settings to resume it, or begin anew with --overwrite."
+        )
+    return trained
+
+
+def _trained(
+    folder, recipe, overwrite, verbose, callbacks, checkpoint_every, stop
+):
+    """Trains to the end; gives the model and the held-out examples."""
+    settings = recipe.settings
     rounds = -(-settings.steps // settings.steps_per_selection)
     rounds_per_epoch = max(1, round(rounds / EPOCHS))
+    # The budget ends the run; time may be shorter than the steps.
+    epochs = max(EPOCHS, -(-rounds // rounds_per_epoch))
+
+    recipe.prepare()
+    resumed = not overwrite and has_checkpoint(_checkpoints(folder))
+    if resumed:
+        tim, progress = load_checkpoint(
+            _checkpoints(folder),
+            settings.steps_per_selection,
+            rounds_per_epoch,
+        )
+        logging.info(
+            "Resuming %s after %d gradient steps.",
+            folder,
+            int(tim.optimizer.iterations.numpy()),
+        )
+        _hold_out_as_before(folder, recipe)
+    else:
+        tim, progress = _new_model(recipe), Progress()
+    held_out, excluded = recipe.held_out(tim)
+    # What is captured by data pipelines must lie where they run.
+    with tf.device("CPU"):
+        start = tf.Variable(progress.rounds, dtype=tf.int64)
+    dataset = recipe.dataset(tim, excluded, settings.seed, start)
+
+    # Not before all of the settings have proved usable: what is refused
+    # leaves nothing behind, and takes nothing away.
+    if not resumed:
+        _begin_anew(folder, settings)
+    if settings.data is not None:
+        record_held_out(folder, excluded)
+    recipe.save()
+    path = os.path.join(folder, "history.csv")
+    trim_history(path, progress.epochs)
+    history = keras.callbacks.CSVLogger(path, append=True)
     budget = BudgetedCosineDecay(
-        settings.steps, settings.minutes, state["seconds"]
+        settings.steps,
+        settings.minutes,
+        progress.seconds,
+        floor=settings.last_rate,
+    )
+    checkpoints = Checkpoints(
+        _made(_checkpoints(folder)),
+        budget,
+        progress,
+        rounds_per_epoch,
+        checkpoint_every,
+        stop,
     )
     writer = _summary_writer(folder)
     callbacks = [
+        RestoredMetrics(progress.metrics),
+        DivergenceGuard(_checkpoints(folder)),
         *callbacks,
         budget,
         SampleSheets(
-            _made(folder, "pictures"),
+            _made(os.path.join(folder, "pictures")),
             recipe,
             centres(held_out[:4]),
             writer=writer,
         ),
-        keras.callbacks.CSVLogger(
-            os.path.join(folder, "history.csv"), append=state["epochs"] > 0
-        ),
-        Checkpoints(
-            _made(folder, "checkpoints"), budget, epochs_done=state["epochs"]
-        ),
+        history,
+        *([] if writer is None else [Scalars(writer)]),
+        checkpoints,
     ]
-    if writer is not None:
-        callbacks.append(Scalars(writer))
     logging.info(
         "Training %s (%s parameters, %s) on %s, holding out %s. The first "
         "step takes longer: TensorFlow traces it.",
@@ -97,21 +250,87 @@ def train(folder, settings, overwrite=False, verbose=1, callbacks=()):
         settings.data or recipe.bundled,
         ", ".join(name for name, _, _ in held_out),
     )
-    tim.fit(
-        dataset,
-        steps_per_epoch=rounds_per_epoch,
-        initial_epoch=state["epochs"],
-        # The budget ends the run; time may be shorter than the steps.
-        epochs=max(EPOCHS, -(-rounds // rounds_per_epoch)),
-        callbacks=callbacks,
-        shuffle=False,
-        verbose=verbose,
-    )
+    # An epoch that was interrupted is brought to its end first.
+    begun = max(0, progress.rounds - progress.epochs * rounds_per_epoch)
+    spans = [(progress.epochs + bool(begun), epochs, rounds_per_epoch)]
+    if begun:
+        first = progress.epochs, progress.epochs + 1, rounds_per_epoch - begun
+        spans.insert(0, first)
+    budget.set_model(tim)
+    try:
+        for first_epoch, end, steps in spans:
+            if first_epoch >= end or budget.progress >= 1.0:
+                continue
+            start.assign(checkpoints.progress.rounds)
+            tim.fit(
+                dataset,
+                steps_per_epoch=steps,
+                initial_epoch=first_epoch,
+                epochs=end,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=verbose,
+            )
+    finally:
+        history.on_train_end()  # closes its file where `fit` has failed
+    stop.check()
     # To be used anywhere, also where half precision is slow.
     tim = tim.full_precision()
     save_model(tim, os.path.join(folder, MODEL_FILE))
-    _finish(folder, tim, recipe, held_out)
+    return tim, held_out
+
+
+def _hold_out_as_before(folder, recipe):
+    """Chosen once: a folder of pictures may change while a run lasts."""
+    names, data = recorded_held_out(folder), recipe.settings.data
+    if names and data is not None and not is_tfds(data):
+        recipe.settings = dataclasses.replace(recipe.settings, held_out=names)
+
+
+def _new_model(recipe):
+    """A model to train, with fresh weights."""
+    settings = recipe.settings
+    keras.utils.set_random_seed(settings.seed)
+    dtype = fastest_dtype() if settings.dtype == "auto" else settings.dtype
+    tim = TIM.from_preset(
+        settings.preset,
+        **recipe.model_arguments(),
+        **settings.model_switches,
+        dtype=dtype,
+    )
+    tim.compile(
+        optimizer=keras.optimizers.Adam(
+            settings.learning_rate,
+            beta_2=settings.beta_2,
+            epsilon=settings.epsilon,
+        ),
+        distance=settings.distance,
+        num_samples=settings.candidates,
+        sampling=settings.sampling,
+        images_per_selection=settings.images_per_selection,
+        steps_per_selection=settings.steps_per_selection,
+        mini_batch_size=settings.mini_batch_size,
+        candidate_chunk=settings.candidate_chunk,
+        pixel_weight=settings.pixel_weight,
+        seed=settings.seed,
+    )
     return tim
+
+
+def _begin_anew(folder, settings):
+    """Removes what an earlier run left, and writes down the settings."""
+    # The settings come last: a second run that is stopped in between must not
+    # pass for the first one.
+    for path in _outputs(folder):
+        os.remove(path)
+    packages = ("keras-tim", "keras", "tensorflow", "keras-cv", "numpy")
+    write_json(
+        os.path.join(folder, CONFIG_FILE),
+        {
+            "settings": settings.jsonable(),
+            "packages": {p: importlib.metadata.version(p) for p in packages},
+        },
+    )
 
 
 def load_run(path):
@@ -135,83 +354,7 @@ def load_run(path):
             f"There is no model at {path}. Give a run folder that has finished "
             "training, or a .keras file."
         )
-    return _load(path, compile=False)
-
-
-def _load(path, compile):
-    try:
-        model = keras.models.load_model(path, compile=compile)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is damaged or not a model of this package: {error}"
-        ) from error
-    if not isinstance(model, TIM):
-        raise ValueError(f"{path} holds a {type(model).__name__}, not a TIM.")
-    return model
-
-
-def _begin(folder, recipe, overwrite):
-    """The model to train, and how far it has come."""
-    settings = recipe.settings
-    config = os.path.join(folder, CONFIG_FILE)
-    latest = os.path.join(folder, "checkpoints", "latest.keras")
-    if os.path.exists(config) and not overwrite:
-        if os.path.exists(os.path.join(folder, MODEL_FILE)):
-            raise FileExistsError(
-                f"{folder} holds a finished run. Choose another folder, or "
-                "begin anew with --overwrite."
-            )
-        earlier = load_settings(folder).jsonable()
-        today = settings.jsonable()
-        changed = sorted(k for k in today if earlier[k] != today[k])
-        if changed:
-            raise FileExistsError(
-                f"{folder} holds a run with other settings "
-                f"({', '.join(changed)}). Choose another folder, repeat the "
-                "earlier settings to resume it, or begin anew with --overwrite."
-            )
-        if os.path.exists(latest):
-            state = read_json(os.path.join(folder, "checkpoints/state.json"))
-            logging.info(
-                "Resuming %s after %d gradient steps.", folder, state["steps"]
-            )
-            return _load(latest, compile=True), state
-    elif overwrite and os.path.exists(os.path.join(folder, MODEL_FILE)):
-        # Gone first: a stopped second run must not pass for the first one.
-        os.remove(os.path.join(folder, MODEL_FILE))
-
-    keras.utils.set_random_seed(settings.seed)
-    dtype = fastest_dtype() if settings.dtype == "auto" else settings.dtype
-    tim = TIM.from_preset(
-        settings.preset,
-        **recipe.model_arguments(),
-        **settings.model_switches,
-        dtype=dtype,
-    )
-    tim.compile(
-        optimizer=keras.optimizers.Adam(
-            settings.learning_rate, beta_2=settings.beta_2
-        ),
-        distance=settings.distance,
-        num_samples=settings.candidates,
-        sampling=settings.sampling,
-        images_per_selection=settings.images_per_selection,
-        steps_per_selection=settings.steps_per_selection,
-        mini_batch_size=settings.mini_batch_size,
-        candidate_chunk=settings.candidate_chunk,
-        pixel_weight=settings.pixel_weight,
-        seed=settings.seed,
-    )
-    os.makedirs(folder, exist_ok=True)
-    packages = ("keras-tim", "keras", "tensorflow", "keras-cv", "numpy")
-    write_json(
-        config,
-        {
-            "settings": settings.jsonable(),
-            "packages": {p: importlib.metadata.version(p) for p in packages},
-        },
-    )
-    return tim, {"epochs": 0, "steps": 0, "seconds": 0.0}
+    return load_tim(path)
 
 
 def centres(examples, side=96):
@@ -247,7 +390,6 @@ def _finish(folder, tim, recipe, held_out):
     """Contact sheet and report of the finished model."""
     seed = recipe.settings.seed
     rows = held_out_report(tim, recipe, held_out)
-    write_json(os.path.join(folder, "report.json"), rows)
     name, given, target = held_out[0]
     size = target.shape[:2]
     sheet = alternatives_sheet(
@@ -258,11 +400,16 @@ def _finish(folder, tim, recipe, held_out):
         footer=report_sentence(rows[0]),
         baseline=recipe.baseline(given, size),
     )
-    write_picture(os.path.join(folder, "contact_sheet.png"), sheet)
+    write_picture(
+        os.path.join(folder, "contact_sheet.png"), sheet, {"made": "sheet"}
+    )
     write_picture(
         os.path.join(folder, "training_samples.png"),
         sample_sheet(tim, recipe, centres(held_out[:4]), 4, seed),
+        {"made": "sheet"},
     )
+    # Last: it is what tells a finished run.
+    write_json(os.path.join(folder, REPORT_FILE), rows)
     logging.info("Held-out pictures:\n%s", report_table(rows))
 
 
@@ -299,12 +446,22 @@ def _summary_writer(folder):
             folder,
         )
         return None
-    import tensorflow as tf
-
     return tf.summary.create_file_writer(os.path.join(folder, "logs"))
 
 
-def _made(folder, name):
-    path = os.path.join(folder, name)
+def _outputs(folder):
+    """Paths of what a run has left in a folder."""
+    return [
+        path
+        for pattern in OUTPUTS
+        for path in glob.glob(os.path.join(glob.escape(folder), pattern))
+    ]
+
+
+def _checkpoints(folder):
+    return os.path.join(folder, "checkpoints")
+
+
+def _made(path):
     os.makedirs(path, exist_ok=True)
     return path

@@ -37,6 +37,9 @@ class Colourization:
     feature_scale = 0.1
     noise_channels = 5
     supports_input_skip = False
+    supports_consistency = False
+    supports_guidance = True
+    output_range = (-1.0, 1.0)
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level.
@@ -52,6 +55,21 @@ class Colourization:
     def input_pyramid(self, finest, num_levels):
         """Every level's input, coarsest first, from the finest level's."""
         return picture_pyramid(finest, num_levels)
+
+    def guiding_picture(self, level_input):
+        """The grey picture that a recognition network is shown.
+
+        Args:
+            level_input: float tensor `[batch, height, width, 1]`, L / 100.
+
+        Returns:
+            float32 tensor `[batch, height, width, 3]`, RGB in [0, 1].
+        """
+        lightness = 100.0 * ops.cast(level_input, "float32")
+        no_colour = ops.zeros_like(lightness)
+        return lab_to_rgb(
+            ops.concatenate([lightness, no_colour, no_colour], axis=-1)
+        )
 
     def to_output(self, raw):
         """The network's own space is tanh's [-1, 1]."""

@@ -16,6 +16,9 @@ class Decompression:
     feature_scale = 0.1
     noise_channels = 5
     supports_input_skip = True
+    supports_consistency = False
+    supports_guidance = False
+    output_range = (0.0, 1.0)
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level.
@@ -30,13 +33,16 @@ class Decompression:
             LevelWiring(last),
         ]
 
-    def skip(self, level_input):
+    def skip(self, level_input, own=False):
         """What a level starts from, in [0, 1].
 
         The first level starts from its input. The later ones, which read the
         previous output behind their own input, start from that: it has lost
-        the edges of the blocks.
+        the edges of the blocks. With `own` all start from their own input,
+        which keeps the detail that mild compression leaves.
         """
+        if own:
+            return level_input[..., : self.output_channels]
         return level_input[..., -self.output_channels :]
 
     def beside_previous(self, own_input, level):

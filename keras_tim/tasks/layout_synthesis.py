@@ -16,6 +16,9 @@ class LayoutSynthesis:
     feature_scale = 1.0
     noise_channels = 10
     supports_input_skip = False
+    supports_consistency = False
+    supports_guidance = False
+    output_range = (0.0, 1.0)
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level: an enlargement, then the output."""

@@ -27,6 +27,9 @@ class Mnist:
     # A residual reaches half of the range at most. Most strokes of a digit
     # go all the way from black to white.
     supports_input_skip = False
+    supports_consistency = False
+    supports_guidance = False
+    output_range = (0.0, 1.0)
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level: that of decompression in CAM-Net."""

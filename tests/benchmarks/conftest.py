@@ -30,6 +30,23 @@ def run_benchmark():
 
 
 @pytest.fixture
+def run_refused():
+    """Callable like `run_benchmark` of what must fail; gives what it says."""
+
+    def run(script, *flags):
+        finished = subprocess.run(
+            [sys.executable, str(BENCHMARKS / script), *flags],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert finished.returncode != 0
+        return finished.stdout + finished.stderr
+
+    return run
+
+
+@pytest.fixture
 def noise_photos(tmp_path):
     """Folder of two pictures of noise, 70 x 40 pixels."""
     folder = tmp_path / "photos"

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_tim.runs.callbacks import RestoredMetrics
+
 BATCHES = 3
 
 
@@ -94,3 +96,53 @@ def test_a_resumed_training_forgets_what_came_after(
     fit(model, made(), epochs=1)
     anew = json.loads((tmp_path / "course.json").read_text())
     assert [entry["step"] for entry in anew["rounds"]] == [1, 2, 3]
+
+
+def test_an_epoch_begun_in_an_earlier_process(
+    model, import_benchmark, tmp_path
+):
+    module = import_benchmark("course")
+    x = np.random.default_rng(0).normal(size=(32, 2))
+    y = x.sum(axis=1)
+
+    def made(folder):
+        return module.Course(tmp_path / folder, [], grey, ["loss"])
+
+    def train(course, batches, values=None):
+        """Trains by some batches of an epoch, and gives the metrics' state."""
+        rows = slice(8 * batches.start, 8 * batches.stop)
+        state = {}
+
+        class State(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                state.update(
+                    {
+                        metric.name: [v.numpy() for v in metric.variables]
+                        for metric in self.model.metrics
+                    }
+                )
+
+        model.fit(
+            x[rows],
+            y[rows],
+            batch_size=8,
+            callbacks=[RestoredMetrics(values or {}), course, State()],
+            shuffle=False,
+            verbose=0,
+        )
+        return state
+
+    first = model.get_weights()
+    train(made("whole"), range(4))
+    model.set_weights(first)
+    model.optimizer.iterations.assign(0)
+    state = train(made("parts"), range(3))
+    train(made("parts"), range(3, 4), state)
+    whole, parts = (
+        json.loads((tmp_path / folder / "course.json").read_text())["rounds"]
+        for folder in ("whole", "parts")
+    )
+    assert [entry["step"] for entry in parts] == [1, 2, 3, 4]
+    for entry, expected in zip(parts, whole, strict=True):
+        assert entry["epoch"] == 0
+        assert entry["loss"] == pytest.approx(expected["loss"], rel=1e-4)

@@ -10,6 +10,7 @@ TINY = [
     "--num_samples=2",
     "--candidate_chunk=4",
     "--crop_size=32",
+    "--epsilon=1e-8",
 ]
 
 

@@ -47,10 +47,12 @@ def test_data_of_ones_own(finished_run, photo_folder, tmp_path, capsys):
     flags += ["--count=2", "--bandwidths=0.25,0.1", "--invert=1"]
     flags += ["--inversion_steps=2", "--inversion_net=alex"]
     model = finished_run / "model.keras"
-    assert evaluate(model, *flags) == 0
+    # A file of the folder is no picture.
+    assert evaluate(model, *flags) == 3
     printed = capsys.readouterr()
     assert "was trained on" in printed.err
-    assert "broken.jpg" in printed.err
+    assert "could not be used (1)" in printed.err
+    assert printed.err.splitlines()[-1] == "broken.jpg"
     result = result_of(output)
     assert [p["name"] for p in result["pictures"]] == [
         "astronaut.png 0,0",
@@ -62,7 +64,7 @@ def test_data_of_ones_own(finished_run, photo_folder, tmp_path, capsys):
     assert (output / "inversions.png").exists()
     # The same again does nothing; other settings are refused by name.
     before = (output / "settings.json").read_text()
-    assert evaluate(model, *flags) == 0
+    assert evaluate(model, *flags) == 3
     assert "2 of 2 pictures" in capsys.readouterr().err
     assert evaluate(model, *flags, "--seed=1") == 1
     message = capsys.readouterr().err
@@ -75,7 +77,7 @@ def test_a_model_without_its_run(finished_run, photo_folder, tmp_path):
     model = tmp_path / "alone.keras"
     shutil.copy(finished_run / "model.keras", model)
     flags = [f"--data={photo_folder}", "--count=1", "--downsample=2"]
-    assert evaluate(model, *flags) == 0
+    assert evaluate(model, *flags) == 3
     (picture,) = result_of(tmp_path / "evaluation")["pictures"]
     assert picture["size"] == [40, 48]
 

@@ -1,6 +1,7 @@
 import collections
 import io
 import pickle
+import struct
 import types
 import zipfile
 
@@ -113,12 +114,14 @@ class TorchPickler(pickle._Pickler):
     """Writes what `torch.save` writes, without PyTorch."""
 
     dispatch = pickle._Pickler.dispatch.copy()
+    legacy = False
 
     def persistent_id(self, thing):
         if not isinstance(thing, Storage):
             return None
         kind = Global("torch", thing.type_name)
-        return ("storage", kind, thing.key, "cpu", thing.data.size)
+        identity = ("storage", kind, thing.key, "cpu", thing.data.size)
+        return (*identity, None) if self.legacy else identity
 
     def save_named(self, thing):
         line = f"{thing.module}\n{thing.name}\n"
@@ -155,6 +158,8 @@ STORAGES = {
     "float64": "DoubleStorage",
     "float16": "HalfStorage",
     "int64": "LongStorage",
+    # NumPy has no such type: tests give its bits.
+    "uint16": "BFloat16Storage",
 }
 
 
@@ -183,15 +188,65 @@ def write_torch(path, thing, storages=(), extra=None):
     return path
 
 
+def write_shared(path, thing, storages):
+    """As `write_torch`, with what is met again written as a reference."""
+
+    class Pickler(TorchPickler):
+        dispatch = TorchPickler.dispatch.copy()
+
+        def save_module(self, module):
+            known = self.memo.get(id(module))
+            if known is not None:
+                self.write(self.get(known[0]))
+                return
+            super().save_module(module)
+            self.memoize(module)
+
+        dispatch[Module] = save_module
+
+    stream = io.BytesIO()
+    Pickler(stream, protocol=2).dump(thing)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", stream.getvalue())
+        for storage in storages:
+            archive.writestr(
+                f"archive/data/{storage.key}", storage.data.tobytes()
+            )
+    return path
+
+
+def write_legacy(path, arrays, machine=None):
+    """Writes arrays as `torch.save` of before version 1.6 did."""
+    tensors, storages = as_tensors(arrays)
+    machine = machine or {"protocol_version": 1001, "little_endian": True}
+    with open(path, "wb") as file:
+        pickle.dump(0x1950A86A20F9469CFC6C, file, protocol=2)
+        pickle.dump(1001, file, protocol=2)
+        pickle.dump(machine, file, protocol=2)
+        pickler = TorchPickler(file, protocol=2)
+        pickler.legacy = True
+        pickler.dump(tensors)
+        pickle.dump([storage.key for storage in storages], file, protocol=2)
+        for storage in storages:
+            file.write(struct.pack("<q", storage.data.size))
+            file.write(storage.data.tobytes())
+    return path
+
+
 def write_state_dict(path, arrays, wrap=None, parameters=False, extra=None):
     """Writes arrays as the `.pth` file `torch.save` would write."""
+    tensors, storages = as_tensors(arrays, parameters)
+    thing = tensors if wrap is None else wrap(tensors)
+    return write_torch(path, thing, storages, extra)
+
+
+def as_tensors(arrays, parameters=False):
     tensors, storages = collections.OrderedDict(), []
     for index, (name, array) in enumerate(arrays.items()):
         tensor, storage = as_tensor(array, str(index))
         tensors[name] = Parameter(tensor) if parameters else tensor
         storages.append(storage)
-    thing = tensors if wrap is None else wrap(tensors)
-    return write_torch(path, thing, storages, extra)
+    return tensors, storages
 
 
 def write_npz(path, arrays, **others):
@@ -203,10 +258,13 @@ def write_npz(path, arrays, **others):
 def torch_files():
     return types.SimpleNamespace(
         Global=Global,
+        Parameter=Parameter,
         Module=Module,
         Storage=Storage,
         Tensor=Tensor,
         write=write_torch,
+        write_legacy=write_legacy,
+        write_shared=write_shared,
         write_state_dict=write_state_dict,
         write_npz=write_npz,
     )

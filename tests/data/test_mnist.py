@@ -1,5 +1,4 @@
 import hashlib
-import pathlib
 import shutil
 import zipfile
 
@@ -21,15 +20,6 @@ from keras_tim.perceptual.weights import cache_folder
 # Means and standard deviations of the published train split, as they are often
 # quoted for its 60,000 digits.
 QUOTED_MEAN, QUOTED_DEVIATION = 0.1307, 0.3081
-
-
-@pytest.fixture(scope="module")
-def prepared_mnist():
-    """Folder of prepared TensorFlow data sets; not part of the checkout."""
-    folder = pathlib.Path(__file__).parents[3] / "shared" / "data" / "tfds"
-    if not (folder / "mnist").is_dir():
-        pytest.skip(f"no prepared MNIST: {folder / 'mnist'} does not exist")
-    return folder
 
 
 def two_directions():

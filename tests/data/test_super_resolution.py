@@ -1,5 +1,4 @@
 import hashlib
-import pathlib
 import subprocess
 import sys
 
@@ -527,20 +526,11 @@ def test_sample_photos_need_scikit_image(monkeypatch):
         sample_photos()
 
 
-@pytest.fixture(scope="module")
-def tfds_folder():
-    """Prepared TensorFlow data sets; not part of the checkout."""
-    folder = pathlib.Path(__file__).parents[2].parent / "shared/data/tfds"
-    if not (folder / "mnist").is_dir():
-        pytest.skip(f"no prepared MNIST: {folder}/mnist does not exist")
-    return folder
-
-
-def test_tfds(tfds_folder):
+def test_tfds(prepared_mnist):
     dataset = super_resolution_dataset(
         "tfds:mnist",
         tfds_split="train[:50]",
-        data_dir=tfds_folder,
+        data_dir=prepared_mnist,
         scale=2,
         crop_size=28,
         batch_size=10,

@@ -251,6 +251,87 @@ def test_another_folder_of_pictures_is_left_alone(
     assert photo.read_bytes() == b"dear to me"
 
 
+@pytest.mark.parametrize(
+    "name", ["evaluation.md", "diversity_maps.png", "inversions.png"]
+)
+def test_results_of_somebody_else_are_left_alone(name, tmp_path, tim, recipe):
+    (tmp_path / name).write_bytes(b"dear to me")
+    with pytest.raises(FileExistsError, match=rf"{name}.*something else"):
+        evaluate(tim, recipe, tmp_path, SETTINGS, overwrite=True, verbose=0)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", "{ // of an editor\n}", ""])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_settings_of_somebody_else_are_left_alone(
+    content, overwrite, tmp_path, tim, recipe
+):
+    photo = tmp_path / "pictures" / "mine.png"
+    photo.parent.mkdir()
+    photo.write_bytes(b"dear to me")
+    (tmp_path / "settings.json").write_text(content)
+    (tmp_path / "best_1_of_all.png").write_bytes(b"dear to me")
+    with pytest.raises(FileExistsError, match=r"settings\.json is damaged, or"):
+        evaluate(
+            tim, recipe, tmp_path, SETTINGS, overwrite=overwrite, verbose=0
+        )
+    assert photo.read_bytes() == b"dear to me"
+    assert (tmp_path / "settings.json").read_text() == content
+    assert (tmp_path / "best_1_of_all.png").exists()
+
+
+def test_overwriting_removes_nothing_but_results(copied, tim, recipe):
+    mine = [
+        copied / "pictures" / "notes.txt",
+        copied / "pictures" / "mine.png",
+        copied / "best_1_of_all.png",
+    ]
+    for path in mine:
+        path.write_bytes(b"dear to me")
+    settings = EvaluationSettings(num_samples=1, count=1)
+    evaluate(tim, recipe, copied, settings, overwrite=True, verbose=0)
+    assert len(list((copied / "pictures").glob("*.json"))) == 1
+    assert [path.read_bytes() for path in mine] == [b"dear to me"] * 3
+
+
+def test_overwriting_that_was_killed_goes_on(
+    copied, finished, tim, recipe, monkeypatch
+):
+    settings = dataclasses.replace(SETTINGS, num_samples=1)
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("keras_tim.evaluation.evaluation.remove_sheets", killed)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(tim, recipe, copied, settings, overwrite=True, verbose=0)
+    # The earlier one is still known for what it is.
+    result = evaluate(
+        tim, recipe, copied, SETTINGS, model="tiny model", verbose=0
+    )
+    assert result == finished[1]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"null", b'{"name": "coffee.png"}', b"\xff\0"]
+)
+def test_damaged_numbers_of_a_picture_are_measured_again(
+    content, copied, finished, tim, recipe, caplog
+):
+    before = times(copied)
+    (damaged,) = (copied / "pictures").glob("coffee*.json")
+    damaged.write_bytes(content)
+    result = evaluate(
+        tim, recipe, copied, SETTINGS, model="tiny model", verbose=0
+    )
+    assert result == finished[1]
+    after = times(copied)
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {damaged.name}
+    assert f"{damaged} is damaged" in caplog.text
+
+
 def test_crops_take_the_place_of_whole_pictures(tim, recipe, tmp_path):
     settings = EvaluationSettings(num_samples=2, crop=18, count=5)
     result = evaluate(tim, recipe, tmp_path, settings, verbose=0)
@@ -280,6 +361,34 @@ def test_a_damaged_picture_is_skipped_and_named(
         (folder / f"{name}.png").unlink()
     with pytest.raises(ValueError, match="None of the 1 pictures"):
         evaluate(tim, recipe, tmp_path / "other", SETTINGS, verbose=0)
+
+
+def test_pictures_left_out_at_the_start_are_named(tim, photo_folder, tmp_path):
+    folder = tmp_path / "photos"
+    shutil.copytree(photo_folder, folder)
+    (folder / "a_text.png").write_text("no picture")
+    write_picture(folder / "small.png", np.zeros((3, 40, 3)))
+    recipe = get_recipe("super_resolution")(RunSettings(data=str(folder)))
+    result = evaluate(tim, recipe, tmp_path / "out", SETTINGS, verbose=0)
+    assert result["skipped"] == ["a_text.png", "small.png"]
+    assert len(result["pictures"]) == 4
+    # What is not asked for is not missed.
+    names = ("coffee", "small")
+    result = evaluate(
+        tim, recipe, tmp_path / "few", SETTINGS, names=names, verbose=0
+    )
+    assert result["skipped"] == ["small.png"]
+
+
+def test_pictures_beyond_the_memory_are_left_out(
+    tim, photo_folder, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("keras_tim.recipes.recipe.LARGEST_OUTPUT", 40 * 44)
+    recipe = get_recipe("super_resolution")(RunSettings(data=str(photo_folder)))
+    result = evaluate(tim, recipe, tmp_path, SETTINGS, verbose=0)
+    # They are 48 pixels wide, the others 40.
+    assert result["skipped"] == ["astronaut.png", "coffee.png"]
+    assert "astronaut.png has 48 x 40 pixels" in caplog.text
 
 
 def test_regression_has_no_diversity(make_tim, recipe, tmp_path):
@@ -341,6 +450,14 @@ def test_distances_of_sets(tim, recipe, tmp_path, mean_colour):
     # More pictures than features: nothing to warn of.
     assert result["notes"] == []
     # A rerun takes them from the disk.
+    again = evaluate(
+        tim, recipe, tmp_path, settings, extractor=mean_colour, verbose=0
+    )
+    assert again["table"] == result["table"]
+    # But for those that are damaged or gone.
+    damaged, gone, *_ = sorted((tmp_path / "pictures").glob("*.npz"))
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    gone.unlink()
     again = evaluate(
         tim, recipe, tmp_path, settings, extractor=mean_colour, verbose=0
     )
@@ -423,6 +540,10 @@ def test_inversions(copied, finished, tim, recipe, read_json):
     written = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
     assert evaluate(tim, recipe, copied, settings, verbose=0) == result
     assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == written
+    # What is damaged is made again.
+    next(folder.glob("astronaut*.json")).write_text("{")
+    next(folder.glob("rocket*.png")).write_bytes(b"")
+    assert evaluate(tim, recipe, copied, settings, verbose=0) == result
     assert "only that network sees" in result["notes"][0]
     # Without them nothing is lost, with other steps they are refused.
     evaluate(tim, recipe, copied, SETTINGS, verbose=0)

@@ -60,6 +60,15 @@ def test_saved_model(run, make_tim, tmp_path, capsys):
     np.testing.assert_array_equal(made, expected)
 
 
+@pytest.mark.parametrize("name", ["model.tflite", "model.onnx"])
+def test_what_is_there_is_not_written_over(run, tmp_path, name, capsys):
+    (tmp_path / name).write_bytes(b"dear to me")
+    command = ["export", f"--model={run}", f"--output={tmp_path / name}"]
+    assert main(command) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / name).read_bytes() == b"dear to me"
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("ai_edge_litert") is None,
     reason="pip install '.[export]' brings ai-edge-litert",

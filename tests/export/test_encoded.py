@@ -9,13 +9,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_tim.export.encoded import (
-    MOST_CHUNKS,
-    picture_size,
-    read_labels,
-    read_rgb,
-    write_png,
-)
+from keras_tim.export.encoded import read_labels, read_rgb, write_png
+from keras_tim.export.headers import MOST_CHUNKS, picture_size
 from keras_tim.inference import read_picture, write_picture
 
 from .conftest import decode, encode
@@ -124,6 +119,69 @@ def test_of_an_animation_the_first_picture_is_read(read):
     )
 
 
+def exif_of(orientation, order="<", kind=3, before=()):
+    """EXIF data by hand: a TIFF header and the entries of one directory."""
+    entries = [(tag, 3, 1, 9) for tag in before]
+    entries.append((0x0112, kind, 1, orientation))
+    packed = b"".join(
+        struct.pack(order + "HHI", *entry[:3])
+        # Short values stand at the beginning of their four bytes.
+        + struct.pack(order + ("H2x" if entry[1] == 3 else "I"), entry[3])
+        for entry in entries
+    )
+    start = {"<": b"II*\0", ">": b"MM\0*"}[order]
+    return (
+        b"Exif\0\0"
+        + start
+        + struct.pack(order + "IH", 8, len(entries))
+        + packed
+        + bytes(4)
+    )
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_upright(kind, orientation, read, size, tmp_path):
+    for order, number, before in (("<", 3, ()), (">", 3, (1, 2)), (">", 4, ())):
+        exif = exif_of(orientation, order, number, before)
+        path = tmp_path / "picture"
+        path.write_bytes(encode(RGB, kind, exif=exif))
+        upright = read_picture(path)
+        assert upright.shape[:2] == ((7, 11) if orientation < 5 else (11, 7))
+        content = path.read_bytes()
+        np.testing.assert_array_equal(read(content), upright)
+        np.testing.assert_array_equal(size(content), upright.shape[:2])
+
+
+def test_exif_behind_other_segments(read, tmp_path):
+    path = tmp_path / "picture"
+    whole = encode(RGB, "JPEG", exif=exif_of(6))
+    # A comment, and a marker with fillings in front.
+    comment = b"\xff\xff\xff\xfe" + struct.pack(">H", 300) + bytes(298)
+    path.write_bytes(whole[:2] + comment + whole[2:])
+    np.testing.assert_array_equal(read(path.read_bytes()), read_picture(path))
+    assert read_picture(path).shape == (11, 7, 3)
+
+
+def test_damaged_exif_is_passed_over(read):
+    """Whatever it says, the picture is read; it may lie on a side."""
+    expected = read(encode(RGB))
+    right = exif_of(6, ">", before=(1, 2))
+    turned = 0
+    for number in range(300):
+        random = np.random.RandomState(number)
+        exif = bytearray(right[: random.randint(7, len(right) + 1)])
+        for _ in range(random.randint(3)):
+            exif[random.randint(6, len(exif))] = random.choice([0, 1, 8, 255])
+        made = read(encode(RGB, exif=bytes(exif)))
+        assert made.shape in (expected.shape, (11, 7, 3))
+        turned += made.shape != expected.shape
+    assert 0 < turned < 300
+    for orientation in (0, 9, 65535):
+        made = read(encode(RGB, exif=exif_of(orientation)))
+        np.testing.assert_array_equal(made, expected)
+
+
 def test_interlaced_png(read):
     # Two passes of Adam7 are all that a picture of one row and five columns
     # has pixels in: columns 0 and 4, 2, and 1 and 3.
@@ -195,6 +253,8 @@ def test_labels_are_looked_up():
     )
     labels = np.array([[0, 1, 2], [3, 4, 255]], np.uint8)
     np.testing.assert_array_equal(read(encode(labels)), [[0, 1, 2], [3, 3, 3]])
+    sideways = encode(labels, exif=exif_of(6))
+    np.testing.assert_array_equal(read(sideways), [[3, 0], [3, 1], [3, 2]])
     for wrong in (encode(GREY, "JPEG"), encode(RGB), encode(PALETTE)):
         with pytest.raises(tf.errors.InvalidArgumentError, match="classes"):
             read(wrong)

@@ -34,6 +34,11 @@ def test_compose_file_names_what_there_is():
     assert sorted(files) == sorted(
         path.name for path in (KIT / "tf_serving").iterdir()
     )
+    # A version that is said, and that is new enough.
+    default = re.search(
+        r":-tensorflow/serving:(\d+)\.(\d+)\.\d+}", serving["image"]
+    )
+    assert tuple(map(int, default.groups())) >= (2, 20)
     # None of the ports is open to the network.
     assert all(port.startswith("127.0.0.1:") for port in serving["ports"])
 
@@ -46,6 +51,11 @@ def test_manifest_is_an_inference_service():
     model = service["spec"]["predictor"]["model"]
     name = claim["metadata"]["name"]
     assert model["storageUri"].startswith(f"pvc://{name}/")
+    # Without it KServe takes a version of its own, years older. As text: 2.20
+    # would be the number 2.2.
+    assert re.fullmatch(r"2\.2\d\.\d+", model["runtimeVersion"])
+    labels = service["metadata"]["labels"]
+    assert labels["networking.knative.dev/visibility"] == "cluster-local"
 
 
 def test_readme_names_what_there_is():

@@ -1,13 +1,21 @@
 """What exported models refuse, and with which words."""
 
+import json
+import os
 import resource
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+
+from keras_tim import TIM
+from keras_tim.export import Limits, export_saved_model
+from keras_tim.export.generator import Generator
 
 from .conftest import decode, encode
 
@@ -91,6 +99,58 @@ def test_a_huge_jpeg_is_refused_by_its_header(signatures):
     huge = whole[:place] + struct.pack(">HH", 65_000, 65_000)
     with pytest.raises(tf.errors.InvalidArgumentError, match="65000 65000"):
         serve(signatures, [huge + whole[place + 4 :]])
+
+
+@pytest.mark.parametrize(
+    ("preset", "each", "pixels"),
+    [
+        # Three copies of 32 or 64 channels, upsampled.
+        ("super_resolution_x4_nano", 12 * 32, 20_800_000),
+        ("super_resolution_x4_small", 12 * 64, 10_400_000),
+        # Of all within a dense block: 16 + 4 x 8.
+        ("decompression_nano", 12 * 48, 13_800_000),
+    ],
+)
+def test_limits_by_default_are_what_8_gigabytes_make(preset, each, pixels):
+    generator = Generator(TIM.from_preset(preset))
+    assert generator.bytes_per_output_pixel == each
+    assert Limits().of_model(generator).output_pixels == pixels
+    given = Limits(output_pixels=5)
+    assert given.of_model(generator) is given
+
+
+@pytest.mark.slow
+def test_a_photo_within_the_limits_by_default(nano, tmp_path):
+    """One of 640 x 480 pixels, and what memory it takes."""
+    folder = export_saved_model(nano, tmp_path / "photos")
+    card = json.loads((tmp_path / "photos" / "1" / "card.json").read_text())
+    photo = np.random.RandomState(0).randint(0, 256, (480, 640, 3), np.uint8)
+    (tmp_path / "photo.jpg").write_bytes(encode(photo, "JPEG"))
+    script = (
+        "import resource, sys\n"
+        "import tensorflow as tf\n"
+        "model = tf.saved_model.load(sys.argv[1])\n"
+        "made = model.signatures['serving_default'](\n"
+        "    picture_bytes=tf.io.read_file(sys.argv[2])[None],\n"
+        "    seed=tf.constant([0], tf.int64),\n"
+        "    index=tf.constant([[0, 1]], tf.int64),\n"
+        ")['alternative_bytes'][0]\n"
+        "print(*[tf.io.decode_png(x).shape for x in made])\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", script, folder, tmp_path / "photo.jpg"],
+        check=True,
+        capture_output=True,
+        text=True,
+        # As servers have it.
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},
+    ).stdout
+    shapes, kilobytes = printed.splitlines()[-2:]
+    assert shapes == "(1920, 2560, 3) (1920, 2560, 3)"
+    # Beside the 0.8 GB of TensorFlow.
+    expected = card["bytes_per_output_pixel"] * 1920 * 2560
+    assert 0.5 < (int(kilobytes) * 1024 - 0.8e9) / expected < 1.2
 
 
 CONVERTED = {

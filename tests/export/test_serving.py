@@ -4,12 +4,8 @@ import base64
 import concurrent.futures
 import io
 import json
-import os
 import pathlib
 import random
-import runpy
-import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -20,117 +16,9 @@ import urllib.request
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageCms
 
-from .conftest import decode, encode
-
-KIT = pathlib.Path(__file__).parents[2] / "export"
-client = runpy.run_path(str(KIT / "client.py"))
-NAME = "photos"
-
-
-def kserve_python():
-    """An interpreter that has KServe, which wants packages of its own."""
-    python = os.environ.get("KSERVE_PYTHON", sys.executable)
-    found = subprocess.run(
-        [
-            python,
-            "-c",
-            "import importlib.util as u, sys;"
-            "sys.exit(u.find_spec('kserve') is None)",
-        ],
-        capture_output=True,
-    )
-    if found.returncode:
-        pytest.skip(
-            "KServe is not installed: pip install -r "
-            "export/requirements-kserve.txt in an environment of its own, and "
-            "name its interpreter in KSERVE_PYTHON"
-        )
-    return python
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("localhost", 0))
-        return found.getsockname()[1]
-
-
-class Server:
-    def __init__(self, folder, log, *flags):
-        python = kserve_python()
-        self.http, self.grpc = free_port(), free_port()
-        self.log = log
-        with open(log, "w") as file:
-            self.process = subprocess.Popen(
-                [
-                    *(python, KIT / "kserve_server.py"),
-                    *(f"--model_name={NAME}", f"--model_dir={folder}"),
-                    *(f"--http_port={self.http}", f"--grpc_port={self.grpc}"),
-                    *flags,
-                ],
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                # The server has to leave it off, whatever it is told.
-                env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"},
-            )
-        self.url = f"http://localhost:{self.http}"
-        deadline = time.monotonic() + 120
-        while not self.ready():
-            assert self.process.poll() is None, log.read_text()[-2000:]
-            assert time.monotonic() < deadline, "does not get ready"
-            time.sleep(0.2)
-
-    def ready(self):
-        try:
-            with urllib.request.urlopen(
-                f"{self.url}/v2/health/ready", timeout=5
-            ):
-                return True
-        except OSError:
-            return False
-
-    def memory(self):
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        (line,) = [x for x in status.splitlines() if x.startswith("VmRSS")]
-        return int(line.split()[1]) / 1024
-
-    def transport(self, protocol):
-        address = self.url
-        if protocol != "rest":
-            address = f"localhost:{self.grpc}"
-        return client["make_transport"](protocol, address, NAME)
-
-    def post(self, body, kind="application/json", name=NAME):
-        """Status and answer of one raw request."""
-        if not isinstance(body, bytes):
-            body = json.dumps(body).encode()
-        request = urllib.request.Request(
-            f"{self.url}/v1/models/{name}:predict",
-            body,
-            {"Content-Type": kind},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-@pytest.fixture(scope="module")
-def server(exported, tmp_path_factory):
-    log = tmp_path_factory.mktemp("server") / "log.txt"
-    server = Server(pathlib.Path(exported).parent, log)
-    yield server
-    server.stop()
+from .conftest import KIT, NAME, Server, client, decode, encode, free_port
 
 
 @pytest.fixture(scope="module")
@@ -566,6 +454,56 @@ def test_client_turns_pictures_upright(tmp_path):
     image.save(tmp_path / "plain.png")
     content = (tmp_path / "plain.png").read_bytes()
     assert client["read_picture"](tmp_path / "plain.png") == content
+
+
+def grey_profile(gamma):
+    """An ICC profile by hand: grey levels are light to the power of 1/gamma."""
+    white = struct.pack(
+        ">iii", *(round(x * 65536) for x in (0.9642, 1, 0.8249))
+    )
+    tags = {
+        b"desc": b"desc" + struct.pack(">4xI", 2) + b"x\0" + bytes(78),
+        b"wtpt": b"XYZ " + bytes(4) + white,
+        b"kTRC": b"curv" + struct.pack(">4xIH", 1, round(gamma * 256)),
+    }
+    table, content = struct.pack(">I", len(tags)), b""
+    for name, tag in tags.items():
+        tag += bytes(-len(tag) % 4)
+        start = 132 + 12 * len(tags) + len(content)
+        table += name + struct.pack(">II", start, len(tag))
+        content += tag
+    head = struct.pack(">I4xI", 132 + 12 * len(tags) + len(content), 0x02400000)
+    head += b"mntrGRAYXYZ " + bytes(12) + b"acsp"
+    head = head.ljust(68, b"\0") + white
+    return head.ljust(128, b"\0") + table + content
+
+
+def test_client_converts_colour_profiles(tmp_path):
+    levels = np.arange(0, 256, 5, np.uint8)[None]
+    path = tmp_path / "dark.png"
+    Image.fromarray(levels).save(path, icc_profile=grey_profile(1.8))
+    with Image.open(io.BytesIO(client["read_picture"](path))) as made:
+        assert "icc_profile" not in made.info
+        made = np.asarray(made)
+    light = (levels[..., None].repeat(3, -1) / 255) ** 1.8
+    # The curve of sRGB.
+    expected = np.where(
+        light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055
+    )
+    np.testing.assert_allclose(made, 255 * expected, atol=1.5)
+    # What is no profile, or sRGB's own, leaves the file as it is.
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for profile in (b"nonsense", grey_profile(1.8)[:140], srgb):
+        Image.fromarray(levels).save(path, icc_profile=profile)
+        assert client["read_picture"](path) == path.read_bytes()
+
+
+def test_client_opens_pictures_alone(tmp_path):
+    """Whatever they are called: Pillow has others read by other programs."""
+    path = tmp_path / "a.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    with pytest.raises(OSError, match="cannot identify"):
+        client["read_picture"](path)
 
 
 def test_grpc_of_tensorflow_serving(signatures, png, expected):

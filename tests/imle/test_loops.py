@@ -2,21 +2,30 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tim.imle.loops import for_each_group, map_in_groups, repeat
+from keras_tim.imle.loops import (
+    for_each_group,
+    length_of,
+    map_in_groups,
+    repeat,
+)
 
-ways = pytest.mark.parametrize("way", ["eager", "graph", "unknown"])
+ways = pytest.mark.parametrize(
+    "way", ["eager", "graph", "unknown", "xla", "xla unknown"]
+)
 
 
 def run(function, way, length):
-    """Calls `function(rows)` on `[length, 1]` rows in one of three ways."""
+    """Calls `function(rows)` on `[length, 1]` rows in one of five ways."""
     rows = tf.reshape(tf.range(length), [length, 1])
     if way == "eager":
         return function(rows)
-    known = length if way == "graph" else None
-    signature = [tf.TensorSpec([known, 1], tf.int32)]
-    return tf.function(function, input_signature=signature, autograph=False)(
-        rows
-    )
+    known = None if "unknown" in way else length
+    return tf.function(
+        function,
+        input_signature=[tf.TensorSpec([known, 1], tf.int32)],
+        jit_compile="xla" in way,
+        autograph=False,
+    )(rows)
 
 
 @ways
@@ -60,13 +69,17 @@ def test_for_each_group_goes_in_order(way, length, size, sums):
     place = tf.Variable(0)
 
     def note(group):
-        record.scatter_update(
-            tf.IndexedSlices(tf.reduce_sum(group)[None], place[None])
-        )
+        # Its length as XLA must know it, and what it is.
+        ones = tf.ones([length_of(group)], tf.int32)
+        total = tf.reduce_sum(ones * group[:, 0])
+        here = tf.one_hot(place, 8, dtype=tf.int32)
+        record.assign_add(here * total)
         place.assign_add(1)
 
     def go(rows):
-        for_each_group((rows,), size, lambda group: note(group[0]))
+        for_each_group(
+            (rows,), size, lambda group: note(group[0]), "xla" in way
+        )
         return place.read_value()
 
     count = int(run(go, way, length))

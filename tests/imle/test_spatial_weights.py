@@ -194,7 +194,7 @@ def test_lpips_is_weighted_in_selection(case, lpips_weights):
     np.testing.assert_allclose(found.distances, distances, atol=1e-5)
 
 
-def test_vanilla_selection_takes_the_last_mask(case):
+def test_vanilla_selection_takes_every_levels_mask(case):
     tim, inputs, targets, masks = case
     found = select(
         tim,
@@ -206,12 +206,12 @@ def test_vanilla_selection_takes_the_last_mask(case):
         num_samples=5,
         candidate_chunk=3,
     )
-    pictures = tim.decode([inputs], found.codes)[-1]
+    pictures = tim.decode([inputs], found.codes)
     expected = [
-        weighted_squares(*of)
-        for of in zip(pictures, targets[-1], masks[-1], strict=True)
+        [weighted_squares(*of) for of in zip(*level, strict=True)]
+        for level in zip(pictures, targets, masks, strict=True)
     ]
-    np.testing.assert_allclose(found.distances[0], expected, atol=1e-5)
+    np.testing.assert_allclose(found.distances, expected, atol=1e-5)
 
 
 # Loss.

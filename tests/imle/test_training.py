@@ -211,11 +211,10 @@ def test_last_level_alone_without_intermediate_supervision(
 def test_vanilla_selection_supervises_every_level(compiled, make_pairs):
     tim = compiled(sampling="vanilla", run_eagerly=True)
     logs = fit(tim, *make_pairs(tim))
-    assert "loss_level0" in logs
-    assert "selected_distance_level0" not in logs
-    assert logs["loss_level1"] == pytest.approx(
-        logs["selected_distance_level1"], rel=1e-5
-    )
+    for level in (0, 1):
+        assert logs[f"loss_level{level}"] == pytest.approx(
+            logs[f"selected_distance_level{level}"], rel=1e-5
+        )
 
 
 def test_hierarchical_selection_needs_intermediate_supervision(compiled):
@@ -293,16 +292,54 @@ def fixed_selection(select):
     return selecting
 
 
-def test_metrics_are_means_over_the_images(compiled, make_pairs):
+@pytest.mark.parametrize("sampling", ["hierarchical", "vanilla"])
+def test_evaluation_is_a_mean_over_the_images(compiled, make_pairs, sampling):
+    tim = compiled(run_eagerly=True, sampling=sampling)
+    inputs, targets = make_pairs(tim, batch=5)
+    weights = np.array([1.0, 2.0, 0.0, 0.5, 3.0], "float32")
+
+    def evaluated(rows, batch_size):
+        return tim.evaluate(
+            inputs[rows],
+            targets[rows],
+            sample_weight=weights[rows],
+            batch_size=batch_size,
+            verbose=0,
+            return_dict=True,
+        )
+
+    whole = evaluated([0, 1, 2, 3, 4], 5)
+    # However the images are ordered and cut into batches.
+    for rows, batch_size in (
+        ([0, 1, 2, 3, 4], 1),
+        ([0, 1, 2, 3, 4], 2),
+        ([4, 2, 0, 1, 3], 3),
+        ([3, 1, 4, 0, 2], 4),
+    ):
+        parts = evaluated(rows, batch_size)
+        assert parts.keys() == whole.keys()
+        for name, value in whole.items():
+            assert parts[name] == pytest.approx(value, rel=1e-5), name
+
+
+def test_evaluation_draws_what_training_does_not(
+    compiled, make_pairs, monkeypatch
+):
     tim = compiled(run_eagerly=True)
-    inputs, targets = make_pairs(tim)
-    tim._imle.select = fixed_selection(tim._imle.select)
-    whole = tim.evaluate(inputs, targets, verbose=0, return_dict=True)
-    parts = tim.evaluate(
-        inputs, targets, batch_size=2, verbose=0, return_dict=True
-    )
-    for name, value in whole.items():
-        assert parts[name] == pytest.approx(value, rel=1e-5), name
+    seeds, select = [], tim._imle.select
+
+    def selecting(tim, inputs, targets, given, *masks):
+        seeds.append(given.numpy())
+        return select(tim, inputs, targets, given, *masks)
+
+    monkeypatch.setattr(tim._imle, "select", selecting)
+    data = make_pairs(tim)
+    tim.evaluate(*data, verbose=0)
+    fit(tim, *data, epochs=2)
+    tested, *trained = seeds
+    assert len(set(tested)) == 1
+    assert len(set(np.concatenate(trained))) == 6
+    assert tested[0] not in np.concatenate(trained)
 
 
 def test_steps_lower_the_loss(compiled, make_pairs):
@@ -592,6 +629,38 @@ def test_step_under_xla(compiled, make_pairs):
         weights.append(tim.get_weights())
     # XLA draws other numbers for the same seed: the steps differ, a little.
     close(*weights, tolerance=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "iterations"),
+    [
+        # Batches of 2, 2 and 1 images.
+        ({"images_per_selection": 1}, 5),
+        (
+            {
+                "images_per_selection": 2,
+                "steps_per_selection": 3,
+                "mini_batch_size": 1,
+                "candidate_chunk": 2,
+            },
+            9,
+        ),
+    ],
+)
+def test_groups_and_mini_batches_under_xla(
+    compiled, make_pairs, arguments, iterations
+):
+    # The last batch is smaller, so that all of them have an unknown size.
+    tim = compiled(jit_compile=True, **arguments)
+    before = tim.get_weights()
+    logs = fit(tim, *make_pairs(tim, batch=5), batch_size=2)
+    assert int(tim.optimizer.iterations) == iterations
+    assert np.isfinite(logs["loss"]).all()
+    steps = [
+        np.abs(a - b).max()
+        for a, b in zip(tim.get_weights(), before, strict=True)
+    ]
+    assert 0 < max(steps) < 0.2
 
 
 # What can be wrong.

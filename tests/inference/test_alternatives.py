@@ -80,3 +80,87 @@ def test_sheet_holds_every_alternative():
     assert sheet.max() <= 1
     for colour in colours:
         assert np.any(np.all(np.abs(sheet - colour) < 0.01, axis=-1))
+
+
+def shapes(height, width, count=3):
+    """Alternatives that differ in two places of a large picture."""
+    random = np.random.default_rng(0)
+    grey = np.full((height, width, 3), 0.5, "float32")
+    made = []
+    for _ in range(count):
+        sample = grey.copy()
+        sample[: height // 9, : width // 9] += 0.1 * random.random()
+        part = sample[-height // 9 :, -width // 9 :]
+        part[:] = random.random(part.shape)
+        made.append(sample)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [
+        ((1920, 2560), 2),
+        ((240, 4000), 8),
+        ((4000, 240), 8),
+        ((490, 300), 40),
+        ((481, 300), 1),
+        ((64, 64), 40),
+    ],
+)
+def test_sheets_are_of_a_size_that_can_be_shown(size, count):
+    height, width = size
+    sample = np.full((height, width, 3), 0.5, "float32")
+    sample[0, 0] = 0.0
+    sheet = alternatives_sheet(
+        "a photo " + "n" * 200,
+        sample[::4, ::4],
+        [sample] * count,
+        target=sample,
+        baseline=("bicubic", sample),
+    )
+    assert sheet.shape[1] <= 2100
+    # Rows of up to 4 alternatives, and close-ups.
+    assert sheet.shape[0] <= 2600 + 1050 * min(8, -(-count // 4))
+    assert sheet.shape[0] * sheet.shape[1] < 13e6
+
+
+@pytest.mark.parametrize("size", [(720, 960), (960, 720), (240, 4000)])
+def test_large_alternatives_have_close_ups_at_full_size(size):
+    samples = shapes(*size)
+    sheet = alternatives_sheet(
+        "shapes", samples[0][::4, ::4], samples, baseline=("plain", samples[0])
+    )
+    pixels = np.rint(sheet * 255).astype(int)
+    for sample in samples:
+        # A row of the place that differs most appears pixel by pixel.
+        row = np.rint(sample[-3, -20:] * 255).astype(int)
+        starts = np.all(pixels[:, : -len(row)] == row[0], axis=-1)
+        assert any(
+            np.array_equal(pixels[y, x : x + len(row)], row)
+            for y, x in np.argwhere(starts)
+        )
+
+
+def test_one_alternative_at_a_time_is_looked_at():
+    class Files:
+        """Counts what is asked for."""
+
+        asked = 0
+
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, number):
+            if not 0 <= number < 40:
+                raise IndexError
+            self.asked += 1
+            return np.full((500, 500, 3), number / 40, "float32")
+
+    files = Files()
+    sheet = alternatives_sheet("many", np.zeros((125, 125, 3)), files)
+    # Once each for the map, once each of those that are shown.
+    assert files.asked == 40 + 32
+    # The first and the last are among them.
+    for value in (0.0, 39 / 40):
+        shown = np.all(np.abs(sheet - value) < 0.003, axis=-1)
+        assert shown.sum() > 480 * 480

@@ -11,6 +11,7 @@ from PIL import Image
 from keras_tim.inference import pictures
 from keras_tim.inference.pictures import (
     PictureError,
+    decode_picture,
     find_pictures,
     picture_size,
     read_picture,
@@ -21,16 +22,6 @@ from keras_tim.inference.pictures import (
 def gradient(height=6, width=9):
     values = np.arange(height * width * 3).reshape(height, width, 3)
     return (values * 255 / values.max()).astype(np.uint8)
-
-
-@pytest.fixture
-def saved(tmp_path):
-    def save(image, name, **options):
-        path = tmp_path / name
-        image.save(path, **options)
-        return path
-
-    return save
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.webp", "A.PNG"])
@@ -70,15 +61,88 @@ def test_transparent_palette_entry_is_white(saved):
     )
 
 
-def test_exif_orientation_is_honoured(saved):
-    image = Image.fromarray(gradient())
+TURNED = {
+    1: lambda x: x,
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: np.rot90(x, -1),
+    7: lambda x: np.rot90(x, 2).swapaxes(0, 1),
+    8: lambda x: np.rot90(x),
+}
+
+
+def exif_of(orientation):
     exif = Image.Exif()
-    exif[0x0112] = 6  # shown after a quarter turn clockwise
-    path = saved(image, "a.png", exif=exif)
+    exif[0x0112] = orientation
+    return exif
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.png", {}),
+        ("a.webp", {"lossless": True}),
+        ("a.tif", {}),
+        ("a.tif", {"compression": "tiff_lzw"}),
+        ("a.tif", {"compression": "tiff_adobe_deflate", "big_tiff": True}),
+    ],
+)
+def test_exif_orientation_is_honoured(saved, name, options, orientation):
+    exif = exif_of(orientation)
+    path = saved(Image.fromarray(gradient()), name, exif=exif, **options)
+    expected = TURNED[orientation](gradient())
+    np.testing.assert_array_equal(read_picture(path, "uint8"), expected)
+    assert picture_size(path) == expected.shape[:2]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.mpo", "a.avif"])
+def test_orientation_of_lossy_formats(saved, name):
+    left_half_white = np.zeros((32, 64, 3), np.uint8)
+    left_half_white[:, :32] = 255
+    path = saved(Image.fromarray(left_half_white), name, exif=exif_of(6))
+    picture = read_picture(path)
+    assert picture.shape == (64, 32, 3)
+    assert picture_size(path) == (64, 32)
+    assert picture[:24].min() > 0.9
+    assert picture[40:].max() < 0.1
+
+
+def chunk(name, data):
+    return (
+        struct.pack(">I", len(data))
+        + name
+        + data
+        + struct.pack(">I", zlib.crc32(name + data))
+    )
+
+
+def test_orientation_behind_the_pixels_of_a_png_file(saved):
+    path = saved(Image.fromarray(gradient()), "a.png")
+    exif = chunk(b"eXIf", exif_of(6).tobytes()[len(b"Exif\0\0") :])
+    content = path.read_bytes()
+    path.write_bytes(content[:-12] + exif + content[-12:])
     np.testing.assert_array_equal(
-        read_picture(path, "uint8"), np.rot90(gradient(), -1)
+        read_picture(path, "uint8"), TURNED[6](gradient())
     )
     assert picture_size(path) == (9, 6)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_damaged_metadata_does_not_cost_the_picture(saved):
+    exif = b"Exif\0\0II*\0" + b"garbage" * 4
+    path = saved(Image.fromarray(gradient()), "a.png", exif=exif)
+    np.testing.assert_array_equal(read_picture(path, "uint8"), gradient())
+    assert picture_size(path) == (6, 9)
+
+
+def test_label_maps_are_turned_too(saved):
+    labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    path = saved(Image.fromarray(labels), "a.png", exif=exif_of(8))
+    found = decode_picture(path, lambda image: np.asarray(image))
+    np.testing.assert_array_equal(found, np.rot90(labels))
 
 
 def test_gray_of_16_bits_keeps_its_precision(saved):
@@ -88,6 +152,90 @@ def test_gray_of_16_bits_keeps_its_precision(saved):
         read_picture(path)[..., 1], values / 65535, rtol=1e-6
     )
     assert read_picture(path, "uint8").tolist()[0][-1] == [255, 255, 255]
+
+
+def tiff(path, rows, width, **tags):
+    """Writes a TIFF file of one channel, byte by byte."""
+    data = b"".join(rows)
+    entries = {256: width, 257: len(rows), 259: 1, 273: 8, 277: 1}
+    entries |= {279: len(data)} | {int(k[1:]): v for k, v in tags.items()}
+    directory = struct.pack("<H", len(entries))
+    for tag, value in sorted(entries.items()):
+        directory += struct.pack("<HHII", tag, 4, 1, value)
+    head = b"II*\0" + struct.pack("<I", 8 + len(data))
+    path.write_bytes(head + data + directory + b"\0" * 4)
+    return path
+
+
+def test_gray_of_12_bits(tmp_path):
+    # Two pixels in three bytes: 0xFFF and 0x800.
+    path = tiff(tmp_path / "a.tif", [b"\xff\xf8\x00"], 2, t258=12, t262=1)
+    np.testing.assert_allclose(
+        read_picture(path)[0, :, 0], [1.0, 0x800 / 0xFFF], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("bits", "sample_format", "stored"),
+    [
+        (16, 1, struct.pack("<HH", 0, 16384)),
+        (32, 3, struct.pack("<ff", 0, 0.25)),
+    ],
+)
+def test_gray_that_is_stored_as_a_negative(
+    tmp_path, bits, sample_format, stored
+):
+    path = tiff(
+        tmp_path / "a.tif", [stored], 2, t258=bits, t262=0, t339=sample_format
+    )
+    np.testing.assert_allclose(
+        read_picture(path)[0, :, 0], [1.0, 0.75], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("bits", "sample_format", "stored"),
+    [
+        (32, 2, np.array([0, 255], "<i4")),
+        (32, 1, np.array([0, 60000], "<u4")),
+        (16, 2, np.array([0, 255], "<i2")),
+    ],
+)
+def test_integers_that_say_nothing_of_white_are_refused(
+    tmp_path, bits, sample_format, stored
+):
+    path = tmp_path / "a.tif"
+    stored = [stored.tobytes()]
+    tiff(path, stored, 2, t258=bits, t262=1, t339=sample_format)
+    with pytest.raises(PictureError, match=r"a\.tif.*which of them is white"):
+        read_picture(path)
+
+
+def test_gray_of_16_bits_in_other_formats(saved):
+    values = np.array([[0, 1, 256, 65535]], np.uint16)
+    for name in ("a.pgm", "a.jp2", "a.tif"):
+        image = Image.fromarray(values)
+        if name == "a.pgm":
+            image = Image.fromarray(values.astype(np.int32))
+        np.testing.assert_allclose(
+            read_picture(saved(image, name))[..., 0], values / 65535, rtol=1e-6
+        )
+
+
+def test_transparent_gray_of_16_bits_is_white(tmp_path):
+    path = tmp_path / "a.png"
+    header = struct.pack(">IIBBBBB", 2, 1, 16, 0, 0, 0, 0)
+    row = b"\0" + struct.pack(">HH", 1000, 32768)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"tRNS", struct.pack(">H", 1000))
+        + chunk(b"IDAT", zlib.compress(row))
+        + chunk(b"IEND", b"")
+    )
+    np.testing.assert_allclose(
+        read_picture(path)[0, :, 0], [1.0, 32768 / 65535], rtol=1e-6
+    )
 
 
 def test_cmyk_becomes_rgb(saved):
@@ -110,14 +258,6 @@ def test_float_pictures_outside_the_range_are_refused(saved):
 
 
 def bomb():
-    def chunk(name, data):
-        return (
-            struct.pack(">I", len(data))
-            + name
-            + data
-            + struct.pack(">I", zlib.crc32(name + data))
-        )
-
     header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -149,6 +289,43 @@ def test_bad_files_are_named_with_the_reason(tmp_path, content, reason):
     with pytest.raises(PictureError, match=reason) as error:
         read_picture(path)
     assert str(path) in str(error.value)
+
+
+POSTSCRIPT = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 8 8
+%%EndComments
+(/tmp/started) (w) file closefile showpage
+"""
+
+
+@pytest.mark.parametrize("read", [read_picture, picture_size])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.png", POSTSCRIPT),
+        ("a.jpg", b"8BPS" + b"\0\1" + b"\0" * 60),
+        ("a.tga", b"hello, this is text" * 40),
+        ("a.png", b"#define a_width 8\n#define a_height 8\nstatic char b[]"),
+    ],
+    ids=["PostScript", "Photoshop", "text", "X bitmap"],
+)
+def test_other_formats_are_not_even_opened(
+    tmp_path, name, content, read, monkeypatch
+):
+    opened = []
+    monkeypatch.setattr(
+        "subprocess.Popen", lambda *args, **kwargs: opened.append(args)
+    )
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(PictureError, match="not a picture of a known format"):
+        read(path)
+    assert not opened
+
+
+def test_a_known_format_under_another_suffix(saved):
+    path = saved(Image.fromarray(gradient()), "a.jpg", format="PNG")
+    np.testing.assert_array_equal(read_picture(path, "uint8"), gradient())
 
 
 def test_missing_file_and_folder_as_file(tmp_path):
@@ -222,7 +399,7 @@ def test_full_disk_leaves_no_half_written_file(tmp_path, monkeypatch, step):
     if step == "write":
         monkeypatch.setattr(Image.Image, "save", full)
     else:
-        monkeypatch.setattr(pictures.os, "replace", full)
+        monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match=r"a\.png.*No space left") as error:
         write_picture(path, gradient())
     assert error.value.errno == errno.ENOSPC
@@ -238,6 +415,82 @@ def test_pictures_are_found_sorted_and_recursively(tmp_path):
     (tmp_path / ".cache" / "d.png").touch()
     found = [str(p.relative_to(tmp_path)) for p in find_pictures(tmp_path)]
     assert found == ["a.jpg", "b.PNG", os.path.join("sub", "c.webp")]
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("a.jfif", "JPEG"),
+        ("b.JPE", "JPEG"),
+        ("c.avif", "AVIF"),
+        ("d.ppm", "PPM"),
+        ("e.pnm", "PPM"),
+        ("f.jp2", "JPEG2000"),
+        ("g.tga", "TGA"),
+        ("h.mpo", "MPO"),
+        ("i.dib", "DIB"),
+        ("j.heic", "HEIF"),
+        ("k.HIF", "HEIF"),
+    ],
+)
+def test_all_that_can_be_read_is_found(tmp_path, name, format):
+    if format == "HEIF":
+        pillow_heif = pytest.importorskip("pillow_heif")
+        pillow_heif.register_heif_opener()
+    colour = (40, 120, 200)
+    Image.new("RGB", (64, 48), colour).save(tmp_path / name, format=format)
+    (path,) = find_pictures(tmp_path)
+    assert path.name == name
+    assert picture_size(path) == (48, 64)
+    np.testing.assert_allclose(
+        read_picture(path, "uint8"),
+        np.broadcast_to(colour, (48, 64, 3)),
+        atol=6,
+    )
+
+
+def test_what_cannot_be_read_is_counted(tmp_path, caplog):
+    for name in ("a.png", "b.CR2", "c.cr2", "d.svg", "notes.txt", "LICENSE"):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_pictures(tmp_path)] == ["a.png"]
+    assert "Passed over 2 .cr2, 1 .svg" in caplog.text
+    assert "txt" not in caplog.text
+    # Said once, however often the folder is looked through.
+    caplog.clear()
+    find_pictures(tmp_path)
+    assert not caplog.text
+
+
+def test_folders_that_cannot_be_entered_are_named(tmp_path, caplog):
+    inside = tmp_path / "photos" / "inside"
+    inside.mkdir(parents=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for folder in (inside.parent, inside, elsewhere):
+        (folder / "a.png").touch()
+    (inside.parent / "link").symlink_to(elsewhere)
+    found = find_pictures(inside.parent)
+    assert found == [inside.parent / "a.png", inside / "a.png"]
+    assert f"Passed over {inside.parent / 'link'}: a link" in caplog.text
+    if os.geteuid() != 0:  # who may enter everywhere
+        inside.chmod(0)
+        found = find_pictures(inside.parent)
+        inside.chmod(0o700)
+        assert found == [inside.parent / "a.png"]
+        assert f"Passed over {inside}: Permission denied" in caplog.text
+
+
+def test_heic_without_its_library(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(pictures, "_heif_suffixes", lambda: ())
+    monkeypatch.setattr(pictures, "picture_suffixes", lambda: (".png", ".jpg"))
+    (tmp_path / "a.png").touch()
+    path = tmp_path / "b.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 40)
+    assert [path.name for path in find_pictures(tmp_path)] == ["a.png"]
+    assert "1 .heic" in caplog.text
+    assert "pip install 'keras-tim[heic]'" in caplog.text
+    with pytest.raises(PictureError, match=r"keras-tim\[heic\]"):
+        read_picture(path)
 
 
 def test_folders_without_pictures(tmp_path):

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from keras_tim.inference.sheets import colour_map, contact_sheet, difference_map
+from keras_tim.inference.sheets import (
+    colour_map,
+    contact_sheet,
+    difference_map,
+    pixel_deviation,
+)
 
 
 def test_pictures_appear_unchanged_and_enlarged_by_whole_factors():
@@ -92,3 +97,45 @@ def test_colour_map_grows_evenly_lighter():
 def test_bad_samples(samples, reason):
     with pytest.raises(ValueError, match=reason):
         difference_map(samples)
+
+
+@pytest.mark.parametrize("size", [(1000, 1500), (3000, 200), (200, 3000)])
+def test_large_pictures_are_reduced_to_cells(size):
+    image = np.full((*size, 3), 0.25)
+    image[:, : size[1] // 2] = 0.75
+    sheet = contact_sheet([[image, None], [image, image]])
+    assert max(sheet.shape) < 1100
+    for value in (0.25, 0.75):
+        assert np.any(np.all(np.abs(sheet - value) < 0.01, axis=-1))
+    # An explicit scale is taken as it is.
+    assert contact_sheet([[image]], scale=1).shape[0] > size[0]
+
+
+def test_reduced_pictures_are_antialiased():
+    stripes = np.zeros((960, 960, 3))
+    stripes[:, ::2] = 1.0
+    sheet = contact_sheet([[stripes]])
+    middle = sheet[200:300, 200:300]
+    np.testing.assert_allclose(middle, 0.5, atol=0.02)
+
+
+def test_long_words_are_broken():
+    image = np.full((40, 60, 3), 0.5)
+    sheet = contact_sheet([[image]], title="n" * 300, footer="m" * 300)
+    assert (sheet[:, -5:] == 1).all()
+    assert sheet.shape[0] > 600
+
+
+def test_captions_that_are_no_utf8():
+    image = np.full((40, 60, 3), 0.5)
+    contact_sheet([[image]], column_titles=["caf\udce9"])
+
+
+def test_differences_of_a_sequence_are_those_of_the_array():
+    samples = np.random.default_rng(0).random((7, 5, 6, 3)).astype("float32")
+    expected = np.sqrt(samples.astype("f8").var(axis=0).mean(axis=-1))
+    found = pixel_deviation(list(samples))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_array_equal(
+        difference_map(samples)[0], colour_map(found / found.max())
+    )

@@ -1,7 +1,9 @@
+import shutil
+
+import h5py
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras_tim.layers import MappingNetwork, Modulation
 
@@ -13,7 +15,7 @@ def normal(*shape, seed=0):
 def test_mapping_network_is_a_sound_layer(run_layer_test):
     run_layer_test(
         MappingNetwork,
-        {"width": 6, "depth": 2, "learning_rate_multiplier": 0.1},
+        {"width": 6, "depth": 2, "learning_rate_multiplier": 0.1, "gain": 0.5},
         [normal(3, 4)],
     )
 
@@ -27,53 +29,89 @@ def test_modulation_is_a_sound_layer(run_layer_test):
 # Mapping network.
 
 
-def test_mapping_network_multiplies_its_weights():
+def test_mapping_network_alternates_dense_and_leaky_relu():
     network = MappingNetwork(1, depth=2, learning_rate_multiplier=0.01)
     network.build((None, 2))
     first, second = network.dense_layers
-    first.set_weights([np.array([[300.0], [-100.0]]), np.array([50.0])])
-    second.set_weights([np.array([[200.0]]), np.array([-700.0])])
-    # Effective: 3 * 1 - 1 * 2 + 0.5 = 1.5; then 2 * 1.5 - 7 = -4 -> -0.8.
+    first.set_weights([np.array([[3.0], [-1.0]]), np.array([0.5])])
+    second.set_weights([np.array([[2.0]]), np.array([-7.0])])
+    # 3 * 1 - 1 * 2 + 0.5 = 1.5; then 2 * 1.5 - 7 = -4 -> -0.8.
     output = network(np.array([[1.0, 2.0]], "float32"))
     assert float(output[0, 0]) == pytest.approx(-0.8, abs=1e-6)
 
 
-@pytest.mark.parametrize("multiplier", [0.01, 1.0])
-def test_mapping_network_starts_as_published(multiplier):
-    network = MappingNetwork(256, depth=1, learning_rate_multiplier=multiplier)
+@pytest.mark.parametrize(("gain", "multiplier"), [(0.1, 0.01), (1.0, 1.0)])
+def test_initial_kernels_are_kaiming_normal(gain, multiplier):
+    network = MappingNetwork(
+        256, depth=1, learning_rate_multiplier=multiplier, gain=gain
+    )
     network.build((None, 128))
     kernel, bias = network.dense_layers[0].get_weights()
-    effective = multiplier * kernel
-    expected = 0.1 * np.sqrt(2.0 / 128)
-    assert effective.std() == pytest.approx(expected, rel=0.03)
+    # 0.1 of that is what the published code starts with.
+    expected = gain * np.sqrt(2.0 / 128)
+    assert kernel.std() == pytest.approx(expected, rel=0.03)
     assert not bias.any()
 
 
-def test_multiplier_acts_as_a_smaller_learning_rate_under_adam():
-    multiplier, rate = 0.01, 1e-2
-    x, wanted = normal(8, 4), normal(8, 5, seed=1)
-    slow = MappingNetwork(5, depth=2, learning_rate_multiplier=multiplier)
-    plain = MappingNetwork(5, depth=2, learning_rate_multiplier=1.0)
-    slow.build(x.shape)
-    plain.build(x.shape)
-    rng = np.random.default_rng(2)
-    start = [rng.normal(0.0, 0.5, w.shape) for w in plain.get_weights()]
-    plain.set_weights(start)
-    slow.set_weights([w / multiplier for w in start])
-    for network, learning_rate in ((slow, rate), (plain, rate * multiplier)):
-        # Next to nothing, so that Adam's steps have no unit.
-        optimizer = keras.optimizers.Adam(learning_rate, epsilon=1e-12)
-        for _ in range(3):
-            with tf.GradientTape() as tape:
-                loss = tf.reduce_mean((network(x) - wanted) ** 2)
-            variables = network.trainable_variables
-            optimizer.apply(tape.gradient(loss, variables), variables)
-    for s, p, first in zip(
-        slow.get_weights(), plain.get_weights(), start, strict=True
-    ):
-        # Three steps of about rate * multiplier each.
-        assert np.abs(p - first).max() > 2e-4
-        np.testing.assert_allclose(multiplier * s, p, atol=2e-5, rtol=0)
+@pytest.mark.parametrize(
+    ("width", "depth", "style_dim"),
+    # Of the paper's, the small and the nano presets.
+    [(512, 8, 128), (128, 4, 64), (64, 2, 32)],
+)
+def test_mapped_styles_are_as_large_as_styles(width, depth, style_dim):
+    sizes = []
+    for seed in range(4):
+        keras.utils.set_random_seed(seed)
+        mapped = np.asarray(MappingNetwork(width, depth)(normal(64, style_dim)))
+        # The mean square grows by 1.04 a layer: half of what goes into the
+        # LeakyReLU is kept, and 0.2 of the other half.
+        sizes.append((mapped**2).mean() / 1.04**depth)
+    assert np.mean(sizes) == pytest.approx(1.0, abs=0.25)
+
+
+def test_published_gain_all_but_removes_the_style():
+    keras.utils.set_random_seed(0)
+    mapped = np.asarray(MappingNetwork(gain=0.1)(normal(8, 128)))
+    assert 0.5e-8 < np.sqrt((mapped**2).mean()) < 2e-8
+
+
+def test_files_of_divided_weights_load_as_effective_ones(tmp_path):
+    # As files were before there was `gain`: without the mark, and with
+    # weights that the call multiplied by the learning rate's multiplier.
+    def made():
+        inputs = keras.Input((4,))
+        layer = MappingNetwork(5, depth=2, learning_rate_multiplier=0.25)
+        return keras.Model(inputs, layer(inputs)), layer
+
+    model, layer = made()
+    layer.set_weights([normal(*w.shape, seed=2) for w in layer.weights])
+    path = tmp_path / "mapping.weights.h5"
+    model.save_weights(path)
+    divided = tmp_path / "divided.weights.h5"
+    shutil.copy(path, divided)
+    with h5py.File(divided, "r+") as file:
+        marks, found = [], []
+
+        def note(name, item):
+            if name.endswith("stored_scale"):
+                marks.append(name)
+            elif isinstance(item, h5py.Dataset) and item.shape:
+                found.append(item)
+
+        file.visititems(note)
+        assert (len(marks), len(found)) == (1, 4)
+        for item in found:
+            item[...] = item[...] / 0.25
+        del file[marks[0]]
+    x = normal(3, 4, seed=1)
+    for file in (divided, path, divided):
+        again, _ = made()
+        again.load_weights(file)
+        np.testing.assert_array_equal(again(x), model(x))
+    # What is loaded is saved as what it is.
+    again.save_weights(path)
+    model.load_weights(path)
+    np.testing.assert_array_equal(again(x), model(x))
 
 
 def test_mapping_network_computes_in_float32_under_every_policy():
@@ -87,6 +125,12 @@ def test_mapping_network_computes_in_float32_under_every_policy():
 def test_refuses_multipliers_out_of_range(multiplier):
     with pytest.raises(ValueError, match=r"must lie in \(0, 1\]"):
         MappingNetwork(learning_rate_multiplier=multiplier)
+
+
+@pytest.mark.parametrize("gain", [0.0, -1.0, float("nan")])
+def test_refuses_gains_that_are_not_positive(gain):
+    with pytest.raises(ValueError, match="`gain` must be positive"):
+        MappingNetwork(gain=gain)
 
 
 # Modulation.
@@ -170,3 +214,24 @@ def test_modulation_starts_as_published():
     assert kernel.shape == (128, 128)
     assert kernel.std() == pytest.approx(0.1 * np.sqrt(2 / 128), rel=0.03)
     assert not bias.any()
+
+
+def test_without_normalisation_it_starts_as_the_identity():
+    x, style = normal(2, 4, 5, 3), normal(2, 6, seed=1)
+    layer = Modulation(normalization="none")
+    np.testing.assert_array_equal(layer(x, style), x)
+    kernel = np.zeros((6, 6), "float32")
+    # The first style unit doubles channel 0; the second adds to channel 1.
+    kernel[0, 0], kernel[1, 4] = 1.0, 1.0
+    layer.dense.kernel.assign(kernel)
+    one = np.array([[1.0, 0.5, 0.0, 0.0, 0.0, 0.0]] * 2, "float32")
+    expected = x * [2.0, 1.0, 1.0] + [0.0, 0.5, 0.0]
+    np.testing.assert_allclose(layer(x, one), expected, rtol=1e-6)
+
+
+def test_without_normalisation_is_a_sound_layer(run_layer_test):
+    run_layer_test(
+        Modulation,
+        {"normalization": "none", "style_cell": 2},
+        [normal(2, 4, 5, 3), normal(2, 2, 3, 6, seed=1)],
+    )

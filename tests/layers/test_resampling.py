@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tim.layers.resampling import area_resize, bicubic_resize
+from keras_tim.layers.resampling import (
+    area_resize,
+    bicubic_downsample,
+    bicubic_resize,
+    bicubic_upsample,
+    interpolate_cells,
+    repeat_cells,
+)
 
 SIZES = [
     ((6, 9), (12, 18)),  # twice
@@ -112,4 +119,52 @@ def test_areas_are_block_means_of_repeated_pixels(size):
         area_resize(x[None, :, :, None], *size)[0, :, :, 0],
         expected,
         atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 8, 16])
+def test_whole_factors_agree_with_tensorflow(factor):
+    large = pictures(5 * factor, 7 * factor)
+    np.testing.assert_allclose(
+        bicubic_downsample(large, factor),
+        tensorflow_resize(large, (5, 7)),
+        atol=2e-5,
+        rtol=0,
+    )
+    small = pictures(5, 3)
+    np.testing.assert_allclose(
+        bicubic_upsample(small, factor),
+        tensorflow_resize(small, (5 * factor, 3 * factor)),
+        atol=2e-5,
+        rtol=0,
+    )
+
+
+@pytest.mark.parametrize("resize", [bicubic_downsample, bicubic_upsample])
+def test_whole_factors_with_unknown_sizes_and_under_xla(resize):
+    x = pictures(12, 20)
+    expected = resize(x, 4)
+    unknown = tf.function(
+        lambda images: resize(images, 4),
+        input_signature=[tf.TensorSpec([None, None, None, 3])],
+    )
+    compiled = tf.function(lambda images: resize(images, 4), jit_compile=True)
+    np.testing.assert_allclose(unknown(x), expected, atol=1e-6)
+    np.testing.assert_allclose(compiled(x), expected, atol=1e-5)
+
+
+def test_cells_by_hand():
+    cells = np.array([0.0, 4.0], "float32")
+    # Centres at pixels 0.5 and 2.5 of a row of four: between them a slope.
+    spread = interpolate_cells(cells.reshape(1, 1, 2, 1), 2, 1, 4)
+    np.testing.assert_allclose(np.ravel(spread), [0.0, 1.0, 3.0, 4.0])
+    repeated = repeat_cells(cells.reshape(1, 1, 2, 1), 2, 1, 3)
+    np.testing.assert_array_equal(np.ravel(repeated), [0.0, 0.0, 4.0])
+
+
+def test_one_cell_is_the_same_everywhere():
+    cells = pictures(1, 1)
+    spread = interpolate_cells(cells, 8, 5, 7)
+    np.testing.assert_allclose(
+        spread, np.broadcast_to(cells, (2, 5, 7, 3)), atol=1e-6
     )

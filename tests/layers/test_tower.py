@@ -34,6 +34,17 @@ def arguments(previous=False, height=3, width=5):
         ({"resize": "same", "weight_norm": False, "output_gain": 0.5}, True),
         ({"resize": "none", "residual_scale": 0.3}, True),
         ({"resize": "none", "mapping_network": False}, False),
+        (
+            {
+                "num_blocks": 2,
+                "plain_blocks": 1,
+                "normalization": "none",
+                "output_activation": "linear",
+                "num_resize_convolutions": 1,
+            },
+            True,
+        ),
+        ({"num_blocks": 0, "modulated_head": True}, True),
     ],
 )
 def test_is_a_sound_layer(run_layer_test, kwargs, previous):
@@ -110,3 +121,55 @@ def test_samples_stay_apart_in_half_precision():
 def test_refuses_an_unknown_resize():
     with pytest.raises(ValueError, match=r"resize=down"):
         TowerModule(**TINY, resize="down")
+
+
+def mapped(*shape):
+    """Arguments whose styles are maps of cells of two pixels."""
+    level_input, _, noise = arguments(height=4, width=6)
+    return [level_input, normal(2, 2, 3, 5, seed=1), noise]
+
+
+def test_maps_of_styles_are_sound(run_layer_test):
+    run_layer_test(TowerModule, {**TINY, "style_cell": 2}, mapped())
+
+
+def test_a_map_of_equal_styles_is_one_style():
+    level_input, style, noise = arguments(height=4, width=6)
+    whole = TowerModule(**TINY)
+    cells = TowerModule(**TINY, style_cell=2)
+    expected, _ = whole(level_input, style, noise)
+    equal = np.broadcast_to(style[:, None, None], (2, 2, 3, 5))
+    cells(level_input, equal, noise)
+    cells.set_weights(whole.get_weights())
+    np.testing.assert_allclose(
+        cells(level_input, equal, noise)[0], expected, atol=1e-6
+    )
+
+
+def test_plain_blocks_see_neither_style_nor_noise():
+    module = TowerModule(**{**TINY, "num_blocks": 2}, plain_blocks=1)
+    level_input, style, noise = arguments()
+    first, _ = module(level_input, style, noise)
+    begun = module.begin(level_input)
+    again, _ = module(level_input, style, noise, begun=begun)
+    np.testing.assert_array_equal(first, again)
+    assert len(module.modulations) == 1
+    # What was begun is all that is seen of the input.
+    other, _ = module(0.0 * level_input, style, noise, begun=begun)
+    np.testing.assert_array_equal(first, other)
+    assert np.abs(module(level_input, style, 2.0 * noise)[0] - first).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"plain_blocks": 2}, "`plain_blocks`"),
+        ({"plain_blocks": -1}, "`plain_blocks`"),
+        ({"modulated_head": True}, "`modulated_head`"),
+        ({"output_activation": "relu"}, "`output_activation`"),
+        ({"normalization": "batch"}, "`normalization`"),
+    ],
+)
+def test_refuses_what_it_cannot_build(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        TowerModule(**TINY, **kwargs)(*arguments())

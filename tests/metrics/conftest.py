@@ -31,6 +31,13 @@ def golden_features(golden_fid, inception):
     )
 
 
+@pytest.fixture(scope="session")
+def reference_fid(references):
+    """The published distance, and our features of the two sets of 24."""
+    with np.load(references.FID) as stored:
+        return {key: stored[key].astype("float64") for key in stored.files}
+
+
 @pytest.fixture
 def mean_colour():
     """A quick extractor: three features."""

@@ -1,4 +1,5 @@
 import io
+import os
 import zipfile
 
 import keras
@@ -218,6 +219,17 @@ def test_reloaded_layer_downloads_nothing(tmp_path, monkeypatch):
     with pytest.raises(WeightsError, match="is not in the cache"):
         layer(pictures())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_saved_paths_are_not_opened(tmp_path, random_layer):
+    path = tmp_path / "mine.pt"
+    os.mkfifo(path)  # whoever opens it waits for ever
+    layer = InceptionFeatures.from_config(InceptionFeatures(path).get_config())
+    with pytest.raises(WeightsError, match=r"mine\.pt.*opens no path"):
+        layer(pictures())
+    random_layer(pictures())
+    layer.set_weights(random_layer.get_weights())
+    np.testing.assert_array_equal(layer(pictures()), random_layer(pictures()))
 
 
 def test_files_of_something_else_are_refused(tmp_path):

@@ -69,6 +69,15 @@ def test_real_statistics_take_the_place_of_real_pictures(
         metric.reset_state()
     with pytest.raises(ValueError, match="`y_true` must be None"):
         metric.update_state(real, fake)
+    # Read once; a copy from a configuration does not open it.
+    (tmp_path / "real.npz").unlink()
+    metric.reset_state()
+    metric.update_state(None, fake)
+    assert metric.result() == pytest.approx(expected, rel=1e-6)
+    copy = FrechetInceptionDistance.from_config(metric.get_config())
+    assert copy.get_config() == metric.get_config()
+    with pytest.raises(ValueError, match=r"opens no path.*real\.npz"):
+        copy.result()
 
 
 @both_metrics

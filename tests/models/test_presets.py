@@ -4,7 +4,12 @@ import pytest
 from keras import ops
 
 from keras_tim import TIM
-from keras_tim.models.presets import PRESETS, preset_arguments
+from keras_tim.models.presets import (
+    PRESETS,
+    TRAINING,
+    preset_arguments,
+    preset_training,
+)
 
 # The field calls super-resolution's 209 M.
 PUBLISHED = {
@@ -161,6 +166,72 @@ def test_train_steps_are_finite(name):
     assert logs["gradient_norm"] > 0
     for weight in tim.trainable_variables:
         assert np.isfinite(weight).all(), weight.path
+
+
+# The published recipes: |S|, Adam's rate.
+RECIPES = {
+    "super_resolution_x16_paper": (400, 1e-4),
+    "colourization_paper": (400, 1e-4),
+    "layout_synthesis_paper": (400, 1e-4),
+    "decompression_paper": (320, 1e-4),
+    "super_resolution_x16_hyperrim": (320, 1.25e-4),
+    "decompression_hyperrim": (320, 1e-4),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_published_models_are_trained_as_published(name):
+    arguments = TIM.training_settings(name)
+    optimizer = arguments.pop("optimizer")
+    group, rate = RECIPES[name]
+    assert arguments == {
+        "distance": "lpips_vgg",
+        "num_samples": 120,
+        "images_per_selection": group,
+        "steps_per_selection": 10_000,
+        "mini_batch_size": 1,
+        "candidate_chunk": 4,
+        "pixel_weight": 0.0,
+    }
+    assert float(optimizer.learning_rate) == pytest.approx(rate)
+    assert (optimizer.beta_1, optimizer.beta_2) == (0.9, 0.999)
+    assert optimizer.epsilon == 1e-8
+    data = {"batch_size": group, "downsample": 1}
+    if "layout" not in name:
+        data |= {"crop_size": 256, "enlarged": 0.0}
+    assert TIM.data_settings(name) == data
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_comes_with_its_training(name):
+    training = preset_training(name)
+    counts = training["num_samples"]
+    if isinstance(counts, tuple):
+        assert len(counts) == len(PRESETS[name]["residual_channels"])
+    multiple = 2 ** len(PRESETS[name]["residual_channels"])
+    assert training.get("crop_size", multiple) % multiple == 0
+    group = training["images_per_selection"]
+    assert training["mini_batch_size"] <= group
+    # All of a preset's settings, and no others.
+    assert TRAINING.keys() == PRESETS.keys()
+    used = {*TIM.training_settings(name), *TIM.data_settings(name)}
+    of_the_optimizer = {"learning_rate", "beta_2", "epsilon"}
+    assert training.keys() - used - of_the_optimizer == {"steps", "last_rate"}
+
+
+def test_a_model_is_compiled_as_its_preset_says():
+    tim = TIM.from_preset("mnist_nano")
+    tim.compile(**TIM.training_settings("mnist_nano"))
+    config = tim.get_compile_config()
+    training = preset_training("mnist_nano")
+    for name in ("num_samples", "steps_per_selection", "mini_batch_size"):
+        value = config[name]
+        assert value == training[name] or set(value) == {training[name]}
+    # What is given is the caller's own.
+    preset_training("mnist_nano")["num_samples"] = 99
+    assert preset_training("mnist_nano") == training
+    with pytest.raises(ValueError, match="'huge'"):
+        TIM.training_settings("huge")
 
 
 def test_overrides_replace_the_presets_values():

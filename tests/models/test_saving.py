@@ -1,5 +1,8 @@
 import inspect
+import json
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -26,6 +29,7 @@ EVERYTHING = {
     "mapping_width": 9,
     "mapping_depth": 3,
     "mapping_learning_rate_multiplier": 0.5,
+    "mapping_gain": 0.3,
     "feature_scale": 0.4,
     "residual_scale": 0.3,
     "weight_norm": False,
@@ -34,6 +38,17 @@ EVERYTHING = {
     "input_skip": True,
     "stochastic": False,
     "architecture": "hyperrim",
+    "plain_blocks": (2, 1, 0),
+    "normalization": "none",
+    "style_cell": 4,
+    "output_activation": "linear",
+    "consistency": 0,  # of super-resolution alone
+    "num_resize_convolutions": (1, 2, 1),
+    "modulated_head": False,
+    "guidance": None,
+    "guidance_channels": 8,
+    "trunk_learning_rate_multiplier": 0.5,
+    "freeze_plain": True,
     "classes": None,  # of layouts alone, see below
 }
 
@@ -58,7 +73,7 @@ def test_integers_of_numpy():
         for name, value in EVERYTHING.items()
         if isinstance(value, int | tuple) and not isinstance(value, bool)
     }
-    assert len(integers) == 8
+    assert len(integers) == 13
     config = TIM(**{**EVERYTHING, **integers}, name="numpy").get_config()
     assert config == TIM(**EVERYTHING, name="numpy").get_config()
     assert "int64" not in repr(config)
@@ -101,6 +116,15 @@ def test_defaults_of_the_task_are_resolved(make_tim):
     assert tim.feature_scale == 0.0
 
 
+def test_full_precision_keeps_a_distance_of_given_weights(
+    make_tim, lpips_weights, tmp_path
+):
+    distance = LPIPS("alex", lpips_weights["alex"])
+    tim = make_tim(quick=True, dtype="mixed_bfloat16")
+    tim.compile(distance=distance)
+    assert tim.full_precision()._imle.distance.distance is distance
+
+
 def reloaded(tim, tmp_path):
     tim.save(tmp_path / "tim.keras")
     return keras.saving.load_model(tmp_path / "tim.keras")
@@ -116,6 +140,35 @@ def test_uncompiled_model(make_tim, pictures, tmp_path):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(ValueError, match="must call `compile"):
         again.fit(pictures(tim)[0], np.zeros((2, 16, 24, 3), "float32"))
+
+
+def test_files_without_the_mapping_gain(make_tim, pictures, tmp_path):
+    # Earlier files: no such argument, and mapping weights that are divided by
+    # the learning rate's multiplier and do not say what they are.
+    tim = make_tim(mapping_learning_rate_multiplier=0.25)
+    tim.save(tmp_path / "new.keras")
+    with zipfile.ZipFile(tmp_path / "new.keras") as archive:
+        archive.extractall(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["config"]["mapping_gain"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with h5py.File(tmp_path / "model.weights.h5", "r+") as file:
+        paths = []
+        file.visit(paths.append)
+        mapping = [path for path in paths if "/mapping/" in path]
+        marks = [path for path in mapping if path.endswith("/stored_scale")]
+        assert len(marks) == tim.num_levels
+        for path in mapping:
+            if path in marks:
+                del file[path]
+            elif isinstance(file[path], h5py.Dataset):
+                file[path][...] = file[path][...] / 0.25
+    with zipfile.ZipFile(tmp_path / "old.keras", "w") as archive:
+        for name in ("metadata.json", "config.json", "model.weights.h5"):
+            archive.write(tmp_path / name, name)
+    again = keras.saving.load_model(tmp_path / "old.keras")
+    for a, b in zip(tim.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=a.path)
 
 
 COMPILED = {

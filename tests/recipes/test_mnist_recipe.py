@@ -33,12 +33,12 @@ def digits(mnist_wheel):
     return digits_as_pictures(mnist_digits(split="test")[:4])
 
 
-def test_prepare_replaces_an_earlier_runs_components(
-    tmp_path, mnist_components
-):
+def test_an_earlier_runs_components_are_replaced(tmp_path, mnist_components):
     (tmp_path / "pca.npz").write_bytes(b"of an earlier run")
     recipe = get_recipe("mnist")(RunSettings.of_task("mnist"), tmp_path)
     recipe.prepare()
+    assert (tmp_path / "pca.npz").read_bytes() == b"of an earlier run"
+    recipe.save()
     assert [path.name for path in tmp_path.iterdir()] == ["pca.npz"]
     stored = PrincipalComponents.load(tmp_path / "pca.npz")
     np.testing.assert_allclose(stored.basis, mnist_components.basis, atol=1e-9)

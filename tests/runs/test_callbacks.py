@@ -1,3 +1,4 @@
+import json
 import math
 import types
 
@@ -5,8 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_tim.runs.callbacks import BudgetedCosineDecay
-from keras_tim.runs.files import read_json, save_model, write_json
+from keras_tim.runs.callbacks import (
+    BudgetedCosineDecay,
+    DivergenceGuard,
+    RestoredMetrics,
+    SampleSheets,
+    trim_history,
+)
 
 
 def model_at(step, rate=0.01):
@@ -26,6 +32,15 @@ def test_rate_falls_as_a_cosine_to_the_floor(step, share):
     decay.set_model(model)
     decay.on_train_batch_begin(0)
     assert float(model.optimizer.learning_rate) == pytest.approx(0.01 * share)
+
+
+@pytest.mark.parametrize("step", [0, 50, 100])
+def test_rate_is_constant_where_all_of_it_is_left(step):
+    decay = BudgetedCosineDecay(steps=100, floor=1.0)
+    model = model_at(step)
+    decay.set_model(model)
+    decay.on_train_batch_begin(0)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
 
 
 class Clock:
@@ -108,42 +123,109 @@ def test_training_stops_when_the_budget_is_used_up():
     assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
 
 
-def test_json_round_trip_and_damage(tmp_path):
-    path = tmp_path / "state.json"
-    write_json(str(path), {"steps": 3, "names": ["a"]})
-    assert read_json(path) == {"steps": 3, "names": ["a"]}
-    assert list(tmp_path.iterdir()) == [path]
-    path.write_text("{")
-    with pytest.raises(ValueError, match=r"state\.json is damaged"):
-        read_json(path)
+def test_a_resumed_run_keeps_its_clock(monkeypatch):
+    clock = Clock(monkeypatch)
+    decay = BudgetedCosineDecay(steps=100, elapsed=30.0)
+    model = model_at(10)
+    for _ in range(2):  # a resumed run trains in two parts
+        decay.set_model(model)
+        clock.seconds += 5.0
+    assert decay.seconds == pytest.approx(40.0)
 
 
-def test_failed_writes_keep_what_was_there(tmp_path):
-    path = tmp_path / "state.json"
-    write_json(str(path), [1])
-    with pytest.raises(TypeError):
-        write_json(str(path), {"steps": object()})
-    assert read_json(path) == [1]
-    assert list(tmp_path.iterdir()) == [path]
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [
+        (2, b"epoch,loss\r\n0,0.5\r\n1,0.25\r\n"),
+        (1, b"epoch,loss\r\n0,0.5\r\n"),
+        (0, None),
+    ],
+)
+def test_history_is_cut_back_to_the_checkpoint(tmp_path, epochs, expected):
+    path = tmp_path / "history.csv"
+    # Killed twice: an epoch is there twice, and part of a row.
+    path.write_bytes(b"epoch,loss\r\n0,0.5\r\n1,0.3\r\n1,0.25\r\n2,0.2\r\n3")
+    trim_history(path, epochs)
+    if expected is None:
+        assert not path.exists()
+    else:
+        assert path.read_bytes() == expected
 
 
-def test_full_disk_keeps_the_earlier_model(tmp_path, monkeypatch):
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    path = tmp_path / "model.keras"
-    save_model(model, str(path))
-    before = path.read_bytes()
+@pytest.mark.parametrize("content", [None, b"", b"epoch,loss\r\n"])
+def test_history_without_rows(tmp_path, content):
+    path = tmp_path / "history.csv"
+    if content is not None:
+        path.write_bytes(content)
+    trim_history(path, 3)
+    assert not path.exists()
 
-    def save_partly(partial):
-        with open(partial, "wb") as file:
-            file.write(b"half a model")
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(model, "save", save_partly)
-    with pytest.raises(OSError, match=r"Cannot write .*model\.keras"):
-        save_model(model, str(path))
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-    again = keras.models.load_model(path)
-    np.testing.assert_array_equal(
-        again.get_weights()[0], model.get_weights()[0]
+def test_metrics_go_on_where_they_were():
+    tracker = keras.metrics.Mean(name="loss")
+    tracker.update_state([1.0, 3.0])
+    values = {"loss": [v.numpy().tolist() for v in tracker.variables]}
+    again = keras.metrics.Mean(name="loss")
+    other = keras.metrics.Mean(name="other")
+    restored = RestoredMetrics(json.loads(json.dumps(values)))
+    restored.set_model(types.SimpleNamespace(metrics=[again, other]))
+    restored.on_epoch_begin(3)
+    again.update_state(8.0)
+    assert float(again.result()) == 4.0
+    assert float(other.result()) == 0.0
+    # The epoch after it begins with nothing.
+    again.reset_state()
+    restored.on_epoch_begin(4)
+    assert float(again.result()) == 0.0
+
+
+def test_divergence_is_named_and_the_last_finite_weights_are_kept(
+    make_tim, tmp_path
+):
+    tim = make_tim(quick=True, weight_norm=False)
+    tim.compile(
+        keras.optimizers.SGD(1e36),
+        distance="mean_squared_error",
+        num_samples=1,
+        steps_per_selection=4,
+        mini_batch_size=1,
     )
+    random = np.random.default_rng(0)
+    data = [random.random((2, n, n, 3), dtype="float32") for n in (3, 12)]
+    message = (
+        r"gradient step 2\. .*last_finite.*--learning_rate \(it was 1e\+36"
+    )
+    with pytest.raises(RuntimeError, match=message):
+        tim.fit(*data, callbacks=[DivergenceGuard(tmp_path)], verbose=0)
+    kept = keras.models.load_model(tmp_path / "last_finite.keras")
+    assert int(kept.optimizer.iterations) == 1
+    for a, b in zip(kept.get_weights(), tim.get_weights(), strict=True):
+        assert np.isfinite(a).all()
+        np.testing.assert_array_equal(a, b)
+
+
+def test_weights_that_are_not_finite_are_not_kept(make_tim, tmp_path):
+    tim = make_tim(quick=True)
+    tim.compile("sgd", distance="mean_squared_error", num_samples=1)
+    guard = DivergenceGuard(tmp_path)
+    guard.set_model(tim)
+    guard.on_train_batch_end(0)
+    weight = tim.trainable_variables[3]
+    weight.assign(np.full(weight.shape, np.inf))
+    with pytest.raises(RuntimeError, match="checkpoints hold finite weights"):
+        guard.on_train_batch_end(0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_samples_that_are_not_finite_are_a_divergence(make_tim, tmp_path):
+    tim = make_tim(quick=True, weight_norm=False)
+    tim.compile("sgd", distance="mean_squared_error", num_samples=1)
+    tim.set_weights([1e30 * weight for weight in tim.get_weights()])
+    random = np.random.default_rng(0)
+    example = [random.random((n, n, 3), dtype="float32") for n in (3, 12)]
+    recipe = types.SimpleNamespace(shown=lambda given: given)
+    sheets = SampleSheets(tmp_path, recipe, [("cat", *example)])
+    sheets.set_model(tim)
+    with pytest.raises(RuntimeError, match="samples of cat are not finite aft"):
+        sheets.on_epoch_end(0)
+    assert not list(tmp_path.iterdir())

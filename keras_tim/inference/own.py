@@ -1,0 +1,115 @@
+"""What this package wrote itself, so that nobody's photos are mistaken for it.
+
+Every sheet, map and alternative holds a record of how it came about. Folders
+are never searched for photos among them: a model must not learn from its own
+samples, nor be shown a heat map.
+"""
+
+import json
+import os
+import re
+
+from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
+
+# Key of the text in a PNG file, and the first word of a comment elsewhere.
+_KEY = "keras_tim"
+_FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
+# A folder with `config.json` and one of these holds a run.
+_CONFIG = "config.json"
+_BESIDE_CONFIG = (
+    "checkpoints",
+    "contact_sheet.png",
+    "history.csv",
+    "model.keras",
+    "training_samples.png",
+)
+# Written before there were records: alternatives with both of their sheets.
+_ALTERNATIVE = re.compile(r"(.+)_seed\d{4,}\.png")
+
+
+def record_options(record, format):
+    """Arguments of `PIL.Image.Image.save` that put a record into a file.
+
+    Args:
+        record: Dictionary that JSON can hold, or `None` for no record.
+        format: `"PNG"`, `"JPEG"`, `"GIF"` or `"WEBP"`.
+
+    Returns:
+        Dictionary.
+    """
+    if record is None:
+        return {}
+    text = json.dumps(record, sort_keys=True)
+    if format == "PNG":
+        info = PngInfo()
+        info.add_text(_KEY, text)
+        return {"pnginfo": info}
+    comment = f"{_KEY} {text}"
+    if format == "WEBP":
+        exif = Image.Exif()
+        exif[ExifTags.Base.ImageDescription] = comment
+        return {"exif": exif}
+    return {"comment": comment.encode("ascii")}
+
+
+def read_record(path):
+    """Reads the record of a picture that this package wrote.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        Dictionary, or `None` for every other file.
+    """
+    if not os.fspath(path).lower().endswith(_SUFFIXES):
+        return None
+    # Whatever is wrong with a file, then it holds no record.
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.format == "PNG":
+                text = f"{_KEY} {image.info[_KEY]}"
+            elif image.format == "WEBP":
+                text = image.getexif()[ExifTags.Base.ImageDescription]
+            else:
+                text = image.info["comment"].decode("ascii")
+        first, _, text = text.partition(" ")
+        record = json.loads(text) if first == _KEY else None
+    except Exception:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def holds_run(folder):
+    """Whether a folder is that of a training run."""
+    return os.path.isfile(os.path.join(folder, _CONFIG)) and any(
+        os.path.exists(os.path.join(folder, name)) for name in _BESIDE_CONFIG
+    )
+
+
+def own_names(folder, names):
+    """Which of a folder's pictures this package wrote.
+
+    Args:
+        folder: Path of the folder.
+        names: Names of the picture files in it.
+
+    Returns:
+        Set of names.
+    """
+    present = set(names)
+    own = set()
+    for name in names:
+        match = _ALTERNATIVE.fullmatch(name)
+        sheets = match and {
+            f"{match[1]}_sheet.png",
+            f"{match[1]}_differences.png",
+        }
+        if sheets and sheets <= present:
+            own |= {name, *sheets}
+    return own | {
+        name
+        for name in present - own
+        if read_record(os.path.join(folder, name)) is not None
+    }

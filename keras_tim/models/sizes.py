@@ -1,0 +1,89 @@
+"""How large a model will be, before it is made."""
+
+from keras_tim.tasks import get_task
+
+_LARGEST = 2**24
+
+
+def least_parameters(config):
+    """How many numbers the weights of a `TIM` take at least.
+
+    For files that say which model they hold: they must hold its weights, too.
+    Biases and the convolutions that only some levels have are left out, a tenth
+    of the smallest presets.
+
+    Args:
+        config: dict of constructor arguments of `TIM`, as in its
+            `get_config`.
+
+    Returns:
+        int.
+
+    Raises:
+        ValueError: if an argument that sizes depend on is missing or is no
+            such number.
+    """
+    task = config.get("task")
+    # A list of names cannot be looked up.
+    if not isinstance(task, str):
+        raise ValueError(f"`task` must be a name. Received: task={task!r:.80}")
+    task = get_task(task)
+    widths, growths = (
+        _integers(config, name)
+        for name in ("residual_channels", "growth_channels")
+    )
+    num_blocks = _of_levels(config, "num_blocks", len(widths))
+    plain_blocks = _of_levels(config, "plain_blocks", len(widths))
+    noise_channels = _integer(config, "noise_channels", least=0)
+    style_dim = _integer(config, "style_dim")
+    mapping = 0
+    if config.get("mapping_network"):
+        width = _integer(config, "mapping_width")
+        depth = _integer(config, "mapping_depth", least=0)
+        if depth:
+            mapping = style_dim * width + (depth - 1) * width**2
+            style_dim = width
+    total, previous = 0, 0
+    for level, (width, growth, blocks, plain) in enumerate(
+        zip(widths, growths, num_blocks, plain_blocks, strict=True)
+    ):
+        seen = _integer(config, "input_channels")
+        if level and task.chained:
+            seen = task.output_channels
+        seen += noise_channels + previous
+        dense_block = 9 * (width**2 + 8 * width * growth + 6 * growth**2)
+        modulation = style_dim * 2 * width
+        # Head and output, and where there are blocks the body's end.
+        seen += task.output_channels + (width if blocks else 0)
+        total += mapping + 9 * width * seen
+        total += blocks * 3 * dense_block + max(blocks - plain, 0) * modulation
+        previous = width
+    return total
+
+
+def _of_levels(config, name, num_levels):
+    """An argument that is one integer, or one per level; 0 where it lacks."""
+    value = config.get(name, 0)
+    if isinstance(value, list | tuple):
+        return [_integer({name: part}, name, least=0) for part in value]
+    return [_integer({name: value}, name, least=0)] * num_levels
+
+
+def _integers(config, name):
+    values = config.get(name)
+    if not isinstance(values, list | tuple):
+        raise ValueError(
+            f"`{name}` must be a list of integers. Received: "
+            f"{name}={values!r:.80}"
+        )
+    return [_integer({name: value}, name) for value in values]
+
+
+def _integer(config, name, least=1):
+    value = config.get(name)
+    if type(value) is not int or not least <= value <= _LARGEST:
+        raise ValueError(
+            f"`{name}` must be an integer from {least} to {_LARGEST}. "
+            f"Received: {name}={value!r:.80}"
+        )
+    return value
