@@ -48,9 +48,9 @@ def main(_):
     ((name, layout, observed),) = keras_tim.data.held_out_layouts(
         *source, **size, only=FLAGS.shown
     )
-    tim = keras_tim.TIM.from_preset(
-        "layout_synthesis_nano", input_channels=layout.shape[-1]
-    )
+    # The model keeps them: its file says what label maps mean to it.
+    _, classes = keras_tim.data.list_layouts(*source)
+    tim = keras_tim.TIM.from_preset("layout_synthesis_nano", classes=classes)
     tim.compile(
         optimizer=keras.optimizers.Adam(1e-3, beta_2=0.99),
         distance="lpips_alex",
@@ -64,7 +64,6 @@ def main(_):
     tim.save(FLAGS.model)
 
     samples = tim.sample(layout[None], num_samples=8, seed=0)[0]
-    _, classes = keras_tim.data.list_layouts(*source)
     given = classes.picture(layout.argmax(axis=-1))
     sheet = alternatives_sheet(name, given, samples, target=observed)
     write_picture(FLAGS.output, sheet)

@@ -28,7 +28,7 @@ TINY = {
 def made(task="super_resolution", quick=False, **kwargs):
     keras.utils.set_random_seed(0)
     arguments = {**TINY, **kwargs}
-    if task == "layout_synthesis":
+    if task == "layout_synthesis" and arguments.get("classes") is None:
         arguments.setdefault("input_channels", 4)
     if quick:
         # Head, resize and output alone: traced in a second or two. Noise

@@ -167,6 +167,7 @@ def run(values, arguments):
     tim = load_run(values.model)
     run_settings, trained_on = _settings_of(values, tim.task)
     recipe = get_recipe(tim.task)(run_settings, values.model)
+    recipe.take_over(tim)
     names = None
     if values.data is None:
         names = recipe.held_out_names(tim)

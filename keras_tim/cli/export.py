@@ -119,6 +119,7 @@ def run(values, arguments):
     recipe = get_recipe(tim.task)(
         settings or RunSettings.of_task(tim.task), values.model
     )
+    recipe.take_over(tim)
     options = {}
     if format == "tf_saved_model":
         options = _saved_model_options(values, tim, settings, recipe)
@@ -161,7 +162,10 @@ def _saved_model_options(values, tim, settings, recipe):
             for name in LIMITS
             if values[name].value is not None
         },
-        "classes": (recipe.classes if tim.task == "layout_synthesis" else None),
+        "classes": None
+        if tim.task != "layout_synthesis" or tim.classes is not None
+        # Of a model that was written before it had them.
+        else recipe.classes,
         "training": settings.jsonable() if settings else None,
         "measures": read_json(report) if os.path.isfile(report) else None,
     }

@@ -100,6 +100,7 @@ def run(values, arguments):
         reading["quality"] = values.quality
     settings = load_settings(values.model) or RunSettings.of_task(tim.task)
     recipe = get_recipe(tim.task)(settings, values.model)
+    recipe.take_over(tim)
     failed = []
     made = sample_files(
         tim,

@@ -5,6 +5,7 @@ from keras_tim.assets.upscalers import (
     OTHER_CONVOLUTIONS,
     read_esrgan,
 )
+from keras_tim.checks import integer
 from keras_tim.models.tim import TIM
 from keras_tim.models.trunk import set_trunk, trunk_arguments
 
@@ -34,7 +35,8 @@ def load_esrgan(path, modulated_blocks=4, **overrides):
     convolutions = read_esrgan(path)
     channels = convolutions[0][0].shape[0]
     num_blocks = (len(convolutions) - OTHER_CONVOLUTIONS) // BLOCK_CONVOLUTIONS
-    if not 0 <= modulated_blocks <= num_blocks:
+    modulated_blocks = integer("modulated_blocks", modulated_blocks, least=0)
+    if modulated_blocks > num_blocks:
         raise ValueError(
             f"`modulated_blocks` must lie between 0 and the {num_blocks} "
             f"blocks of {path}. Received: modulated_blocks={modulated_blocks}"

@@ -29,6 +29,7 @@ def load_published_checkpoint(
     task="super_resolution",
     feature_scale=None,
     noise_channels=None,
+    classes=None,
 ):
     """Builds a TIM from a checkpoint of the published PyTorch code.
 
@@ -45,6 +46,8 @@ def load_published_checkpoint(
             layouts, whose number of classes is unknown too. There None means
             `code_nc` of the `.npz` file's `config` (JSON as bytes), where it
             has one, else the published 10.
+        classes: for layouts: the `keras_tim.data.Classes` of the label maps
+            that the checkpoint was trained on, which its arrays do not tell.
 
     Returns:
         A `TIM` with the checkpoint's weights.
@@ -81,6 +84,7 @@ def load_published_checkpoint(
             task=task,
             architecture=architecture,
             feature_scale=feature_scale,
+            classes=classes,
             mapping_learning_rate_multiplier=MAPPING_LEARNING_RATE_MULTIPLIER,
             mapping_gain=MAPPING_GAIN,
             **arguments,

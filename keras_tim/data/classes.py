@@ -35,6 +35,7 @@ import os
 
 import numpy as np
 
+from keras_tim.checks import integer, integers
 from keras_tim.files import write_text
 
 VOID_NAMES = ("void", "other", "ignore", "unlabelled", "unlabeled")
@@ -131,12 +132,12 @@ class Classes:
         rows: as the attribute.
 
     Raises:
-        ValueError: if an id or a colour stands for two classes, or there are
-            none, or more than 255.
+        ValueError: if a row is not as described, an id or a colour stands for
+            two classes, or there are none, or more than 255.
     """
 
     def __init__(self, rows):
-        self.rows = list(rows)
+        self.rows = [_row(*row) for row in rows]
         void = {row[0] for row in self.rows if row[0].lower() in VOID_NAMES}
         self.names = tuple(
             dict.fromkeys(row[0] for row in self.rows if row[0] not in void)
@@ -275,6 +276,18 @@ class Classes:
             writer.writerow((name, number, *(colour or ("", "", ""))))
         return file.getvalue()
 
+    @property
+    def ids(self):
+        """Tuple over the classes of tuples of the ids that stand for each."""
+        return tuple(
+            tuple(
+                value
+                for value, other in self._number_of_id.items()
+                if other == number
+            )
+            for number in range(len(self.names))
+        )
+
     @classmethod
     def of_ids(cls, ids):
         """Classes without names: an id each, but for 255, which is "other".
@@ -332,6 +345,22 @@ def write_classes(path, classes):
         OSError: if the file cannot be written.
     """
     write_text(path, classes.as_text())
+
+
+def _row(name, number, colour):
+    """A row of `Classes`, also where JSON or NumPy made another type of it."""
+    if not isinstance(name, str):
+        raise ValueError(f"the name of a class must be text. Received: {name}")
+    if number is not None:
+        number = integer("id", number, least=0, most=255)
+    if colour is not None:
+        colour = integers("colour", colour, least=0)
+        if len(colour) != 3 or max(colour) > 255:
+            raise ValueError(
+                "a colour must be red, green and blue from 0 to 255. "
+                f"Received: {colour} of {name!r}"
+            )
+    return name, number, colour
 
 
 def _rows_of(text):

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from keras_tim.checks import integer
 from keras_tim.data.passes import successive_passes
 from keras_tim.data.photos import MemoryBudget, list_photos
 from keras_tim.inference.pictures import PictureError, as_uint8
@@ -106,13 +107,10 @@ def crop_dataset(
             usable.
         OSError: If a folder is missing or holds no picture.
     """
-    for name, value in (
-        ("crop_size", crop_size),
-        ("batch_size", batch_size),
-        ("downsample", downsample),
-        ("crops_per_picture", crops_per_picture),
-    ):
-        check_positive(name, value)
+    crop_size = check_positive("crop_size", crop_size)
+    batch_size = check_positive("batch_size", batch_size)
+    downsample = check_positive("downsample", downsample)
+    crops_per_picture = check_positive("crops_per_picture", crops_per_picture)
     if not is_integer(seed) or not 0 <= seed < 2**31:
         raise ValueError(
             "`seed` must be an integer from 0 to 2**31 - 1. Received: "
@@ -267,7 +265,7 @@ def large_photos(
             large enough.
         OSError: If a folder is missing or holds no picture.
     """
-    check_positive("downsample", downsample)
+    downsample = check_positive("downsample", downsample)
     photos = list_photos(
         source,
         exclude=exclude,
@@ -296,7 +294,7 @@ def cut_to_multiple(photo, multiple):
         ValueError: If the photo is not as described, or a side of it is
             shorter than `multiple`.
     """
-    photo = np.asarray(photo)
+    photo, multiple = np.asarray(photo), integer("multiple", multiple)
     if photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[-1] == 3:
         target = photo.astype(np.float32) / np.float32(255.0)
     else:
@@ -586,17 +584,14 @@ def _none_readable(photos):
 
 
 def check_positive(name, value):
-    """Raises `ValueError` unless `value` is a positive integer."""
-    if not is_integer(value) or value < 1:
-        raise ValueError(
-            f"`{name}` must be a positive integer. Received: {name}={value!r}"
-        )
+    """Gives `value` as an `int`; `ValueError` unless it is positive."""
+    return integer(name, value)
 
 
 def check_divides_into_levels(crop_size, num_levels):
     """Raises `ValueError` unless a crop can be halved for every level."""
-    check_positive("crop_size", crop_size)
-    check_positive("num_levels", num_levels)
+    crop_size = check_positive("crop_size", crop_size)
+    num_levels = check_positive("num_levels", num_levels)
     if crop_size % 2 ** (num_levels - 1):
         raise ValueError(
             "`crop_size` must be a multiple of 2 ** (num_levels - 1). "

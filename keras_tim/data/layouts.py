@@ -13,6 +13,7 @@ import tensorflow as tf
 from absl import logging
 from PIL import Image
 
+from keras_tim.checks import integers
 from keras_tim.data.classes import Classes, read_classes
 from keras_tim.data.crops import (
     PARALLEL,
@@ -166,7 +167,7 @@ def layout_dataset(
             map or one of another size, or a file cannot be used.
         OSError: If a folder is missing or holds no picture.
     """
-    check_positive("batch_size", batch_size)
+    batch_size = check_positive("batch_size", batch_size)
     if not is_integer(seed) or not 0 <= seed < 2**31:
         raise ValueError(
             "`seed` must be an integer from 0 to 2**31 - 1. Received: "
@@ -280,7 +281,7 @@ def layout_pair(picture, labels, classes, num_levels=3):
     Raises:
         ValueError: If an argument is not as described.
     """
-    check_positive("num_levels", num_levels)
+    num_levels = check_positive("num_levels", num_levels)
     picture, labels = np.asarray(picture), np.asarray(labels)
     if labels.shape != picture.shape[:2] or labels.dtype.kind not in "ui":
         raise ValueError(
@@ -463,8 +464,10 @@ def list_layouts(
     ]
     if not chosen:
         raise ValueError(
-            "`exclude` and `only` must leave at least one picture. Received: "
-            f"{len(layouts)} pictures, exclude={exclude!r}, only={only!r}"
+            "`exclude` and `only` must leave at least one picture. Training "
+            "holds one out, unless others are named, and needs one more at "
+            f"least. Received: {len(layouts)} pictures, exclude={exclude!r}, "
+            f"only={only!r}"
         )
     return chosen, classes
 
@@ -613,13 +616,16 @@ class Fit:
     downsample: int = 1
 
     def __post_init__(self):
-        check_positive("num_levels", self.num_levels)
-        check_positive("downsample", self.downsample)
-        if self.size is None:
+        num_levels = check_positive("num_levels", self.num_levels)
+        downsample = check_positive("downsample", self.downsample)
+        size = None if self.size is None else integers("size", self.size)
+        # It is frozen.
+        object.__setattr__(self, "num_levels", num_levels)
+        object.__setattr__(self, "downsample", downsample)
+        object.__setattr__(self, "size", size)
+        if size is None:
             return
-        height, width = self.size
-        check_positive("size[0]", height)
-        check_positive("size[1]", width)
+        height, width = size
         if height % self.multiple or width % self.multiple:
             raise ValueError(
                 f"`size` must be multiples of {self.multiple}, for "

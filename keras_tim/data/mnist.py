@@ -124,7 +124,7 @@ class PrincipalComponents:
                 f"`digits` must be uint8 of shape (count, {SIDE}, {SIDE}). "
                 f"Received: {digits.dtype} of shape {digits.shape}"
             )
-        check_positive("num_components", num_components)
+        num_components = check_positive("num_components", num_components)
         if len(digits) < 2 or num_components > SIDE**2:
             raise ValueError(
                 "`digits` must be at least two, and `num_components` at most "
@@ -292,7 +292,7 @@ def mnist_dataset(
         ValueError: If an argument is not as described.
         WeightsError: If the digits cannot be had.
     """
-    check_positive("batch_size", batch_size)
+    batch_size = check_positive("batch_size", batch_size)
     if not is_integer(seed) or not 0 <= seed < 2**31:
         raise ValueError(
             "`seed` must be an integer from 0 to 2**31 - 1. Received: "
@@ -370,7 +370,7 @@ def held_out_digits(
     """
     digits = mnist_digits(source, split="test", data_dir=data_dir)
     if count is not None:
-        check_positive("count", count)
+        count = check_positive("count", count)
     if names is None:
         rows = range(len(digits))
     else:

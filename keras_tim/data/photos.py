@@ -10,6 +10,7 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
+from keras_tim.checks import check_unit_range, is_floating
 from keras_tim.data.tfds_pictures import TFDS_PREFIX, TfdsPictures, is_tfds
 from keras_tim.inference.pictures import (
     PictureError,
@@ -328,11 +329,7 @@ def _folder_photos(folder, exclude, only, downsample, unusable):
             Photo(name, size, path=paths[name], downsample=downsample)
         )
     if not photos:
-        raise ValueError(
-            f"No usable picture in `{folder}`: {len(paths)} found, "
-            f"{len(paths) - len(chosen)} left out by name, {len(chosen)} "
-            "unreadable. The warnings above name the unreadable ones."
-        )
+        raise ValueError(_none_left(folder, len(paths), len(chosen)))
     return photos
 
 
@@ -382,6 +379,26 @@ def _tfds_photos(pictures, places, downsample):
     ]
 
 
+def _none_left(folder, found, unreadable):
+    """Why no picture of a folder remains."""
+    left_out = found - unreadable
+    reasons = []
+    if left_out:
+        reasons.append(f"{left_out} held out from training or left out by name")
+    if unreadable:
+        reasons.append(f"{unreadable} unreadable, named in the warnings above")
+    advice = "Add pictures"
+    if left_out:
+        advice += (
+            ": one is held out to show samples of, unless others are named, "
+            "and at least one more is needed to train on"
+        )
+    return (
+        f"No usable picture in `{folder}`: {found} found, "
+        f"{' and '.join(reasons)}. {advice}."
+    )
+
+
 def _as_photo(array, name):
     array = np.asarray(array)
     if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
@@ -391,19 +408,13 @@ def _as_photo(array, name):
         )
     if array.dtype == np.uint8:
         return array
-    if array.dtype.kind != "f":
+    if not is_floating(array):
         raise ValueError(
             "Every picture of `source` must be of uint8, or of a floating "
             f"type in [0, 1]. Received: {name} of type {array.dtype}"
         )
-    # NaN fails the comparison, too.
-    if not (array.min() >= 0 and array.max() <= 1):
-        raise ValueError(
-            "Floating-point pictures of `source` must lie in [0, 1], without "
-            f"NaN; divide 8-bit values by 255. Received: {name} from "
-            f"{array.min():g} to {array.max():g}"
-        )
-    return np.rint(array * 255).astype(np.uint8)
+    check_unit_range(name, array)
+    return np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
 
 
 def _choose(names, exclude, only):

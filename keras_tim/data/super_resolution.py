@@ -59,8 +59,8 @@ def super_resolution_dataset(
         ...  # (16, 16, 16, 3), (16, 32, 32, 3), (16, 64, 64, 3)
     ```
     """
-    _check_scale(scale)
-    check_positive("crop_size", crop_size)
+    scale = _check_scale(scale)
+    crop_size = check_positive("crop_size", crop_size)
     if crop_size % scale:
         raise ValueError(
             "`crop_size` must be a multiple of `scale`. Received: "
@@ -104,7 +104,7 @@ def super_resolution_pair(photo, scale):
         ValueError: If an argument is not as described, or a side of the photo
             is shorter than `scale`.
     """
-    _check_scale(scale)
+    scale = _check_scale(scale)
     target = cut_to_multiple(photo, scale)
     size = [side // scale for side in target.shape[:2]]
     return resized(target[None], size)[0].numpy(), target
@@ -129,7 +129,7 @@ def held_out_pictures(source=None, *, scale=4, **options):
             usable.
         OSError: If a folder is missing or holds no picture.
     """
-    _check_scale(scale)
+    scale = _check_scale(scale)
     return [
         (name, *super_resolution_pair(pixels, scale))
         for name, pixels in whole_photos(source, smallest_side=scale, **options)
@@ -141,3 +141,4 @@ def _check_scale(scale):
         raise ValueError(
             f"`scale` must be one of {SCALES}. Received: scale={scale!r}"
         )
+    return int(scale)

@@ -11,6 +11,7 @@ import re
 import keras
 from absl import logging
 
+from keras_tim.checks import integer
 from keras_tim.evaluation.inversion import inversion_rows, invert_pictures
 from keras_tim.evaluation.measures import (
     HIGHEST_PSNR,
@@ -83,19 +84,16 @@ class EvaluationSettings:
     def __post_init__(self):
         for name, least in (
             ("num_samples", 1),
+            ("seed", None),
             ("crop", 1),
             ("count", 1),
             ("invert", 0),
             ("inversion_steps", 1),
         ):
             value = getattr(self, name)
-            if value is not None and (
-                not isinstance(value, int) or value < least
-            ):
-                raise ValueError(
-                    f"`{name}` must be an integer of {least} or more. "
-                    f"Received: {name}={value!r}"
-                )
+            if value is not None:
+                value = integer(name, value, least)
+                object.__setattr__(self, name, value)  # it is frozen
         if not self.nets or not set(self.nets) <= {"alex", "vgg"}:
             raise ValueError(
                 "`nets` must name alex, vgg or both. Received: "

@@ -26,7 +26,9 @@ ENCODED_INPUTS = {
 }
 
 
-def model_card(generator, name, signatures, limits, training, measures):
+def model_card(
+    generator, name, signatures, limits, training, measures, classes=None
+):
     """Describes an exported model.
 
     Args:
@@ -37,6 +39,8 @@ def model_card(generator, name, signatures, limits, training, measures):
         limits: the `keras_tim.export.signatures.Limits`.
         training: dict of what the model was trained with, or None.
         measures: list of dicts, one per measured example, or None.
+        classes: for layouts: the `keras_tim.data.Classes` that label maps are
+            read by.
 
     Returns:
         dict that `json.dump` takes. Sides that are not fixed are -1.
@@ -55,6 +59,12 @@ def model_card(generator, name, signatures, limits, training, measures):
             "encoded": ENCODED_INPUTS.get(tim.task, ENCODED_INPUT),
             "channels": tim.input_channels,
             "sides_are_multiples_of": tim.input_multiple,
+            # In the order of the channels.
+            "classes": classes
+            and [
+                {"name": name, "ids": list(ids)}
+                for name, ids in zip(classes.names, classes.ids, strict=True)
+            ],
         },
         "output": {"times_as_high_and_wide": generator.output_factor},
         "signatures": {
@@ -118,6 +128,12 @@ def card_text(card):
         f"{card['output']['times_as_high_and_wide']} times as high and wide",
         "Made with": ", ".join(f"{k} {v}" for k, v in card["packages"].items()),
     }
+    classes = card["input"]["classes"]
+    if classes is not None:
+        facts["Classes"] = ", ".join(
+            f"{entry['name']} {'/'.join(map(str, entry['ids']))}"
+            for entry in classes
+        )
     parts = [
         f"# {card['name']}",
         _table(["", ""], facts.items()),

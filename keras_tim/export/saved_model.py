@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from keras_tim.checks import integer
 from keras_tim.export.card import card_text, model_card
 from keras_tim.export.generator import Generator
 from keras_tim.export.quiet import quiet_exporters
@@ -74,7 +75,13 @@ def export_saved_model(
         answers = Signatures(generator, limits, classes)
         signatures = _write(answers, partial)
         card = model_card(
-            generator, name, signatures, answers.limits, training, measures
+            generator,
+            name,
+            signatures,
+            answers.limits,
+            training,
+            measures,
+            answers.classes,
         )
         write_json(os.path.join(partial, "card.json"), card)
         with open(
@@ -104,13 +111,8 @@ def export_saved_model(
 
 def _version(path, version):
     """The number of the version to write, which must be free."""
-    if version is not None and (
-        isinstance(version, bool) or not isinstance(version, int) or version < 0
-    ):
-        raise ValueError(
-            "`version` must be an integer from 0 on, or None. Received: "
-            f"version={version!r}"
-        )
+    if version is not None:
+        version = integer("version", version, least=0)
     taken = os.listdir(path) if os.path.isdir(path) else []
     if version is None:
         numbers = [int(name) for name in taken if name.isdecimal()]

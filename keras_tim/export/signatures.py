@@ -4,10 +4,12 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
+from keras_tim.checks import integer, unit_range_assertion
+from keras_tim.data.classes import Classes
 from keras_tim.export.encoded import read_labels, read_rgb, write_png
 from keras_tim.export.headers import picture_size, require
-from keras_tim.models.inputs import check_count
 from keras_tim.tasks.colourization import rgb_to_lightness
 
 # Larger ones would overflow the keys that codes are drawn under.
@@ -40,7 +42,8 @@ class Limits:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value is not None or field.default is not None:
-                check_count(field.name, value)
+                value = integer(field.name, value)
+                object.__setattr__(self, field.name, value)  # it is frozen
 
     def of_model(self, generator):
         """The same limits with `output_pixels` for a `Generator`."""
@@ -60,12 +63,15 @@ class Signatures:
     Args:
         generator: a `keras_tim.export.generator.Generator`.
         limits: a `Limits`; the attribute says them all.
-        classes: for layouts: the `keras_tim.data.classes.Classes` by which
-            encoded label maps are read. None if they hold the numbers of the
-            model's channels.
+        classes: for layouts: the `keras_tim.data.Classes` by which encoded
+            label maps are read, where their ids are not those that the model
+            has. None of either: the maps hold the numbers of its channels.
 
     Raises:
         ValueError: if the classes are not the model's.
+
+    Attributes:
+        classes: for layouts: the `Classes` that label maps are read by.
     """
 
     def __init__(self, generator, limits, classes=None):
@@ -78,9 +84,9 @@ class Signatures:
         self._reduction = 1
         if self._tim.task == "layout_synthesis":
             self._reduction = self._factor
-            self._channel_of_id = _channels_of_ids(
-                classes, self._tim.input_channels
-            )
+            classes = _classes_of(self._tim, classes)
+            self._channel_of_id = classes.from_ids(np.arange(256))
+        self.classes = classes
 
     def functions(self):
         """All signatures.
@@ -373,17 +379,9 @@ class Signatures:
         )
         rows = tf.tile(size[None], [shape[0], 1])
         sizes = self._check_total(rows, count, self._factor)
-        with tf.control_dependencies([sizes]):
-            picture = tf.identity(picture)
-        return require(
-            picture,
-            # NaN fails both comparisons.
-            tf.reduce_all((picture >= -1e-3) & (picture <= 1.0 + 1e-3)),
-            "`picture` must lie in [0, 1], without NaN; divide 8-bit pictures "
-            "by 255. Received values between:",
-            tf.reduce_min(picture),
-            tf.reduce_max(picture),
-        )
+        assertion = unit_range_assertion("picture", picture)
+        with tf.control_dependencies([sizes, assertion]):
+            return tf.identity(picture)
 
     def _check_codes(self, picture, codes, batch):
         count = tf.shape(codes[0])[1]
@@ -417,23 +415,40 @@ class Signatures:
         return checked
 
 
-def _channels_of_ids(classes, num_channels):
-    """The model's channel for every id from 0 to 255."""
-    ids = np.arange(256)
-    if classes is None:
-        # Beyond the last class all are "other", the last channel.
-        return np.minimum(ids, num_channels - 1)
-    if classes.num_channels != num_channels:
-        raise ValueError(
-            f"`classes` must be the model's, which has {num_channels} channels "
-            f"for them and 'other'. Received: {classes.num_channels}"
+def _classes_of(tim, given):
+    """The classes that label maps are read by: those given, or the model's."""
+    known = None if tim.classes is None else Classes(tim.classes)
+    if given is None and known is not None and known.has_ids:
+        return known
+    if given is None:
+        logging.warning(
+            "The model does not say which ids its classes have: label maps are "
+            "taken to hold the numbers of its channels. Give `classes` if they "
+            "hold other ids."
         )
-    if not classes.has_ids:
+        names = (
+            [f"channel {number}" for number in range(tim.input_channels - 1)]
+            if known is None
+            else known.names
+        )
+        return Classes((name, n, None) for n, name in enumerate(names))
+    if known is not None and given.names != known.names:
+        # In another order, or of another data set, they would be others.
+        raise ValueError(
+            f"`classes` must be the model's, {', '.join(known.names)}; their "
+            f"ids may differ. Received: {', '.join(given.names)}"
+        )
+    if given.num_channels != tim.input_channels:
+        raise ValueError(
+            f"`classes` must be the model's, which has {tim.input_channels} "
+            f"channels for them and 'other'. Received: {given.num_channels}"
+        )
+    if not given.has_ids:
         raise ValueError(
             "`classes` must have ids: encoded label maps are read by them. "
             "Received: classes with colours alone"
         )
-    return classes.from_ids(ids)
+    return given
 
 
 def _checking_shapes(function, specifications):

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from keras_tim.checks import check_floating, check_unit_range, integers
 from keras_tim.export.generator import Generator
 from keras_tim.export.quiet import quiet_exporters
 
@@ -70,6 +71,7 @@ def export_tflite(
         RuntimeError: if the converted model is not the given one.
     """
     path = os.fspath(path)
+    size = integers("size", size)
     _check_arguments(tim, path, size, precision, pictures)
     generator = Generator(tim, frozen=True)
     with tempfile.TemporaryDirectory() as folder, quiet_exporters():
@@ -106,7 +108,7 @@ def _check_arguments(tim, path, size, precision, pictures):
             f"precision={precision!r}"
         )
     multiple = tim.input_multiple
-    if len(size) != 2 or any(n < 1 or n % multiple for n in size):
+    if len(size) != 2 or any(n % multiple for n in size):
         raise ValueError(
             f"`size` must be (height, width), positive multiples of "
             f"{multiple}. Received: size={size}"
@@ -122,6 +124,9 @@ def _check_arguments(tim, path, size, precision, pictures):
         raise ValueError(
             f"`pictures` must have shape {shape}. Received: {wrong[0]}"
         )
+    for place, picture in enumerate(pictures or ()):
+        check_floating(f"pictures[{place}]", picture)
+        check_unit_range(f"pictures[{place}]", picture)
 
 
 def _write_saved_model(generator, size, folder):

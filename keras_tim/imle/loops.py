@@ -146,6 +146,59 @@ def map_in_groups(function, nested, size):
     return tf.nest.map_structure(join, mapped)
 
 
+# TensorFlow's convolutions may fail on empty batches (seen with oneDNN): the
+# two that follow keep them from the tower.
+
+
+def unless_empty(nested, function):
+    """Calls `function()` but for a batch that holds nothing.
+
+    Args:
+        nested: nest of tensors `[batch, ...]`.
+        function: callable, run for its effects.
+    """
+    length = length_of(nested)
+    # Replicas cannot meet inside a condition to add up gradients: see
+    # `one_at_least`.
+    if tf.distribute.has_strategy():
+        function()
+    elif isinstance(length, int):
+        if length:
+            function()
+    else:
+        tf.cond(length > 0, function, lambda: None)
+
+
+def one_at_least(inputs, targets=None, sample_weight=None):
+    """Gives a replica for which no image was left a black one of weight 0.
+
+    Args:
+        inputs: list of tensors `[batch, height, width, channels]`.
+        targets: tensor or tuple of tensors `[batch, height, width, 3]`, or
+            None.
+        sample_weight: tensor `[batch, ...]` or None.
+
+    Returns:
+        The three again.
+    """
+    length = length_of(inputs)
+    if isinstance(length, int) or not tf.distribute.has_strategy():
+        return inputs, targets, sample_weight
+    if sample_weight is None:
+        sample_weight = tf.ones([length])
+    missing = tf.maximum(1 - length, 0)
+
+    def padded(x):
+        rest = [[0, 0]] * (len(x.shape) - 1)
+        grown = tf.pad(x, [[0, missing], *rest])
+        return tf.ensure_shape(grown, [None, *x.shape[1:]])
+
+    return tf.nest.map_structure(
+        lambda x: None if x is None else padded(x),
+        (inputs, targets, sample_weight),
+    )
+
+
 def _part(nested, start, size):
     # Not a slice: XLA does not see that one between two tensors has that size.
     rows = start + tf.range(size)

@@ -4,6 +4,7 @@ import pathlib
 
 from PIL import Image
 
+from keras_tim.checks import integer
 from keras_tim.files import written
 from keras_tim.inference.own import record_options
 from keras_tim.inference.pictures import as_uint8
@@ -41,13 +42,9 @@ def write_film(path, frames, milliseconds=100, hold=1500, record=None):
             f"`path` must end in one of {', '.join(_OPTIONS)}. Received: "
             f"path={str(path)!r}"
         )
-    for name, value in (("milliseconds", milliseconds), ("hold", hold)):
-        # GIF counts in hundredths of a second.
-        if not isinstance(value, int) or value < 10:
-            raise ValueError(
-                f"`{name}` must be an integer of 10 or more. Received: "
-                f"{name}={value!r}"
-            )
+    # GIF counts in hundredths of a second.
+    milliseconds = integer("milliseconds", milliseconds, least=10)
+    hold = integer("hold", hold, least=10)
     pictures = [
         Image.fromarray(as_uint8(frame, f"frames[{number}]"))
         for number, frame in enumerate(frames)

@@ -12,6 +12,7 @@ import numpy as np
 from absl import logging
 from PIL import ExifTags, Image
 
+from keras_tim.checks import check_unit_range, is_floating
 from keras_tim.files import written
 from keras_tim.inference.colours import grey_to_srgb, to_srgb
 from keras_tim.inference.own import holds_run, own_names, record_options
@@ -452,8 +453,7 @@ def as_uint8(image, name):
         )
     if image.dtype == np.uint8:
         return image
-    # Extension types such as bfloat16 are of kind "V".
-    if image.dtype.kind != "f" and image.dtype.name != "bfloat16":
+    if not is_floating(image):
         raise ValueError(
             f"`{name}` must be of a floating type in [0, 1] or of uint8. "
             f"Received: {name}.dtype={image.dtype}"
@@ -465,13 +465,7 @@ def as_uint8(image, name):
             f"{int((~np.isfinite(image)).sum())} values that are NaN or "
             "infinite"
         )
-    low, high = float(image.min()), float(image.max())
-    # Half a gray level of slack lets rounding errors of resampling pass.
-    if low < -0.5 / 255 or high > 1 + 0.5 / 255:
-        raise ValueError(
-            f"`{name}` must lie in [0, 1]; divide 8-bit values by 255. "
-            f"Received: {name} from {low:g} to {high:g}"
-        )
+    check_unit_range(name, image)
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 

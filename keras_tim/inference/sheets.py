@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from keras_tim.checks import check_floating, check_unit_range, integer
 from keras_tim.inference.pictures import as_uint8
 
 # From black over violet, red and orange to pale yellow: the lightness rises
@@ -91,12 +92,8 @@ def contact_sheet(
         height, width = _cell_size(height, width, largest_cell)
         if column_titles:
             width = max(width, _NARROWEST_COLUMN)
-    elif not isinstance(scale, int) or isinstance(scale, bool) or scale < 1:
-        raise ValueError(
-            "`scale` must be None or a positive integer. Received: "
-            f"scale={scale!r}"
-        )
     else:
+        scale = integer("scale", scale)
         height, width = height * scale, width * scale
 
     # Type follows the size of the cells, within what can be read.
@@ -225,16 +222,8 @@ def difference_map(samples):
             "`samples` must have the shape (samples, height, width, 3) with "
             f"at least two samples. Received: samples.shape={samples.shape}"
         )
-    if samples.dtype.kind != "f":
-        raise ValueError(
-            "`samples` must be of a floating type in [0, 1]. Received: "
-            f"samples.dtype={samples.dtype}"
-        )
-    if not (samples.min() >= 0 and samples.max() <= 1):  # NaN fails, too
-        raise ValueError(
-            "`samples` must lie in [0, 1], without NaN. Received: samples "
-            f"from {samples.min():g} to {samples.max():g}"
-        )
+    check_floating("samples", samples)
+    check_unit_range("samples", samples)
     return deviation_map(pixel_deviation(samples))
 
 

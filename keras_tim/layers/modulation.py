@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_tim.checks import integer
 from keras_tim.layers.resampling import interpolate_cells
 from keras_tim.layers.weight_norm import (
     kaiming_normal,
@@ -55,6 +56,8 @@ class MappingNetwork(keras.layers.Layer):
         gain=1.0,
         **kwargs,
     ):
+        width = integer("width", width)
+        depth = integer("depth", depth, least=0)
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         if not 0 < learning_rate_multiplier <= 1:

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_tim.checks import integer
 from keras_tim.layers.weight_norm import convolution
 
 NUM_CONVOLUTIONS = 5
@@ -40,7 +41,7 @@ class DenseBlock(keras.layers.Layer):
         self, growth_channels, residual_scale=0.2, weight_norm=True, **kwargs
     ):
         super().__init__(**kwargs)
-        self.growth_channels = growth_channels
+        self.growth_channels = integer("growth_channels", growth_channels)
         self.residual_scale = residual_scale
         self.weight_norm = weight_norm
 
@@ -107,7 +108,7 @@ class RRDB(keras.layers.Layer):
         self, growth_channels, residual_scale=0.2, weight_norm=True, **kwargs
     ):
         super().__init__(**kwargs)
-        self.growth_channels = growth_channels
+        self.growth_channels = integer("growth_channels", growth_channels)
         self.residual_scale = residual_scale
         self.weight_norm = weight_norm
 

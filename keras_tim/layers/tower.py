@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_tim.checks import integer
 from keras_tim.layers.modulation import MappingNetwork, Modulation
 from keras_tim.layers.rrdb import RRDB
 from keras_tim.layers.weight_norm import convolution
@@ -123,25 +124,29 @@ class TowerModule(keras.layers.Layer):
                 "`modulated_head` must be False for a level with blocks, which "
                 f"are modulated themselves. Received: num_blocks={num_blocks}"
             )
-        self.residual_channels = residual_channels
-        self.growth_channels = growth_channels
-        self.num_blocks = num_blocks
-        self.output_channels = output_channels
+        self.residual_channels = integer("residual_channels", residual_channels)
+        self.growth_channels = integer("growth_channels", growth_channels)
+        self.num_blocks = integer("num_blocks", num_blocks, least=0)
+        self.output_channels = integer("output_channels", output_channels)
         self.resize = resize
         self.output_before_resize = output_before_resize
-        self.mapping_width = mapping_width
-        self.mapping_depth = mapping_depth
+        self.mapping_width = integer("mapping_width", mapping_width)
+        self.mapping_depth = integer("mapping_depth", mapping_depth, least=0)
         self.mapping_learning_rate_multiplier = mapping_learning_rate_multiplier
         self.mapping_gain = mapping_gain
         self.mapping_network = mapping_network
         self.residual_scale = residual_scale
         self.weight_norm = weight_norm
         self.output_gain = output_gain
-        self.plain_blocks = plain_blocks
+        self.plain_blocks = integer("plain_blocks", plain_blocks, least=0)
         self.normalization = normalization
-        self.style_cell = style_cell
+        self.style_cell = (
+            None if style_cell is None else integer("style_cell", style_cell)
+        )
         self.output_activation = output_activation
-        self.num_resize_convolutions = num_resize_convolutions
+        self.num_resize_convolutions = integer(
+            "num_resize_convolutions", num_resize_convolutions, least=0
+        )
         self.modulated_head = modulated_head
 
     def build(

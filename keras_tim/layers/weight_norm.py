@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from keras_tim.checks import integer
+
 
 @keras.saving.register_keras_serializable(package="keras_tim")
 class WeightNormConv2D(keras.layers.Layer):
@@ -41,18 +43,8 @@ class WeightNormConv2D(keras.layers.Layer):
 
     def __init__(self, filters, kernel_size=3, gain=1.0, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(filters, int) or filters < 1:
-            raise ValueError(
-                f"`filters` must be a positive integer. Received: "
-                f"filters={filters}"
-            )
-        if not isinstance(kernel_size, int) or kernel_size < 1:
-            raise ValueError(
-                f"`kernel_size` must be a positive integer. Received: "
-                f"kernel_size={kernel_size}"
-            )
-        self.filters = filters
-        self.kernel_size = kernel_size
+        self.filters = integer("filters", filters)
+        self.kernel_size = integer("kernel_size", kernel_size)
         self.gain = gain
 
     def build(self, input_shape):
@@ -95,7 +87,9 @@ class WeightNormConv2D(keras.layers.Layer):
 
     def call(self, inputs):
         kernel = ops.cast(self.folded_kernel(), self.compute_dtype)
-        outputs = ops.conv(inputs, kernel, padding="same")
+        outputs = ops.conv(
+            inputs, kernel, padding="same", data_format="channels_last"
+        )
         return outputs + self.bias
 
     def compute_output_shape(self, input_shape):
@@ -131,6 +125,7 @@ def convolution(filters, weight_norm, gain=1.0, **kwargs):
         filters,
         3,
         padding="same",
+        data_format="channels_last",
         kernel_initializer=scaled_kaiming_normal(gain=gain),
         **kwargs,
     )

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from keras_tim.checks import integer
 from keras_tim.metrics.fidelity import checked, psnr, quantised
 
 # CIE luminance of linear sRGB (D65, 2 degrees), IEC 61966-2-1.
@@ -146,19 +147,13 @@ def recompressed_psnr(samples, compressed, quality=1, subsampling="4:2:0"):
             "`compressed` must have three channels. Received: "
             f"compressed.shape={compressed.shape}"
         )
-    if quality not in range(1, 101):
-        raise ValueError(
-            "`quality` must be a whole number from 1 to 100. Received: "
-            f"quality={quality!r}"
-        )
+    quality = integer("quality", quality, most=100)
     if subsampling not in _SUBSAMPLINGS:
         raise ValueError(
             f"`subsampling` must be one of {_SUBSAMPLINGS}. Received: "
             f"subsampling={subsampling!r}"
         )
-    again = np.stack(
-        [_jpeg_and_back(s, int(quality), subsampling) for s in samples]
-    )
+    again = np.stack([_jpeg_and_back(s, quality, subsampling) for s in samples])
     return psnr(again / 255.0, compressed / 255.0)
 
 

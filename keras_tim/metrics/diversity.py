@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_tim.checks import check_floating, check_unit_range
 from keras_tim.metrics.fidelity import batch_of_one
 from keras_tim.perceptual import LPIPS
 
@@ -234,7 +235,13 @@ def _checked_pairs(samples, targets):
             "`samples` [n, m, height, width, 3]. Received: shapes "
             f"{targets.shape} and {samples.shape}"
         )
+    _check_pictures("targets", targets)
     return samples, targets
+
+
+def _check_pictures(name, pictures):
+    check_floating(name, pictures)
+    check_unit_range(name, pictures)
 
 
 def _checked_samples(samples, least):
@@ -249,4 +256,5 @@ def _checked_samples(samples, least):
             "`samples` must have shape [n, m, height, width, 3] with "
             f"m >= {least}. Received: shape {samples.shape}"
         )
+    _check_pictures("samples", samples)
     return samples

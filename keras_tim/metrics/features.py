@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_tim.checks import integer
 from keras_tim.metrics.fidelity import quantised
 from keras_tim.metrics.inception import InceptionFeatures
 
@@ -14,7 +15,9 @@ def picture_features(pictures, extractor=None, batch_size=32):
         pictures: Array of shape `(..., height, width, 3)`, uint8 or floats in
             `[0, 1]`, with one leading axis or more; or an iterable of such
             arrays, for instance a `tf.data.Dataset` of batches or a list of
-            pictures of several sizes.
+            pictures of several sizes. Of a data set of pairs
+            `(inputs, targets)` it must be said which are meant, see the
+            example.
         extractor: Keras layer or model, or any callable, from float32
             pictures `[batch, height, width, 3]` in `[0, 1]`, rounded to 8
             bits, to features `[batch, features]`;
@@ -27,6 +30,11 @@ def picture_features(pictures, extractor=None, batch_size=32):
 
     Raises:
         ValueError: If an argument is not as described.
+
+    Example:
+        ```python
+        picture_features(pairs.map(lambda inputs, targets: targets))
+        ```
     """
     batches = list(feature_batches(pictures, extractor, batch_size))
     if not batches:
@@ -48,17 +56,38 @@ def feature_batches(pictures, extractor=None, batch_size=32):
     Raises:
         ValueError: If an argument is not as described.
     """
-    if batch_size < 1:
-        raise ValueError(
-            f"`batch_size` must be 1 or more. Received: {batch_size}"
-        )
+    batch_size = integer("batch_size", batch_size)
     if extractor is None:
         extractor = InceptionFeatures()
-    groups = [pictures] if hasattr(pictures, "shape") else pictures
-    for group in groups:
-        group = _flat(np.asarray(group))
+    for group in _groups(pictures):
         for start in range(0, len(group), batch_size):
             yield _extracted(extractor, group[start : start + batch_size])
+
+
+def _groups(pictures):
+    """Yields arrays `(pictures, height, width, 3)`, one after another."""
+    if hasattr(pictures, "shape"):
+        yield _flat(np.asarray(pictures))
+        return
+    # Tuples are what Keras and TensorFlow make of pairs.
+    unclear = isinstance(pictures, tuple | dict | str)
+    for group in [pictures] if unclear else pictures:
+        if not hasattr(group, "shape"):
+            raise ValueError(
+                "`pictures` must be an array, or a data set or list of arrays. "
+                "Of pairs (inputs, targets) both would be counted: choose one, "
+                "as by `pairs.map(lambda inputs, targets: targets)`. Received: "
+                f"{_described(group)}"
+            )
+        yield _flat(np.asarray(group))
+
+
+def _described(group):
+    kind = f"a {type(group).__name__}"
+    if not isinstance(group, tuple | list | dict):
+        return kind
+    shapes = [getattr(part, "shape", "?") for part in group]
+    return f"{kind} of {len(shapes)} of shapes {', '.join(map(str, shapes))}"
 
 
 def _flat(pictures):

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_tim.checks import check_floating, check_unit_range
 from keras_tim.perceptual import LPIPS
 
 # SSIM as published: a Gaussian window of 11 pixels, constants for 8 bits.
@@ -175,7 +176,13 @@ def lpips_to_target(samples, target, distance=None):
 
     Returns:
         float32 array `[m]`.
+
+    Raises:
+        ValueError: if the pictures are not as described.
     """
+    for name, pictures in (("samples", samples), ("target", target)):
+        check_floating(name, np.asarray(pictures))
+        check_unit_range(name, np.asarray(pictures))
     distance = distance or LPIPS("alex")
     target = [f[0] for f in distance.features(batch_of_one(target))]
     return np.array(
@@ -231,17 +238,7 @@ def checked(images, name):
             f"`{name}` must have the shape (..., height, width, channels), "
             f"none of them empty. Received: {name}.shape={images.shape}"
         )
-    if images.dtype.kind != "f" and images.dtype.name != "bfloat16":
-        raise ValueError(
-            f"`{name}` must be of a floating type in [0, 1]; divide 8-bit "
-            f"values by 255. Received: {name}.dtype={images.dtype}"
-        )
+    check_floating(name, images)
     images = images.astype(np.float64)
-    low, high = images.min(), images.max()
-    # Half a gray level of slack lets rounding errors pass; NaN does not.
-    if not (low >= -0.5 / 255 and high <= 1 + 0.5 / 255):
-        raise ValueError(
-            f"`{name}` must lie in [0, 1], without NaN. Received: {name} "
-            f"from {low:g} to {high:g}"
-        )
+    check_unit_range(name, images)
     return np.clip(images, 0.0, 1.0)

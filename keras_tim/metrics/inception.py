@@ -16,7 +16,7 @@ from keras import ops
 
 from keras_tim.assets.errors import CheckpointError
 from keras_tim.assets.torch_file import read_torchscript_tensors
-from keras_tim.perceptual.lpips import check_range
+from keras_tim.checks import check_floating, check_unit_range
 from keras_tim.perceptual.weights import (
     WeightsError,
     read_weights,
@@ -433,15 +433,10 @@ def resized(levels, resizing):
 
 def _levels(images):
     """8-bit levels as float32, of uint8 or of floats in [0, 1]."""
-    dtype = keras.backend.standardize_dtype(images.dtype)
-    if dtype == "uint8":
+    if keras.backend.standardize_dtype(images.dtype) == "uint8":
         return ops.cast(images, "float32")
-    if not keras.backend.is_float_dtype(dtype):
-        raise ValueError(
-            "`images` must be floating point in [0, 1] or uint8. Received: "
-            f"images.dtype={dtype}"
-        )
-    check_range("images", images)
+    check_floating("images", images)
+    check_unit_range("images", images, overshoot=True)
     levels = 255.0 * ops.cast(images, "float32")
     return ops.clip(ops.round(levels), 0.0, 255.0)
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_tim.checks import integer
 from keras_tim.metrics.features import check_features, picture_features
 from keras_tim.metrics.inception import InceptionFeatures
 
@@ -103,12 +104,13 @@ def kernel_distance(
             f"number of columns. Received: {sets[0].shape[1]} and "
             f"{sets[1].shape[1]}"
         )
-    if min(subset_size, *map(len, sets)) < 3 or num_subsets < 1:
+    num_subsets = integer("num_subsets", num_subsets)
+    subset_size = integer("subset_size", subset_size, least=3)
+    if min(map(len, sets)) < 3:
         raise ValueError(
-            "The kernel distance needs 3 pictures or more of either kind, "
-            "`subset_size` 3 or more, and `num_subsets` 1 or more. Received: "
-            f"{len(sets[0])} real and {len(sets[1])} generated pictures, "
-            f"subset_size={subset_size}, num_subsets={num_subsets}"
+            "The kernel distance needs 3 pictures or more of either kind. "
+            f"Received: {len(sets[0])} real and {len(sets[1])} generated "
+            "pictures"
         )
     sizes = [min(subset_size, len(features)) for features in sets]
     whole = sizes == [len(features) for features in sets]

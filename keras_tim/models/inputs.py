@@ -1,9 +1,9 @@
 """Checks of what users hand to the model."""
 
-import keras
 import numpy as np
 from keras import ops
 
+from keras_tim.checks import check_floating, check_unit_range
 from keras_tim.tasks import get_task
 
 
@@ -78,22 +78,8 @@ def check_pictures(pictures, channels, name):
             f"`{name}` must have shape [batch, height, width, {channels}]. "
             f"Received: {type(pictures).__name__} of shape {shape}"
         )
-    dtype = keras.backend.standardize_dtype(pictures.dtype)
-    if "float" not in dtype:
-        raise ValueError(
-            f"`{name}` must be float in [0, 1]; divide 8-bit pictures by 255. "
-            f"Received: dtype={dtype}"
-        )
-    if is_concrete(pictures):
-        values = np.asarray(pictures)
-        # NaN fails both comparisons.
-        if values.size and not (
-            values.min() >= -1e-3 and values.max() <= 1 + 1e-3
-        ):
-            raise ValueError(
-                f"`{name}` must lie in [0, 1]. Received: values from "
-                f"{values.min()} to {values.max()}"
-            )
+    check_floating(name, pictures)
+    check_unit_range(name, pictures)
     return ops.cast(ops.convert_to_tensor(pictures), "float32")
 
 
@@ -211,29 +197,3 @@ def check_temperature(temperature):
             "`temperature` must be a number from 0 on. Received: "
             f"temperature={temperature}"
         )
-
-
-def check_count(name, value):
-    """Raises unless `value` is a positive integer.
-
-    Args:
-        name: str, what to call it in the error.
-        value: the value to check.
-
-    Raises:
-        ValueError: if it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(
-            f"`{name}` must be a positive integer. Received: {name}={value}"
-        )
-
-
-def is_concrete(tensor):
-    """Whether the values are at hand, rather than symbols of a graph."""
-    if isinstance(tensor, np.ndarray):
-        return True
-    if isinstance(tensor, keras.KerasTensor):
-        return False
-    # Graph tensors of TensorFlow have no `numpy`, tracers of JAX refuse it.
-    return keras.backend.backend() == "tensorflow" and hasattr(tensor, "numpy")

@@ -6,13 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_tim.checks import integer
 from keras_tim.imle.distances import SelectionDistance
 from keras_tim.imle.remapping import without_remapping
-from keras_tim.models.inputs import (
-    check_count,
-    check_inputs,
-    check_pictures,
-)
+from keras_tim.models.inputs import check_inputs, check_pictures
 
 
 class Inversion(typing.NamedTuple):
@@ -56,9 +53,14 @@ def invert(
     """See `TIM.invert`."""
     inputs = check_inputs(tim, inputs)
     targets = check_pictures(targets, 3, "targets")
-    check_count("steps", steps)
-    check_count("num_starts", num_starts)
-    check_count("frames", frames)
+    if not inputs[0].shape[0]:
+        raise ValueError(
+            "`inputs` must hold at least one picture. Received: shape "
+            f"{tuple(inputs[0].shape)}"
+        )
+    steps = integer("steps", steps)
+    num_starts = integer("num_starts", num_starts)
+    frames = integer("frames", frames)
     if not learning_rate > 0:
         raise ValueError(
             "`learning_rate` must be positive. Received: "

@@ -8,11 +8,17 @@ import numpy as np
 from keras import ops
 
 from keras_tim.assets.trunks import read_trunk
+from keras_tim.checks import (
+    check_unit_range,
+    integer,
+    integer_or_several,
+    integers,
+    unit_range_assertion,
+)
 from keras_tim.layers.tower import TowerModule
 from keras_tim.models.folding import copy_folded
 from keras_tim.models.inputs import (
     check_codes,
-    check_count,
     check_inputs,
     check_seeds,
     check_temperature,
@@ -64,7 +70,7 @@ class TIM(keras.Model):
             level.
         num_blocks: int, RRDBs per level, or a sequence of one int per level.
         input_channels: int or None for the task's own (needed for layouts:
-            the number of classes, and one for "other").
+            the number of classes, and one for "other"; `classes` tell it).
         style_dim: int, size of each level's style vector.
         noise_channels: int or None for the task's own (5; layouts 10).
         mapping_width: int, units of the mapping networks.
@@ -118,6 +124,11 @@ class TIM(keras.Model):
         freeze_plain: bool, whether the plain blocks and the head before them
             stay as they are in training, which then runs them only once per
             image and selection.
+        classes: for layouts: the `keras_tim.data.Classes` of the label maps
+            that the layouts are made of, or its rows; the model keeps the
+            rows. What reads label maps for it, such as an export, goes by
+            them. None where there are no label maps: the layouts' channels
+            then have no other meaning than their numbers.
         **kwargs: passed to `keras.Model` (`name`, `dtype`).
 
     Example:
@@ -164,12 +175,15 @@ class TIM(keras.Model):
         trunk_learning_rate_multiplier=1.0,
         trunk=None,
         freeze_plain=False,
+        classes=None,
         **kwargs,
     ):
         # Inputs stay float32 under mixed precision: the sub-layers cast for
         # themselves, and the skip keeps every grey level.
         super().__init__(autocast=False, **kwargs)
         self._task = get_task(task)
+        residual_channels = integers("residual_channels", residual_channels)
+        growth_channels = integers("growth_channels", growth_channels)
         if len(residual_channels) != len(growth_channels):
             raise ValueError(
                 "`residual_channels` and `growth_channels` must have one "
@@ -213,37 +227,51 @@ class TIM(keras.Model):
                 f"`consistency` must be 0 for task {task!r}, which has no such "
                 f"step. Received: consistency={consistency}"
             )
+        if classes is not None:
+            classes, input_channels = self._known_classes(
+                classes, task, input_channels
+            )
         if input_channels is None and self._task.input_channels is None:
             raise ValueError(
-                f"`input_channels` must be given for task {task!r}: the "
-                "number of classes, and one for 'other'. Received: "
-                f"input_channels={input_channels}"
+                f"`input_channels` or `classes` must be given for task "
+                f"{task!r}: the number of classes, and one for 'other'. "
+                f"Received: input_channels={input_channels}"
             )
         self.task = task
-        self.residual_channels = tuple(residual_channels)
-        self.growth_channels = tuple(growth_channels)
-        self.num_blocks = num_blocks
-        self.plain_blocks = plain_blocks
+        self.residual_channels = residual_channels
+        self.growth_channels = growth_channels
+        self.num_blocks = integer_or_several("num_blocks", num_blocks, least=0)
+        self.plain_blocks = integer_or_several(
+            "plain_blocks", plain_blocks, least=0
+        )
         self.normalization = normalization
-        self.style_cell = style_cell
+        self.style_cell = (
+            None if style_cell is None else integer("style_cell", style_cell)
+        )
         self.output_activation = output_activation
-        self.consistency = consistency
-        self.num_resize_convolutions = num_resize_convolutions
+        self.consistency = integer("consistency", consistency, least=0)
+        self.num_resize_convolutions = integer_or_several(
+            "num_resize_convolutions", num_resize_convolutions, least=0
+        )
         self.modulated_head = modulated_head
         self.guidance = guidance
-        self.guidance_channels = guidance_channels
+        self.guidance_channels = integer("guidance_channels", guidance_channels)
         self.trunk_learning_rate_multiplier = trunk_learning_rate_multiplier
         self.trunk = trunk
         self.freeze_plain = freeze_plain
-        self.input_channels = input_channels or self._task.input_channels
-        self.style_dim = style_dim
+        self.input_channels = (
+            self._task.input_channels
+            if input_channels is None
+            else integer("input_channels", input_channels)
+        )
+        self.style_dim = integer("style_dim", style_dim)
         self.noise_channels = (
             self._task.noise_channels
             if noise_channels is None
-            else noise_channels
+            else integer("noise_channels", noise_channels)
         )
-        self.mapping_width = mapping_width
-        self.mapping_depth = mapping_depth
+        self.mapping_width = integer("mapping_width", mapping_width)
+        self.mapping_depth = integer("mapping_depth", mapping_depth, least=0)
         self.mapping_learning_rate_multiplier = mapping_learning_rate_multiplier
         self.mapping_gain = mapping_gain
         self.feature_scale = (
@@ -256,6 +284,7 @@ class TIM(keras.Model):
         self.input_skip = input_skip
         self.stochastic = stochastic
         self.architecture = architecture
+        self.classes = classes
 
         self._wiring = self._task.wiring(self.num_levels, architecture)
         self.guide = None
@@ -274,10 +303,35 @@ class TIM(keras.Model):
                 for layer in module.plain_layers():
                     layer.trainable = False
         self.built = True
+        # Without `compile` Keras would choose XLA for `predict` where there is
+        # a GPU, and XLA draws other codes than `sample` does.
+        self.jit_compile = False
         self._imle = None
+        self._has_metrics = False
         self._trackers = {}
         self._sample_function = None
         self._generator = self._begin_function = self._one_function = None
+
+    @staticmethod
+    def _known_classes(classes, task, input_channels):
+        """Rows of the classes, and the input channels that follow."""
+        # The rest comes up without TensorFlow.
+        from keras_tim.data.classes import Classes
+
+        if task != "layout_synthesis":
+            raise ValueError(
+                "`classes` must be None but for layout synthesis. Received: "
+                f"task={task!r} and classes"
+            )
+        if not isinstance(classes, Classes):
+            classes = Classes(classes)
+        if input_channels not in (None, classes.num_channels):
+            raise ValueError(
+                "`input_channels` must be the number of `classes`, and one for "
+                f"'other': {classes.num_channels}. Received: "
+                f"input_channels={input_channels}"
+            )
+        return tuple(classes.rows), classes.num_channels
 
     def _module(self, level):
         wiring = self._wiring[level]
@@ -809,7 +863,7 @@ class TIM(keras.Model):
         from keras_tim.imle import codes
 
         inputs = check_inputs(self, inputs)
-        check_count("num_samples", num_samples)
+        num_samples = integer("num_samples", num_samples)
         check_temperature(temperature)
         batch = ops.shape(inputs[0])[0]
         drawn = codes.draw_codes(
@@ -866,8 +920,8 @@ class TIM(keras.Model):
 
         listed = isinstance(inputs, list | tuple)
         inputs = check_inputs(self, inputs)
-        check_count("num_samples", num_samples)
-        check_count("batch_size", batch_size)
+        num_samples = integer("num_samples", num_samples)
+        batch_size = integer("batch_size", batch_size)
         # What exports do not take is made as in a batch: coarser levels'
         # inputs that are given, and other precisions.
         exact = (
@@ -880,6 +934,8 @@ class TIM(keras.Model):
         temperature = tf.constant(temperature, tf.float32)
         batch = int(inputs[0].shape[0])
         seeds = np.asarray(check_seeds(seed, batch))
+        if not batch:
+            return np.zeros((0, num_samples, *self._size(inputs), 3), "float32")
         rows = np.repeat(np.arange(batch), num_samples)
         indices = np.tile(np.arange(num_samples, dtype="int64"), batch)
         bar = keras.utils.Progbar(len(rows)) if verbose else None
@@ -902,6 +958,11 @@ class TIM(keras.Model):
             if bar:
                 bar.update(stop)
         return samples.reshape(batch, num_samples, *samples.shape[1:])
+
+    def _size(self, inputs):
+        """Height and width of the last level's output."""
+        noise_size = self.noise_sizes(inputs)[-1]
+        return self.output_shapes(self.num_levels - 1, 0, noise_size)[0][1:3]
 
     def _one_sampled(self):
         """A function like `_sample_pictures` for one, as exports make it."""
@@ -1050,9 +1111,14 @@ class TIM(keras.Model):
         candidate_chunk=16,
         pixel_weight=0.0,
         seed=0,
+        metrics=None,
+        weighted_metrics=None,
         run_eagerly=False,
+        steps_per_execution=1,
         jit_compile=False,
-        **kwargs,
+        auto_scale_loss=True,
+        loss=None,
+        loss_weights=None,
     ):
         """Prepares training by conditional IMLE (Algorithm 1).
 
@@ -1088,10 +1154,20 @@ class TIM(keras.Model):
             pixel_weight: float, factor of the mean absolute difference added
                 to the distance in loss and selection. 0 as published.
             seed: int, from which all of training's codes are drawn.
+            metrics: list of names, functions `(targets, pictures)` or
+                `keras.metrics.Metric`, as in `keras.Model.compile`. They hold
+                the picture that `predict` makes of every input, which knows
+                nothing of the target, against the finest target; during `fit`
+                the one that it would make before the batch's steps.
+            weighted_metrics: the same, weighted by `sample_weight`.
             run_eagerly: as in `keras.Model.compile`.
-            jit_compile: as in `keras.Model.compile`.
-            **kwargs: passed to `keras.Model.compile`, such as
-                `steps_per_execution`.
+            steps_per_execution: as in `keras.Model.compile`.
+            jit_compile: as in `keras.Model.compile`. XLA leaves out the check
+                that pictures lie in [0, 1], and draws other codes than are
+                drawn without it.
+            auto_scale_loss: as in `keras.Model.compile`.
+            loss: must be None: `distance` takes its place.
+            loss_weights: must be None: the levels count alike.
 
         Raises:
             ValueError: if an argument is out of range, or hierarchical
@@ -1099,6 +1175,12 @@ class TIM(keras.Model):
         """
         from keras_tim.imle.training import ConditionalIMLE
 
+        if loss is not None or loss_weights is not None:
+            raise ValueError(
+                "`loss` and `loss_weights` must be None: TIM is trained by the "
+                "sum of `distance` over its levels. Received: "
+                f"loss={loss!r}, loss_weights={loss_weights!r}"
+            )
         imle = ConditionalIMLE(
             self.num_levels,
             self.supervised_levels,
@@ -1114,14 +1196,24 @@ class TIM(keras.Model):
         )
         super().compile(
             optimizer=optimizer,
-            loss=None,
+            # Keras would keep those of an earlier call in place of None.
+            metrics=metrics or [],
+            weighted_metrics=weighted_metrics or [],
             run_eagerly=run_eagerly,
+            steps_per_execution=integer(
+                "steps_per_execution", steps_per_execution
+            ),
             jit_compile=jit_compile,
-            **kwargs,
+            auto_scale_loss=auto_scale_loss,
         )
-        # The model is built, so the optimizer can be: variables made while
-        # the step is traced would have it traced twice.
+        # The model is built, so optimizer and metrics can be: variables made
+        # while the step is traced would have it traced twice.
         self.optimizer.build(self.trainable_variables)
+        picture = keras.KerasTensor((None, None, None, 3))
+        for metric in self._given_metrics():
+            metric.build(picture, picture)
+        self._has_metrics = bool(metrics or weighted_metrics)
+        self._auto_scale_loss = auto_scale_loss
         self._imle = imle
         names = ["loss", "gradient_norm"]
         if len(self.supervised_levels) > 1:
@@ -1131,8 +1223,17 @@ class TIM(keras.Model):
 
     @property
     def metrics(self):
-        """The trackers of training, reset by Keras before every epoch."""
-        return list(self._trackers.values())
+        """Trackers and metrics, reset by Keras before every epoch."""
+        return [*self._trackers.values(), *self._given_metrics()]
+
+    def _given_metrics(self):
+        """What `compile` was given, which Keras holds together in one."""
+        # Its own trackers are not used, and ours stand among the rest.
+        return [
+            metric
+            for metric in super().metrics
+            if not isinstance(metric, keras.metrics.Mean)
+        ]
 
     @property
     def nonfinite_step(self):
@@ -1161,28 +1262,91 @@ class TIM(keras.Model):
         with without_remapping():
             return super().fit(*args, **kwargs)
 
+    @functools.wraps(keras.Model.predict)
+    def predict(self, x, *args, **kwargs):
+        given = x if isinstance(x, list | tuple) else [x]
+        arrays = [array for array in given if hasattr(array, "shape")]
+        # Before the step, which under XLA cannot.
+        for array in arrays:
+            check_unit_range("x", array)
+        if arrays and arrays[0].shape and arrays[0].shape[0] == 0:
+            size = self._size(check_inputs(self, x))
+            return np.zeros((0, *size, 3), "float32")
+        try:
+            return super().predict(x, *args, **kwargs)
+        except UnboundLocalError as error:  # Keras, where there is no batch
+            raise ValueError(
+                f"`x` must give at least one batch. Received: x={x}"
+            ) from error
+
     def train_step(self, data):
         """One round of Algorithm 1 on one batch."""
-        inputs, targets, sample_weight = self._unpack(data)
-        self._imle.train(self, inputs, targets, sample_weight, self._trackers)
-        return {name: t.result() for name, t in self._trackers.items()}
+        return self._step(data, self._imle.train)
 
     def test_step(self, data):
         """Losses at the selected codes, from the same seed for every image."""
+        results = self._step(data, self._imle.test)
+        del results["gradient_norm"]
+        return results
+
+    def _step(self, data, step):
+        """Runs a step of training or testing, and updates the metrics."""
+        from keras_tim.imle.loops import one_at_least, unless_empty
+
         inputs, targets, sample_weight = self._unpack(data)
-        self._imle.test(self, inputs, targets, sample_weight, self._trackers)
-        return {
-            name: tracker.result()
-            for name, tracker in self._trackers.items()
-            if name != "gradient_norm"
-        }
+
+        def update():
+            # Before the weights change.
+            pictures = self._predicted_in_groups(inputs)
+            batch = one_at_least(inputs, targets, sample_weight)
+            step(self, *batch, self._trackers)
+            if pictures is not None:
+                several = isinstance(targets, list | tuple)
+                finest = targets[-1] if several else targets
+                self.compute_metrics(inputs, finest, pictures, sample_weight)
+
+        unless_empty(inputs, update)
+        return self.get_metrics_result()
+
+    def _predicted_in_groups(self, inputs):
+        """What metrics are given, in the memory of selection."""
+        if not self._has_metrics:
+            return None
+        from keras_tim.imle.loops import map_in_groups, one_at_least
+
+        pictures = map_in_groups(
+            self._predicted,
+            one_at_least(inputs)[0],
+            self._imle.candidate_chunk,
+        )
+        return pictures[: ops.shape(inputs[0])[0]]
+
+    def _predicted(self, inputs):
+        codes = self.draw_codes(inputs, num_samples=1, seed=0)
+        return self.decode(inputs, codes)[-1]
 
     def predict_step(self, data):
         """Sample 0 of seed 0 of every input, `[batch, height, width, 3]`."""
+        import tensorflow as tf
+
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         inputs = check_inputs(self, inputs)
-        codes = self.draw_codes(inputs, num_samples=1, seed=0)
-        return self.decode(inputs, codes)[-1]
+        checks = [unit_range_assertion("inputs", x) for x in inputs]
+        with tf.control_dependencies([c for c in checks if c is not None]):
+            inputs = [tf.identity(x) for x in inputs]
+
+        def nothing():
+            return tf.zeros((0, *self._size(inputs), 3))
+
+        # TensorFlow's convolutions may fail on empty batches.
+        batch = inputs[0].shape[0]
+        if batch is None:
+            return tf.cond(
+                tf.shape(inputs[0])[0] > 0,
+                lambda: self._predicted(inputs),
+                nothing,
+            )
+        return self._predicted(inputs) if batch else nothing()
 
     def _unpack(self, data):
         inputs, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(
@@ -1235,15 +1399,18 @@ class TIM(keras.Model):
             ),
             "trunk": self.trunk,
             "freeze_plain": self.freeze_plain,
+            "classes": self.classes,
         }
 
     def get_compile_config(self):
         """What `compile` was given, for the `.keras` file."""
         if self._imle is None:
             return None
+        config = super().get_compile_config()
+        del config["loss"], config["loss_weights"]
         return {
-            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
-            "jit_compile": self.jit_compile,
+            **config,
+            "auto_scale_loss": self._auto_scale_loss,
             **self._imle.get_config(),
         }
 
@@ -1253,14 +1420,12 @@ class TIM(keras.Model):
         import keras_tim.imle.distances  # noqa: F401
 
         config = dict(config)
-        config["optimizer"] = keras.saving.deserialize_keras_object(
-            config["optimizer"]
+        distance = config.pop("distance")
+        if isinstance(distance, dict):
+            distance = keras.saving.deserialize_keras_object(distance)
+        self.compile(
+            distance=distance, **keras.saving.deserialize_keras_object(config)
         )
-        if isinstance(config["distance"], dict):
-            config["distance"] = keras.saving.deserialize_keras_object(
-                config["distance"]
-            )
-        self.compile(**config)
 
     def folded(self):
         """This model with plain kernels in place of weight normalisation.

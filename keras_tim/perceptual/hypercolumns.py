@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_tim.checks import integer
 from keras_tim.layers.resampling import linear_resize
 from keras_tim.perceptual.backbones import (
     BACKBONES,
@@ -45,8 +46,8 @@ class Hypercolumns(keras.layers.Layer):
 
     def __init__(self, channels=32, num_maps=1, **kwargs):
         super().__init__(**{"autocast": False, **kwargs})
-        self.channels = channels
-        self.num_maps = num_maps
+        self.channels = integer("channels", channels)
+        self.num_maps = integer("num_maps", num_maps)
         self._backbone = BACKBONES["vgg"]
 
     def build(self, pictures_shape=None):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_tim.checks import check_floating, check_unit_range
 from keras_tim.layers.resampling import area_resize
 from keras_tim.perceptual.backbones import (
     BACKBONES,
@@ -26,10 +27,6 @@ _SCALE = (0.458, 0.448, 0.450)
 # of a pixel is zero (flat patches). Squared feature norms are around 1 to
 # 10,000: far too large for this to show in a distance.
 _EPSILON = 1e-8
-
-# How far outside [0, 1] a picture may reach before it is taken to be in
-# another range: room for bicubic overshoot, none for [-1, 1] or [0, 255].
-_OVERSHOOT = 0.5
 
 
 @keras.saving.register_keras_serializable(package="keras_tim")
@@ -364,17 +361,12 @@ class LPIPS(keras.layers.Layer):
         self._check_images("a", a)
         self._check_images("b", b)
         _check_same_shape(a.shape, b.shape)
-        check_range("a", a)
-        check_range("b", b)
+        check_unit_range("a", a, overshoot=True)
+        check_unit_range("b", b, overshoot=True)
 
     def _check_images(self, name, images):
         _check_shape(name, images.shape)
-        dtype = keras.backend.standardize_dtype(images.dtype)
-        if not keras.backend.is_float_dtype(dtype):
-            raise ValueError(
-                f"`{name}` must be floating point in [0, 1] (divide uint8 "
-                f"pictures by 255). Received: {name}.dtype={dtype}"
-            )
+        check_floating(name, images)
 
 
 def network_input(images):
@@ -430,30 +422,3 @@ def _check_same_shape(a_shape, b_shape):
                 "`b` must be of the same shape as `a`. Received: "
                 f"a.shape={tuple(a_shape)}, b.shape={tuple(b_shape)}"
             )
-
-
-def check_range(name, images):
-    """Raises for pictures that are plainly not in [0, 1], if it can see.
-
-    Args:
-        name: what error messages call the pictures.
-        images: floating-point tensor.
-
-    Raises:
-        ValueError: if a value of a concrete tensor is far outside.
-    """
-    # Written so that NaN fails both comparisons.
-    inside = ops.all(
-        ops.logical_and(images >= -_OVERSHOOT, images <= 1.0 + _OVERSHOOT)
-    )
-    try:
-        inside = bool(inside)
-    except Exception:  # every backend has its own error for a traced tensor
-        return
-    if not inside:
-        low, high = float(ops.min(images)), float(ops.max(images))
-        finite = bool(ops.all(ops.isfinite(images)))
-        raise ValueError(
-            f"`{name}` must be in [0, 1]. Received: values from {low:g} to "
-            f"{high:g}{'' if finite else ', not all of them finite'}"
-        )

@@ -5,7 +5,7 @@ import functools
 import os
 import re
 
-from keras_tim.data.classes import read_classes, write_classes
+from keras_tim.data.classes import Classes, read_classes, write_classes
 from keras_tim.data.layouts import (
     Fit,
     held_out_layouts,
@@ -31,8 +31,9 @@ DEFAULT_HELD_OUT = ("chelsea *",)
 class LayoutSynthesisRecipe(Recipe):
     """Label maps, and the pictures that they were drawn from.
 
-    A run keeps the classes in `classes.csv`: what label maps mean to the
-    model depends on them.
+    A model keeps the classes of the label maps that it was trained on, since
+    what a map means to it depends on them, and a run has them in
+    `classes.csv` beside it, to be read.
     """
 
     task = "layout_synthesis"
@@ -53,12 +54,18 @@ class LayoutSynthesisRecipe(Recipe):
             path = self._classes_path()
             if path is None or not os.path.isfile(path):
                 raise FileNotFoundError(
-                    f"There is no class file {path}. Label maps mean nothing "
-                    "without it: give the run folder, or put the run's "
+                    "The model does not say what its classes are, and there "
+                    f"is no class file {path}. Label maps mean nothing "
+                    "without: give the run folder, or put the run's "
                     f"{CLASSES_FILE} beside the model."
                 )
             self._classes = read_classes(path)
         return self._classes
+
+    def take_over(self, tim):
+        # Older files have no classes.
+        if tim.classes is not None:
+            self._classes = Classes(tim.classes)
 
     def _classes_path(self):
         """Where a run keeps them: in its folder, beside its model."""
@@ -79,10 +86,12 @@ class LayoutSynthesisRecipe(Recipe):
                     f"`data`. Received: data={settings.data!r} and no labels"
                 )
             parsed_size(settings.size)  # raises what is wrong early
+            # What label maps mean to a model is fixed.
+            known = self._classes if settings.data else None
             self._layouts, self._classes = list_layouts(
                 settings.data,
                 settings.labels,
-                settings.classes,
+                known or settings.classes,
                 unusable=unusable,
             )
         return self._layouts
@@ -111,7 +120,7 @@ class LayoutSynthesisRecipe(Recipe):
 
     def model_arguments(self):
         self._of_data()
-        return {"input_channels": self.classes.num_channels}
+        return {"classes": self.classes}
 
     def examples(self, tim, names=None, count=None):
         return held_out_layouts(

@@ -50,6 +50,13 @@ class Recipe:
     def save(self):
         """Writes what else the run folder needs to be complete."""
 
+    def take_over(self, tim):
+        """Goes by what a trained model says of its inputs.
+
+        Args:
+            tim: the `TIM`.
+        """
+
     def model_arguments(self):
         """Constructor arguments of `TIM` that follow from the data."""
         return {}

@@ -3,6 +3,9 @@
 import dataclasses
 import os
 
+import numpy as np
+
+from keras_tim.checks import integer, integers
 from keras_tim.data.decompression import check_quality
 from keras_tim.files import read_json, write_json
 from keras_tim.models.presets import (
@@ -18,6 +21,21 @@ from keras_tim.runs.precision import DTYPES
 CONFIG_FILE = "config.json"
 # Arguments of `TIM` that take the place of the preset's.
 MODEL_SETTINGS = ("mapping_network", "residual_channels", "growth_channels")
+# Integers, some of them one per level.
+INTEGERS = (
+    "downsample",
+    "crop_size",
+    "quality",
+    "steps",
+    "num_samples",
+    "images_per_selection",
+    "steps_per_selection",
+    "mini_batch_size",
+    "candidate_chunk",
+    "residual_channels",
+    "growth_channels",
+    "seed",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +131,14 @@ class RunSettings:
     seed: int = 0
 
     def __post_init__(self):
+        # They are written to JSON, which takes Python's integers alone.
+        for name in INTEGERS:
+            value = getattr(self, name)
+            if np.ndim(value):
+                value = integers(name, value)
+            elif value is not None:
+                value = integer(name, value, least=0 if name == "seed" else 1)
+            object.__setattr__(self, name, value)  # it is frozen
         get_recipe(self.task)
         preset_task = preset_arguments(self.preset)["task"]
         if preset_task != self.task:

@@ -67,6 +67,7 @@ class Decompression:
             2**level + 1,
             strides=1,
             padding="same",
+            data_format="channels_last",
         )
 
     def input_pyramid(self, finest, num_levels):

@@ -4,12 +4,14 @@ import json
 import re
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+from keras_tim import TIM
 from keras_tim.cli.main import main
-from keras_tim.data import load_rarity, read_classes
+from keras_tim.data import Classes, load_rarity, read_classes
 from keras_tim.inference import read_picture, write_picture
 
 # Of the tiny settings one is left out: there are no crops.
@@ -138,16 +140,31 @@ def test_sample_writes_alternatives(flags, size, run, layout_folder, tmp_path):
     assert read_picture(tmp_path / "4_L_sheet.png").ndim == 3
 
 
-def test_sample_of_a_model_file_finds_the_classes_beside_it(
+def test_a_model_file_alone_knows_its_classes(
     run, layout_folder, tmp_path, capsys
 ):
-    labels = str(layout_folder / "labels/4_L.png")
-    flags = [f"--output={tmp_path / 'out'}", "--seeds=3", labels]
-    assert main(["sample", f"--model={run / 'model.keras'}", *flags]) == 0
-    alone = tmp_path / "model.keras"
+    def sampled(model, name):
+        output = tmp_path / name
+        flags = [f"--output={output}", "--seeds=3"]
+        labels = str(layout_folder / "labels/4_L.png")
+        if main(["sample", f"--model={model}", *flags, labels]):
+            return None
+        return read_picture(output / "4_L_seed0003.png")
+
+    expected = sampled(run / "model.keras", "run")
+    alone = tmp_path / "alone.keras"
     shutil.copy(run / "model.keras", alone)
-    assert main(["sample", f"--model={alone}", *flags]) == 1
+    np.testing.assert_array_equal(sampled(alone, "alone"), expected)
+    # Files from before models kept their classes need them beside.
+    tim = keras.saving.load_model(alone, compile=False)
+    assert Classes(tim.classes).names == read_classes("camvid").names
+    older = TIM.from_config({**tim.get_config(), "classes": None})
+    older.set_weights(tim.get_weights())
+    older.save(alone)
+    assert sampled(alone, "older") is None
     assert str(tmp_path / "classes.csv") in capsys.readouterr().err
+    shutil.copy(run / "classes.csv", tmp_path)
+    np.testing.assert_array_equal(sampled(alone, "beside"), expected)
 
 
 @pytest.mark.parametrize(

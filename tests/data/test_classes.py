@@ -88,6 +88,31 @@ def test_known_data_sets():
     )
 
 
+def test_rows_may_come_from_json():
+    rows = [["sky", np.int64(23), [70, 130, 180]], ["road", 7, None]]
+    rows += [["road", 8, None], ["void", 0, None]]
+    classes = Classes(rows)
+    assert classes.rows[:2] == [("sky", 23, (70, 130, 180)), ("road", 7, None)]
+    assert classes.ids == ((23,), (7, 8))
+    assert Classes(classes.rows).rows == classes.rows
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ((7, 7, None), "name of a class must be text"),
+        (("sky", 256, None), "`id` must be an integer from 0 to 255"),
+        (("sky", "7", None), "`id` must be an integer"),
+        (("sky", None, (1, 2)), "red, green and blue"),
+        (("sky", None, (1, 2, 256)), "red, green and blue"),
+        (("sky", None, (1, 2, 0.5)), r"`colour\[2\]` must be"),
+    ],
+)
+def test_wrong_rows_are_refused(row, message):
+    with pytest.raises(ValueError, match=message):
+        Classes([row])
+
+
 def test_classes_of_found_ids():
     classes = Classes.of_ids([7, 0, 255, 3])
     assert classes.names == ("label 0", "label 3", "label 7")

@@ -432,6 +432,63 @@ def test_layouts_are_read_by_the_ids_of_their_classes(make_tim):
             Signatures(generator, Limits(), Classes(rows))
 
 
+def test_a_model_brings_the_ids_of_its_classes(make_tim, tmp_path):
+    rows = [["road", 7, None], ["sky", 23, None], ["road", 9, None]]
+    tim = make_tim("layout_synthesis", quick=True, classes=rows)
+    tim.save(tmp_path / "tim.keras")
+    again = keras.saving.load_model(tmp_path / "tim.keras")
+    assert again.classes == tuple(Classes(rows).rows)
+    folder = again.export(tmp_path / "model", verbose=False)
+    served = tf.saved_model.load(folder).signatures["serving_default"]
+    ids = np.repeat(np.uint8([[23, 7, 9, 0]]), 8, axis=1).repeat(16, axis=0)
+    answer = served(
+        picture_bytes=tf.constant([encode(ids).numpy()]),
+        seed=integers(3),
+        index=integers([0]),
+    )["alternative_bytes"].numpy()[0, 0]
+    layout = np.eye(3, dtype=np.float32)[np.repeat([[1, 0, 0, 2]], 4, axis=1)]
+    given = layout.repeat(8, axis=0)[None]
+    expected = tim.sample(given, num_samples=1, seed=3)[0, 0]
+    assert np.abs(decode(answer) - 255.0 * expected).max() < 0.51
+    with open(f"{folder}/card.json") as file:
+        assert json.load(file)["input"]["classes"] == [
+            {"name": "road", "ids": [7, 9]},
+            {"name": "sky", "ids": [23]},
+        ]
+    with open(f"{folder}/card.md") as file:
+        assert "| Classes | road 7/9, sky 23 |" in file.read()
+
+
+def test_other_ids_of_the_same_classes_may_be_given(make_tim):
+    tim = make_tim(
+        "layout_synthesis",
+        quick=True,
+        classes=[("sky", 23, None), ("road", 7, None)],
+    )
+    generator = Generator(tim)
+    given = Classes([("sky", 10, None), ("road", 0, None)])
+    read = tf.function(Signatures(generator, Limits(), given)._read)
+    np.testing.assert_array_equal(
+        read(encode(np.uint8([[10, 10], [10, 10]]))), np.eye(3)[[[0]]]
+    )
+    swapped = Classes([("road", 7, None), ("sky", 23, None)])
+    with pytest.raises(ValueError, match=r"sky, road.*Received: road, sky"):
+        Signatures(generator, Limits(), swapped)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [None, [("sky", None, (1, 2, 3)), ("road", None, (4, 5, 6))]],
+)
+def test_ids_that_nobody_knows_are_channels(make_tim, classes, caplog):
+    channels = {} if classes else {"input_channels": 3}
+    tim = make_tim("layout_synthesis", quick=True, classes=classes, **channels)
+    answers = Signatures(Generator(tim), Limits())
+    assert answers.classes.ids == ((0,), (1,))
+    labels = tf.function(answers._read)(encode(np.uint8([[1, 1], [1, 1]])))
+    np.testing.assert_array_equal(labels, np.eye(3)[[[1]]])
+
+
 def test_limits():
     assert Limits().alternatives > 8
     with pytest.raises(ValueError, match="`output_pixels`"):

@@ -180,7 +180,7 @@ def test_bad_jpegs():
     with pytest.raises(ValueError, match="three channels"):
         recompressed_psnr(samples[..., :1], compressed[..., :1])
     for quality in (0, 101, 7.5):
-        with pytest.raises(ValueError, match="`quality` must be a whole"):
+        with pytest.raises(ValueError, match="`quality` must be an integer"):
             recompressed_psnr(samples, compressed, quality)
     with pytest.raises(ValueError, match="`subsampling` must be one of"):
         recompressed_psnr(samples, compressed, 5, "4:1:1")

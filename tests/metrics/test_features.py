@@ -56,7 +56,31 @@ def test_wrong_arguments_are_refused(mean_colour, draw_pictures):
         picture_features(pictures.astype("int64"), mean_colour)
     with pytest.raises(ValueError, match="must not be empty"):
         picture_features([], mean_colour)
-    with pytest.raises(ValueError, match="`batch_size` must be 1"):
+    with pytest.raises(ValueError, match="`batch_size` must be a positive"):
         picture_features(pictures, mean_colour, batch_size=0)
     with pytest.raises(ValueError, match=r"`extractor` must give features"):
         picture_features(pictures, lambda x: x)
+
+
+def test_pairs_are_refused(mean_colour, draw_pictures):
+    inputs, targets = (
+        draw_pictures(6, seed=n) / np.float32(255) for n in (0, 1)
+    )
+    pairs = tf.data.Dataset.from_tensor_slices((inputs, targets))
+    named = tf.data.Dataset.from_tensor_slices({"x": inputs, "y": targets})
+    for given in (
+        pairs.batch(4),
+        pairs,
+        named.batch(4),
+        (inputs, targets),
+        {"x": inputs, "y": targets},
+        [(inputs, targets)],
+        ([x, y] for x, y in pairs.batch(4)),
+        "photos",
+    ):
+        with pytest.raises(ValueError, match="both would be counted"):
+            picture_features(given, mean_colour)
+    np.testing.assert_array_equal(
+        picture_features(pairs.batch(4).map(lambda x, y: y), mean_colour),
+        picture_features(targets, mean_colour),
+    )

@@ -85,12 +85,11 @@ def test_wrong_arguments_are_refused():
     features = np.ones((5, 2))
     with pytest.raises(ValueError, match=r"same number of columns.*2 and 3"):
         kernel_distance(features, np.ones((5, 3)))
-    for arguments in (
-        (features[:2], features),
-        (features, features, 0),
-        (features, features, 1, 2),
-    ):
-        with pytest.raises(ValueError, match="3 pictures or more"):
-            kernel_distance(*arguments)
+    with pytest.raises(ValueError, match="3 pictures or more"):
+        kernel_distance(features[:2], features)
+    with pytest.raises(ValueError, match="`num_subsets` must be a positive"):
+        kernel_distance(features, features, 0)
+    with pytest.raises(ValueError, match=r"`subset_size` must be .* from 3 on"):
+        kernel_distance(features, features, 1, 2)
     with pytest.raises(ValueError, match="NaN"):
         kernel_distance(features * np.nan, features)

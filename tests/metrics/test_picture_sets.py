@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_tim.metrics import (
     FeatureStatistics,
@@ -111,3 +112,12 @@ def test_weights_and_compiled_steps_are_refused(
     pictures = pictures / np.float32(255)
     with pytest.raises(ValueError, match="within a compiled step"):
         model.evaluate(pictures, pictures, verbose=0)
+
+
+@both_metrics
+def test_pairs_are_refused(metric_class, mean_colour, draw_pictures):
+    inputs, targets = draw_pictures(9, 0), draw_pictures(9, 1)
+    pairs = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(3)
+    for real, fake in ((pairs, inputs), (targets, pairs)):
+        with pytest.raises(ValueError, match="both would be counted"):
+            metric_class(mean_colour).update_state(real, fake)

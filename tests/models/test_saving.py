@@ -9,6 +9,7 @@ import pytest
 from keras import ops
 
 from keras_tim import LPIPS, TIM
+from keras_tim.data import Classes, read_classes
 from keras_tim.perceptual import WeightsError
 
 
@@ -37,6 +38,18 @@ EVERYTHING = {
     "input_skip": True,
     "stochastic": False,
     "architecture": "hyperrim",
+    "plain_blocks": (2, 1, 0),
+    "normalization": "none",
+    "style_cell": 4,
+    "output_activation": "linear",
+    "consistency": 0,  # of super-resolution alone
+    "num_resize_convolutions": (1, 2, 1),
+    "modulated_head": False,
+    "guidance": None,
+    "guidance_channels": 8,
+    "trunk_learning_rate_multiplier": 0.5,
+    "freeze_plain": True,
+    "classes": None,  # of layouts alone, see below
 }
 
 
@@ -52,6 +65,46 @@ def test_every_argument_is_an_attribute_and_in_the_config():
     assert again.get_config() == config
     assert again.name == "everything"
     assert again.dtype_policy.name == "mixed_bfloat16"
+
+
+def test_integers_of_numpy():
+    integers = {
+        name: np.array(value) if isinstance(value, tuple) else np.int64(value)
+        for name, value in EVERYTHING.items()
+        if isinstance(value, int | tuple) and not isinstance(value, bool)
+    }
+    assert len(integers) == 13
+    config = TIM(**{**EVERYTHING, **integers}, name="numpy").get_config()
+    assert config == TIM(**EVERYTHING, name="numpy").get_config()
+    assert "int64" not in repr(config)
+
+
+def test_classes_of_layouts(tmp_path):
+    tiny = {
+        "task": "layout_synthesis",
+        "residual_channels": (6,),
+        "growth_channels": (4,),
+        "num_blocks": 0,
+    }
+    classes = read_classes("cityscapes")
+    tim = TIM(**tiny, classes=classes)
+    assert tim.input_channels == classes.num_channels == 20
+    again = reloaded(tim, tmp_path)
+    assert again.get_config() == tim.get_config()
+    assert Classes(again.classes).ids == classes.ids
+    assert tim.folded().classes == tim.classes
+    # Files from before classes were kept.
+    config = tim.get_config()
+    del config["classes"]
+    assert TIM.from_config(config).classes is None
+    for arguments, message in (
+        ({"classes": classes, "input_channels": 19}, "`classes`, and one for"),
+        ({"classes": [("sky", 1, None), ("road", 1, None)]}, "one class alone"),
+        ({}, "`input_channels` or `classes`"),
+        ({"task": "mnist", "classes": classes}, "must be None but for layout"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            TIM(**{**tiny, **arguments})
 
 
 def test_defaults_of_the_task_are_resolved(make_tim):

@@ -167,7 +167,7 @@ def test_spatial_map_shows_where_and_how_far(distance):
 
 def test_spatial_map_refuses_what_a_call_refuses(distances):
     distance, a = distances["alex"], pictures(1, 32, 32)
-    with pytest.raises(ValueError, match=r"`a` must be in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"`a` must lie in \[0, 1\]"):
         distance.spatial_map(255 * a, a)
     with pytest.raises(ValueError, match="same shape"):
         distance.spatial_map(a, a[:, :31])
@@ -467,15 +467,25 @@ def test_refuses_other_ranges(distances, low, high):
     good = pictures(1, 40, 40)
     bad = good.copy()
     bad[0, 0, 0, 0], bad[0, 3, 5, 1] = low, high
-    with pytest.raises(ValueError, match=r"`a` must be in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"`a` must lie in \[0, 1\]"):
         distances["alex"](bad, good)
-    with pytest.raises(ValueError, match=r"`b` must be in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"`b` must lie in \[0, 1\]"):
         distances["alex"](good, bad)
 
 
 def test_takes_bicubic_overshoot(distances):
-    a = pictures(1, 40, 40) * 1.4 - 0.2
+    small = np.round(pictures(1, 12, 12))  # black and white dots
+    a = tf.image.resize(small, (48, 48), "bicubic").numpy()
+    assert a.min() < -0.1
     assert np.isfinite(distances["alex"](a, 1 - a)).all()
+
+
+@pytest.mark.parametrize("other", [lambda x: x - 0.5, lambda x: x - x.mean()])
+def test_refuses_pictures_without_their_mean(distances, other):
+    a, b = pictures(2, 48, 48), pictures(2, 48, 48)[::-1]
+    for wrong in ((other(a), b), (a, other(b))):
+        with pytest.raises(ValueError, match="plainly outside"):
+            distances["alex"](*wrong)
 
 
 def test_refuses_unknown_arguments():

@@ -97,9 +97,10 @@ def test_size_and_downsample_reach_the_data(tim, make_recipe):
 
 
 def test_the_model_has_a_channel_per_class(make_recipe):
-    assert make_recipe().model_arguments() == {"input_channels": 12}
-    unnamed = make_recipe(classes=None)
-    assert unnamed.model_arguments() == {"input_channels": 12}  # 0 to 10
+    (named,) = make_recipe().model_arguments().values()
+    assert named.names == read_classes("camvid").names
+    (unnamed,) = make_recipe(classes=None).model_arguments().values()
+    assert unnamed.ids == tuple((n,) for n in range(11))
 
 
 def test_classes_are_kept_with_the_run(tim, make_recipe, folder, tmp_path):
@@ -146,7 +147,7 @@ def test_stand_in(tim):
     recipe = get_recipe("layout_synthesis")(
         RunSettings.of_task("layout_synthesis")
     )
-    assert recipe.model_arguments() == {"input_channels": 9}
+    assert recipe.model_arguments()["classes"].num_channels == 9
     examples, excluded = recipe.held_out(tim)
     assert [name for name, _, _ in examples] == ["chelsea 1:2 0,0"]
     layouts, targets = next(iter(recipe.dataset(tim, excluded, seed=0)))
@@ -174,6 +175,16 @@ def test_listed_are_the_examples(tim, make_recipe):
     assert make_recipe().held_out_names(tim) == ["00.png"]
     with pytest.raises(ValueError, match="measured whole"):
         recipe.listed(tim, crop=64)
+
+
+def test_a_model_brings_its_classes(make_tim, make_recipe, folder):
+    # In another order than the ids, and another than the run's.
+    rows = [(f"id {n}", n, None) for n in (4, 3, 2, 1, 0)]
+    recipe = make_recipe(classes=None)
+    recipe.take_over(make_tim("layout_synthesis", quick=True, classes=rows))
+    assert [row[0] for row in recipe.classes.rows] == [row[0] for row in rows]
+    (example,) = recipe.examples(make_tim("layout_synthesis"), count=1)
+    assert example[1].shape[-1] == 6
 
 
 def test_what_cannot_be_read_is_left_out_to_measure(
