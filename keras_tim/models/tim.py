@@ -434,16 +434,20 @@ class TIM(keras.Model):
                     f"trained weights; those of {sorted(shipped)} are trained. "
                     f"Received: name={name!r}"
                 )
-            return cls._on_trunk({**arguments, **overrides})
+            return cls._of_preset(arguments, overrides)
         config = read_preset(folder)
-        tim = cls._on_trunk({**config["model"], **overrides})
+        tim = cls._of_preset(config["model"], overrides)
         if load_weights or load_weights is None:
             load_weights_of_preset(tim, folder, config)
         return tim
 
     @classmethod
-    def _on_trunk(cls, arguments):
+    def _of_preset(cls, arguments, overrides):
         """A new model that computes its trunk's pictures, if it has one."""
+        arguments = {**arguments, **overrides}
+        if overrides.get("classes") is not None:
+            # These tell it, not the preset.
+            arguments["input_channels"] = overrides.get("input_channels")
         tim = cls(**arguments)
         if tim.trunk is not None:
             set_trunk(tim, read_trunk(tim.trunk))

@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from keras_tim import TIM
+from keras_tim.data import read_classes
 from keras_tim.models.presets import (
     PRESETS,
     TRAINING,
@@ -241,6 +242,17 @@ def test_overrides_replace_the_presets_values():
     assert tim.num_blocks == 3
     assert tim.style_dim == 32
     assert tim.dtype_policy.name == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize("size", ["nano", "small"])
+def test_classes_replace_the_presets_input_channels(size):
+    name, classes = f"layout_synthesis_{size}", read_classes("camvid")
+    tim = TIM.from_preset(name, classes=classes)
+    assert tim.input_channels == classes.num_channels == 12
+    with pytest.raises(ValueError, match=r"'other': 12\. Received.*=20"):
+        TIM.from_preset(name, classes=classes, input_channels=20)
+    assert TIM.from_preset(name, input_channels=7).input_channels == 7
+    assert TIM.from_preset(name, classes=None).input_channels == 20
 
 
 def test_presets_are_listed_and_protected():

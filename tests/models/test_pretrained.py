@@ -63,6 +63,18 @@ def test_fresh_weights_on_request(preset):
         TIM.from_preset(folder, growth_channels=(5, 5))
 
 
+def test_other_classes_need_other_weights(make_tim, tmp_path):
+    classes = [("sky", 1, (1, 2, 3)), ("road", 2, None)]
+    tim = make_tim("layout_synthesis", quick=True, classes=classes)
+    tim.save_to_preset(tmp_path)
+    assert TIM.from_preset(tmp_path).classes == tim.classes
+    more = [*classes, ("wall", 3, None)]
+    other = TIM.from_preset(tmp_path, load_weights=False, classes=more)
+    assert other.input_channels == 4
+    with pytest.raises(PresetError, match="belongs to another model"):
+        TIM.from_preset(tmp_path, classes=more)
+
+
 def test_presets_without_trained_weights_say_so():
     assert TIM.from_preset("mnist_nano").task == "mnist"
     with pytest.raises(ValueError, match="without trained weights"):
