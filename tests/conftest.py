@@ -54,7 +54,13 @@ NOT_IN_CHECKOUT = "not part of the checkout"
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    return failed_if_skipped((yield))
+    report = failed_if_skipped((yield))
+    # Processes send each other UTF-8; a logged file name may be none.
+    report.sections = [
+        (title, text.encode("utf-8", "backslashreplace").decode())
+        for title, text in report.sections
+    ]
+    return report
 
 
 @pytest.hookimpl(wrapper=True)
