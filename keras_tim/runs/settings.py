@@ -11,10 +11,10 @@ from keras_tim.files import read_json, write_json
 from keras_tim.models.presets import (
     PARTS,
     SHORT_TRAINING,
-    TRAINING,
     preset_arguments,
     preset_training,
 )
+from keras_tim.models.pretrained import DEFAULT_PRESETS
 from keras_tim.recipes import get_recipe
 from keras_tim.runs.precision import DTYPES
 
@@ -47,7 +47,13 @@ class RunSettings:
 
     Attributes:
         task: name of the task, a key of `keras_tim.recipes.RECIPES`.
-        preset: name of the preset, see `TIM.presets`.
+        preset: name of the preset, see `TIM.presets`. Where it comes with
+            trained weights, training starts from them.
+        start: a trained model to start from, as `load_run` takes it, in place
+            of the preset's; or None. The optimizer begins anew.
+        trunk: an ESRGAN-type 4x upscaler to stand on, a file as
+            `keras_tim.conversion.load_esrgan` takes it, or None. Styles and
+            noise are as in the preset that stands on RealSR.
         data: a folder of pictures, "tfds:NAME", "tfds:NAME:SPLIT", or None
             for what the task comes with.
         data_dir: folder of prepared TensorFlow data sets, or None.
@@ -99,6 +105,8 @@ class RunSettings:
 
     task: str = "super_resolution"
     preset: str = "super_resolution_x4_nano"
+    start: str | None = None
+    trunk: str | None = None
     data: str | None = None
     data_dir: str | None = None
     labels: str | None = None
@@ -159,6 +167,22 @@ class RunSettings:
                 f"`without` must name parts among {sorted(PARTS)}. Received: "
                 f"without={self.without!r}, of which {unknown} are unknown"
             )
+        for name in ("start", "trunk"):
+            if getattr(self, name) is not None and self.model_switches:
+                raise ValueError(
+                    f"`{name}` must be None where parts of the model are "
+                    f"changed. Received: {name}={getattr(self, name)!r} and "
+                    f"{self.model_switches}"
+                )
+        if self.trunk is not None and (
+            self.start is not None
+            or preset_arguments(self.preset).get("trunk") is None
+        ):
+            raise ValueError(
+                "`trunk` must be None where `start` is given, or a preset that "
+                f"stands on no trunk. Received: trunk={self.trunk!r}, "
+                f"start={self.start!r}, preset={self.preset!r}"
+            )
 
     @property
     def model_switches(self):
@@ -207,7 +231,10 @@ class RunSettings:
                 fit together.
         """
         given = {k: v for k, v in chosen.items() if v is not None}
-        given.setdefault("preset", get_recipe(task).preset)
+        preset = get_recipe(task).preset
+        if "trunk" in given:
+            preset = DEFAULT_PRESETS["super_resolution"]
+        given.setdefault("preset", preset)
         return cls(task=task, **{**preset_training(given["preset"]), **given})
 
     def changes(self):
@@ -217,8 +244,9 @@ class RunSettings:
             dict from setting to the preset's value, None where it leaves it
             open, and this one.
         """
-        preset = {**preset_arguments(self.preset), **TRAINING[self.preset]}
-        chosen = {name: getattr(self, name) for name in TRAINING[self.preset]}
+        training = preset_training(self.preset)
+        preset = {**preset_arguments(self.preset), **training}
+        chosen = {name: getattr(self, name) for name in training}
         return {
             name: (preset.get(name), value)
             for name, value in {**chosen, **self.model_switches}.items()
@@ -228,7 +256,7 @@ class RunSettings:
     def description(self):
         """What the preset is trained with, and what differs, as text."""
         changes = self.changes()
-        own = {**TRAINING[self.preset], **self.model_switches}
+        own = {**preset_training(self.preset), **self.model_switches}
         kept = [f"{k}={v}" for k, v in own.items() if k not in changes]
         lines = [f"{self.preset} comes with {', '.join(kept)}."]
         for name, (before, now) in changes.items():
@@ -251,7 +279,8 @@ def load_settings(path):
         path: a run folder.
 
     Returns:
-        A `RunSettings`, or None if the path is no run folder.
+        A `RunSettings`, or None if the path is no run folder, but a preset,
+        say.
 
     Raises:
         ValueError: if `config.json` is damaged.
@@ -260,6 +289,8 @@ def load_settings(path):
     if not os.path.isfile(path):
         return None
     stored = read_json(path)
+    if "weights" in stored:
+        return None
     try:
         settings = {
             name: tuple(value) if isinstance(value, list) else value

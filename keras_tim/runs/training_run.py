@@ -10,10 +10,13 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from keras_tim.conversion.esrgan import load_esrgan
 from keras_tim.data.tfds_pictures import is_tfds
 from keras_tim.files import save_model, write_json
 from keras_tim.inference.alternatives import alternatives_sheet
 from keras_tim.inference.pictures import write_picture
+from keras_tim.models.presets import preset_arguments
+from keras_tim.models.pretrained import preset_folder, shipped_presets
 from keras_tim.models.tim import TIM
 from keras_tim.recipes import get_recipe
 from keras_tim.runs.callbacks import (
@@ -154,8 +157,9 @@ def _is_trained(folder, settings, overwrite):
         return False  # nothing is lost, whatever else is there
     if trained and os.path.exists(os.path.join(folder, REPORT_FILE)):
         raise FileExistsError(
-            f"{folder} holds a finished run. Choose another folder, or "
-            "begin anew with --overwrite."
+            f"{folder} holds a finished run. Choose another folder, where "
+            f"--start={folder} goes on from it, or begin anew with "
+            "--overwrite."
         )
     earlier = load_settings(folder)
     earlier, today = earlier.jsonable(), settings.jsonable()
@@ -288,16 +292,21 @@ def _hold_out_as_before(folder, recipe):
 
 
 def _new_model(recipe):
-    """A model to train, with fresh weights."""
+    """A model to train: a new one, or a copy of what it starts from."""
     settings = recipe.settings
     keras.utils.set_random_seed(settings.seed)
     dtype = fastest_dtype() if settings.dtype == "auto" else settings.dtype
-    tim = TIM.from_preset(
-        settings.preset,
-        **recipe.model_arguments(),
-        **settings.model_switches,
-        dtype=dtype,
-    )
+    if settings.start is not None:
+        tim = _started_from(settings, recipe.model_arguments(), dtype)
+    elif settings.trunk is not None:
+        tim = _on_trunk(settings, dtype)
+    else:
+        tim = TIM.from_preset(
+            settings.preset,
+            **recipe.model_arguments(),
+            **settings.model_switches,
+            dtype=dtype,
+        )
     tim.compile(
         optimizer=keras.optimizers.Adam(
             settings.learning_rate,
@@ -314,6 +323,48 @@ def _new_model(recipe):
         pixel_weight=settings.pixel_weight,
         seed=settings.seed,
     )
+    return tim
+
+
+def _on_trunk(settings, dtype):
+    """The preset's model on another trunk."""
+    preset = preset_arguments(settings.preset)
+    names = (
+        "style_dim",
+        "mapping_width",
+        "mapping_depth",
+        "mapping_learning_rate_multiplier",
+        "noise_channels",
+        "consistency",
+        "style_cell",
+        "trunk_learning_rate_multiplier",
+    )
+    return load_esrgan(
+        settings.trunk,
+        preset["num_blocks"][0] - preset["plain_blocks"][0],
+        **{name: preset[name] for name in names},
+        dtype=dtype,
+    )
+
+
+def _started_from(settings, arguments, dtype):
+    """A copy of a trained model, in the precision that it goes on in."""
+    trained = load_run(settings.start)
+    if trained.task != settings.task:
+        raise ValueError(
+            f"`start` must be a model that has learned {settings.task}. "
+            f"Received: start={settings.start!r}, which has learned "
+            f"{trained.task}"
+        )
+    tim = TIM(**{**trained.get_config(), **arguments, "dtype": dtype})
+    try:
+        tim.set_weights(trained.get_weights())
+    except ValueError as error:
+        raise ValueError(
+            f"`start` must be a model for the data's classes. {settings.start} "
+            f"has learned {trained.input_channels - 1} classes, the data have "
+            f"{tim.input_channels - 1}"
+        ) from error
     return tim
 
 
@@ -334,10 +385,11 @@ def _begin_anew(folder, settings):
 
 
 def load_run(path):
-    """Loads the model of a run.
+    """Loads the model of a run, or a trained preset.
 
     Args:
-        path: a run folder or a `.keras` file.
+        path: a run folder, a `.keras` file, the name of a preset that comes
+            with the package, or a preset's folder.
 
     Returns:
         A `TIM`, not compiled.
@@ -347,12 +399,15 @@ def load_run(path):
         ValueError: if the file is damaged or holds something else.
     """
     path = os.fspath(path)
+    if preset_folder(path):
+        return TIM.from_preset(path)
     if os.path.isdir(path):
         path = os.path.join(path, MODEL_FILE)
     if not os.path.isfile(path):
         raise FileNotFoundError(
             f"There is no model at {path}. Give a run folder that has finished "
-            "training, or a .keras file."
+            "training, a .keras file, or one of the trained presets "
+            f"{sorted(shipped_presets())}."
         )
     return load_tim(path)
 

@@ -56,6 +56,8 @@ def test_help_of_a_command_lists_its_flags(command, capsys):
         (["train", "--run=x", "--dtype=float8"], 2, "dtype"),
         (["sample", "--model=missing", "x.png"], 1, "missing"),
         (["sample", "--model=missing"], 1, "picture files"),
+        (["sample", "--task=mnist", "x.png"], 1, "No trained preset for mnist"),
+        (["demo", "--steps=3"], 1, "--steps needs --train"),
         (["weights", "--fetch=resnet"], 1, "resnet"),
     ],
 )
@@ -363,9 +365,23 @@ def test_console_script_is_installed():
     assert printed.startswith("keras-tim 0.")
 
 
+def test_demo_shows_what_a_preset_makes(tmp_path, realsr_weights, capsys):
+    output = tmp_path / "demo"
+    assert main(["demo", f"--output={output}"]) == 0
+    sheet = read_picture(output / "contact_sheet.png")
+    assert sheet.shape[2] == 3
+    made = [read_picture(output / f"chelsea_seed000{k}.png") for k in (0, 1)]
+    given = read_picture(output / "chelsea.png")
+    assert made[0].shape == (4 * given.shape[0], 4 * given.shape[1], 3)
+    assert 0.002 < np.abs(made[0] - made[1]).mean() < 0.1
+    before = (output / "chelsea_seed0000.png").stat().st_mtime_ns
+    assert main(["demo", f"--output={output}"]) == 0
+    assert (output / "chelsea_seed0000.png").stat().st_mtime_ns == before
+
+
 @pytest.mark.slow
 def test_demo_ends_with_a_sheet(tmp_path, lpips_weights, capsys):
     output = tmp_path / "demo"
-    assert main(["demo", f"--output={output}", "--steps=8"]) == 0
+    assert main(["demo", "--train", f"--output={output}", "--steps=8"]) == 0
     assert read_picture(output / "contact_sheet.png").ndim == 3
     assert "chelsea" in (output / "report.json").read_text()

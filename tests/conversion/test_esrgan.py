@@ -4,9 +4,12 @@ The reference is written with TensorFlow's own operations from the published
 architecture; the files are written here as PyTorch, safetensors and ncnn do.
 """
 
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from keras_tim.assets.upscalers import (
     MIDDLE_NAMES,
@@ -15,6 +18,7 @@ from keras_tim.assets.upscalers import (
     read_esrgan,
 )
 from keras_tim.conversion import CheckpointError, load_esrgan
+from keras_tim.runs import RunSettings, load_run, train
 
 CHANNELS, GROWTH, BLOCKS = 6, 4, 2
 SMALL = {"mapping_width": 4, "mapping_depth": 1, "style_dim": 3}
@@ -244,3 +248,36 @@ def test_missing_files_are_named(tmp_path):
 def test_refuses_more_modulated_blocks_than_there_are(tmp_path):
     with pytest.raises(ValueError, match="`modulated_blocks`"):
         load_esrgan(write_ncnn(tmp_path), modulated_blocks=3)
+
+
+def test_any_upscaler_becomes_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "BLOCKS", 7)
+    trunk = write_ncnn(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name, part in zip("ab", pairs()[1], strict=False):
+        photo = np.kron(part, np.ones((3, 3, 1))) * 255.0
+        Image.fromarray(photo.astype("uint8")).save(
+            tmp_path / "photos" / f"{name}.png"
+        )
+    settings = RunSettings.of_task(
+        "super_resolution",
+        trunk=str(trunk),
+        data=str(tmp_path / "photos"),
+        crop_size=32,
+        enlarged=0.0,
+        steps=1,
+        steps_per_selection=1,
+        images_per_selection=1,
+        mini_batch_size=1,
+        num_samples=2,
+        distance="mean_squared_error",
+    )
+    tim = train(tmp_path / "run", settings, verbose=0)
+    assert tim.num_blocks == (7, 0)
+    assert tim.plain_blocks == (1, 0)
+    (kernel, _), *_ = convolutions()
+    np.testing.assert_array_equal(
+        np.asarray(tim.tower[0].head.kernel)[:, :, :3],
+        kernel.transpose(2, 3, 1, 0),
+    )
+    assert load_run(tmp_path / "run").style_cell == 8

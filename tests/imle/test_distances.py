@@ -79,3 +79,14 @@ def test_lpips_of_many_candidates(lpips_weights, weight):
     expected = np.asarray(lpips(candidates, pairs))
     expected = expected + weight * np.abs(candidates - pairs).mean((1, 2, 3))
     np.testing.assert_allclose(np.ravel(found), expected, atol=1e-5)
+
+
+def test_mixtures_are_also_given_as_text():
+    mixed = SelectionDistance("lpips_vgg+0.5*lpips_alex").distance
+    assert mixed.parts == {"lpips_vgg": 1.0, "lpips_alex": 0.5}
+    assert SelectionDistance("0.2 * lpips_alex").distance.parts == {
+        "lpips_alex": 0.2
+    }
+    for text in ("lpips_vgg+ssim", "-1*lpips_vgg", "x*lpips_vgg", "+"):
+        with pytest.raises(ValueError, match="`distance` must be a sum"):
+            SelectionDistance(text)

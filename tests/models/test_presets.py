@@ -11,6 +11,7 @@ from keras_tim.models.presets import (
     preset_arguments,
     preset_training,
 )
+from keras_tim.models.pretrained import shipped_presets
 
 # The field calls super-resolution's 209 M.
 PUBLISHED = {
@@ -256,7 +257,7 @@ def test_classes_replace_the_presets_input_channels(size):
 
 
 def test_presets_are_listed_and_protected():
-    assert TIM.presets() == sorted(PRESETS)
+    assert TIM.presets() == sorted({*PRESETS, *shipped_presets()})
     before = preset_arguments("super_resolution_x4_nano")
     preset_arguments("super_resolution_x4_nano")["num_blocks"] = 99
     assert preset_arguments("super_resolution_x4_nano") == before

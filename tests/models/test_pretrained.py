@@ -4,12 +4,19 @@ import numpy as np
 import pytest
 
 from keras_tim import TIM
+from keras_tim.inference.alternatives import bicubic_picture
+from keras_tim.metrics import low_resolution_psnr
 from keras_tim.models.pretrained import (
+    DEFAULT_PRESETS,
     PresetError,
+    default_preset,
+    preset_folder,
     read_preset,
     shipped_presets,
     stored_weights,
 )
+from keras_tim.runs import load_run
+from keras_tim.runs.settings import RunSettings
 
 CARD = {"data": "noise", "licence": "CC0"}
 
@@ -139,6 +146,45 @@ def test_shipped_presets_are_whole(name):
     for part in ("data", "licence", "recipe", "measures", "must_not"):
         assert card.get(part), part
     assert name in TIM.presets()
+    # What it is meant to be trained on with is understood.
+    settings = RunSettings.of_task(config["model"]["task"], preset=name)
+    assert settings.learning_rate < 1e-3
+    assert TIM.training_settings(name)["distance"] == settings.distance
+
+
+def test_every_default_preset_is_shipped():
+    for task, name in DEFAULT_PRESETS.items():
+        assert read_preset(preset_folder(name))["model"]["task"] == task
+        assert default_preset(task) == name
+    with pytest.raises(ValueError, match="No trained preset for mnist"):
+        default_preset("mnist")
+
+
+def test_the_small_upscaler_adds_detail_that_agrees_with_its_input():
+    tim = load_run("super_resolution_x4_lite")
+    rng = np.random.default_rng(0)
+    coarse = rng.random((1, 6, 6, 3), dtype="float32")
+    given = np.asarray(bicubic_picture(coarse[0], (24, 24)), "float32")[None]
+    given = given.clip(0.0, 1.0)
+    samples = tim.sample(given, num_samples=3, seed=1)[0]
+    assert (low_resolution_psnr(samples, given[0]) > 45.0).all()
+    plain = bicubic_picture(given[0], (96, 96))
+    detail = np.abs(samples - plain).mean(axis=(1, 2, 3))
+    assert (detail > 0.002).all()
+    assert (detail < 0.1).all()
+    assert np.abs(samples[0] - samples[1]).mean() > 1e-3
+
+
+def test_layouts_become_streets_under_a_sky():
+    tim = load_run("layout_synthesis_camvid")
+    names = [row[0] for row in tim.classes]
+    layout = np.zeros((1, 48, 64, tim.input_channels), "float32")
+    classes = list(dict.fromkeys(n for n in names if n != "void"))
+    layout[:, :24, :, classes.index("sky")] = 1.0
+    layout[:, 24:, :, classes.index("road")] = 1.0
+    for sample in tim.sample(layout, num_samples=2, seed=0)[0]:
+        sky, road = sample[:32].mean(), sample[-32:].mean()
+        assert sky > road + 0.2
 
 
 def test_temperature_scales_the_codes(make_tim):

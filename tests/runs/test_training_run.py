@@ -382,3 +382,29 @@ def test_other_runs_end_as_if_they_had_not_been_stopped(
         for folder in ("whole", "parts")
     )
     assert first == second
+
+
+def test_a_run_starts_from_another_model(command, tmp_path, capsys):
+    tim = TIM(**TINY)
+    earlier = tmp_path / "earlier.keras"
+    tim.save(earlier)
+    again = tmp_path / "again"
+    flags = ("--learning_rate=1e-9", "--steps=1")
+    assert command(again, f"--start={earlier}", *flags) == 0
+    for x, y in zip(
+        tim.get_weights(), load_run(again).get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(x, y, atol=1e-6)
+    # What is wrong is said before anything is written.
+    refused = tmp_path / "refused"
+    for flag, message in (
+        ("--without=codes", "`start` must be None where parts"),
+        ("--trunk=x.pth", "`trunk` must be None where `start`"),
+    ):
+        assert command(refused, f"--from={earlier}", flag) == 1
+        assert message in capsys.readouterr().err
+    assert command(refused, f"--start={tmp_path / 'nowhere'}") == 1
+    assert "There is no model at" in capsys.readouterr().err
+    assert not list(refused.glob("*.json"))
+    assert command(again, f"--start={earlier}", *flags) == 1
+    assert f"--start={again}" in capsys.readouterr().err

@@ -1,0 +1,629 @@
+"""Trains what ships: presets, on JAX, within a time that is given.
+
+The model, selection and distance are the package's own; Algorithm 1's loops are
+written for JAX here, so that a card which TensorFlow does not reach trains, in
+bfloat16. Crops are cut on the card.
+
+    KERAS_BACKEND=jax python benchmarks/train_presets.py \
+        --job=benchmarks/presets/super_resolution_x4_lite.json \
+        --pictures=TILES --output=RUN --seconds=250
+
+TILES is a folder of pictures of one size, or an npz file of them: "lens" and
+"bytes", encoded pictures one after another. For layouts --label_maps=MAPS.npz
+holds "ids" as well. RUN gets `weights.npz`, the moving averages by their places
+in the tower, every minute and at the end, and goes on from them when it is
+called again. A model on a trunk needs --trunk, and its job a `start` or not.
+"""
+
+import concurrent.futures
+import functools
+import io
+import json
+import os
+import time
+
+import jax
+import keras
+import numpy as np
+from absl import app, flags
+from jax import numpy as jnp
+from PIL import Image, ImageFilter
+
+from keras_tim.assets.upscalers import read_esrgan
+from keras_tim.imle.cells import select_hierarchical_by_cell
+from keras_tim.imle.distances import SelectionDistance, mean_absolute_error
+from keras_tim.imle.learning_rates import (
+    learning_rate_multipliers,
+    scaled_learning_rates,
+)
+from keras_tim.imle.selection import select_hierarchical
+from keras_tim.layers.resampling import bicubic_resize
+from keras_tim.models.inputs import check_inputs
+from keras_tim.models.pretrained import stored_weights
+from keras_tim.models.tim import TIM
+from keras_tim.models.trunk import set_trunk, trunk_arguments
+from keras_tim.tasks.colourization import rgb_to_lightness
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("job", None, "JSON file of the recipe", required=True)
+flags.DEFINE_string("pictures", None, "npz of encoded pictures", required=True)
+flags.DEFINE_string("label_maps", None, "npz of class numbers")
+flags.DEFINE_string("trunk", None, "ESRGAN file; random weights if missing")
+flags.DEFINE_string("output", None, "the run's folder", required=True)
+flags.DEFINE_float("seconds", 60.0, "how long to train, compiling left out")
+flags.DEFINE_integer("rounds", None, "rounds after which it ends early")
+flags.DEFINE_integer("variants", 6, "damaged inputs made of every picture")
+flags.DEFINE_string("policy", "mixed_bfloat16", "dtype policy")
+
+
+# -- Data ------------------------------------------------------------------
+
+
+def decoded(path):
+    """uint8 array `[count, height, width, 3]` of a folder or npz of files."""
+    if os.path.isdir(path):
+        parts = []
+        for name in sorted(os.listdir(path)):
+            with open(os.path.join(path, name), "rb") as file:
+                parts.append(file.read())
+    else:
+        with np.load(path) as file:
+            lens, content = file["lens"], file["bytes"].tobytes()
+        parts = [
+            content[end - size : end]
+            for end, size in zip(np.cumsum(lens), lens, strict=True)
+        ]
+
+    def one(part):
+        return np.asarray(Image.open(io.BytesIO(part)).convert("RGB"))
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return np.stack(list(pool.map(one, parts)))
+
+
+def compressed(picture, rng, qualities):
+    """A picture as JPEG returns it, at a random quality."""
+    low, high = np.log(qualities)
+    quality = round(float(np.exp(rng.uniform(low, high))))
+    return _jpeg(Image.fromarray(picture), quality, rng)
+
+
+def _jpeg(picture, quality, rng):
+    stream = io.BytesIO()
+    subsampling = 2 if rng.random() < 0.7 else 0
+    picture.save(stream, "JPEG", quality=quality, subsampling=subsampling)
+    return np.asarray(Image.open(stream).convert("RGB"))
+
+
+def degraded(picture, rng, scale):
+    """A small picture as people have them: blurred, noisy, compressed.
+
+    A simple form of the degradations of Real-ESRGAN (Wang et al., 2021).
+    """
+    height, width = picture.shape[:2]
+    small = (width // scale, height // scale)
+    image = Image.fromarray(picture)
+    if rng.random() < 0.7:
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 2.5)))
+    filters = [
+        Image.Resampling.BICUBIC,
+        Image.Resampling.BILINEAR,
+        Image.Resampling.BOX,
+        Image.Resampling.LANCZOS,
+    ]
+    if rng.random() < 0.4:
+        factor = rng.uniform(1.0, 2.0)
+        between = [max(1, round(n * factor)) for n in small]
+        image = image.resize(between, filters[rng.integers(3)])
+        image = _noisy(image, rng)
+        if rng.random() < 0.7:
+            image = Image.fromarray(
+                _jpeg(image, int(rng.integers(40, 96)), rng)
+            )
+    image = image.resize(small, filters[rng.integers(4)])
+    image = _noisy(image, rng)
+    if rng.random() < 0.3:
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 0.8)))
+    if rng.random() < 0.8:
+        return _jpeg(image, int(rng.integers(35, 96)), rng)
+    return np.asarray(image)
+
+
+def _noisy(image, rng):
+    if rng.random() < 0.5:
+        return image
+    values = np.asarray(image, "float32")
+    sigma = rng.uniform(1.0, 12.0)
+    channels = 1 if rng.random() < 0.4 else 3
+    noise = rng.normal(0.0, sigma, (*values.shape[:2], channels))
+    return Image.fromarray(np.clip(values + noise, 0, 255).astype("uint8"))
+
+
+def damaged_variants(pictures, count, seed, damage):
+    """`[count, pictures, ...]` of damaged pictures."""
+
+    def one(number):
+        rng = np.random.default_rng([seed, number])
+        return damage(pictures[number % len(pictures)], rng)
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        made = list(pool.map(one, range(count * len(pictures))))
+    return np.stack(made).reshape(count, len(pictures), *made[0].shape)
+
+
+def crop_function(pictures, inputs, factor, multiple, side, settings):
+    """Random crops of pictures and of what was made of them, on the card.
+
+    Args:
+        pictures: uint8 array `[count, height, width, 3]`.
+        inputs: uint8 array `[variants, count, height / factor, width / factor,
+            channels]`, or None.
+        factor: int, how much smaller the inputs are.
+        multiple: int, of which the crops' places are multiples, in pixels of
+            the inputs.
+        side: tuple of int, the crops' height and width.
+        settings: dict: "enlarged" (share of crops whose middle is enlarged)
+            and "turns" (False where up and down differ).
+
+    Returns:
+        Function `(key, count) -> (targets, inputs)`, float32 targets and
+        uint8 inputs, which are None without inputs.
+    """
+    pictures = jnp.asarray(pictures)
+    inputs = None if inputs is None else jnp.asarray(inputs)
+    step = factor * multiple
+    places = [
+        (n - s) // step + 1
+        for n, s in zip(pictures.shape[1:3], side, strict=True)
+    ]
+
+    def one(key):
+        keys = jax.random.split(key, 5)
+        number = jax.random.randint(keys[0], (), 0, len(pictures))
+        row, column = (
+            multiple * jax.random.randint(k, (), 0, n)
+            for k, n in zip(keys[1:3], places, strict=True)
+        )
+        flips = jax.random.bernoulli(keys[3], shape=(3,))
+        flips = flips & jnp.array([settings["turns"], True, settings["turns"]])
+
+        def turned(x):
+            x = jnp.where(flips[0], x[::-1], x)
+            x = jnp.where(flips[1], x[:, ::-1], x)
+            square = x.shape[0] == x.shape[1]
+            return jnp.where(flips[2], x.swapaxes(0, 1), x) if square else x
+
+        target = jax.lax.dynamic_slice(
+            pictures,
+            (number, row * factor, column * factor, 0),
+            (1, *side, 3),
+        )[0]
+        if inputs is None:
+            return turned(target), jnp.zeros((0,), "uint8")
+        variant = jax.random.randint(keys[4], (), 0, len(inputs))
+        small = jax.lax.dynamic_slice(
+            inputs,
+            (variant, number, row, column, 0),
+            (1, 1, *[n // factor for n in side], inputs.shape[-1]),
+        )[0, 0]
+        return turned(target), turned(small)
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def crops(key, count):
+        keys = jax.random.split(key, count + 1)
+        targets, made = jax.vmap(one)(keys[1:])
+        targets = targets.astype("float32") / 255.0
+        if inputs is None and settings["enlarged"]:
+            quarter = [n // 4 for n in side]
+            middle = targets[
+                :, quarter[0] : -quarter[0], quarter[1] : -quarter[1]
+            ]
+            middle = jnp.clip(bicubic_resize(middle, *side), 0.0, 1.0)
+            chosen = jax.random.uniform(keys[0], (count, 1, 1, 1))
+            targets = jnp.where(chosen < settings["enlarged"], middle, targets)
+        return targets, None if inputs is None else made
+
+    return crops
+
+
+def pair_function(tim, job):
+    """What a model is given, of the pictures that it is to make."""
+    side = tuple(job["crop"])
+    settings = {
+        "enlarged": job.get("enlarged", 0.0),
+        "turns": job.get("turns", True),
+    }
+    pictures = decoded(FLAGS.pictures)
+    inputs, factor, multiple = None, 1, 1
+    if tim.task == "decompression":
+        # Crops start where a block of the compressed picture starts.
+        multiple = 16
+        inputs = damaged_variants(
+            pictures,
+            FLAGS.variants,
+            job.get("seed", 0),
+            lambda x, rng: compressed(x, rng, job["qualities"]),
+        )
+    elif job.get("degraded"):
+        factor = tim.scale
+        inputs = damaged_variants(
+            pictures,
+            FLAGS.variants,
+            job.get("seed", 0),
+            lambda x, rng: degraded(x, rng, tim.scale),
+        )
+    elif tim.task == "layout_synthesis":
+        factor = 2
+        with np.load(FLAGS.label_maps) as file:
+            inputs = file["ids"][None, :, ::2, ::2, None]
+    crops = crop_function(pictures, inputs, factor, multiple, side, settings)
+
+    def pairs(key, count):
+        targets, small = crops(key, count)
+        if tim.task == "super_resolution" and small is None:
+            low = bicubic_resize(targets, *[n // tim.scale for n in side])
+            # As a file would hold it.
+            return jnp.round(jnp.clip(low, 0.0, 1.0) * 255.0) / 255.0, targets
+        if tim.task == "colourization":
+            return rgb_to_lightness(targets), targets
+        if tim.task == "layout_synthesis":
+            numbers = jnp.minimum(small[..., 0], tim.input_channels - 1)
+            return jax.nn.one_hot(numbers, tim.input_channels), targets
+        return small.astype("float32") / 255.0, targets
+
+    return jax.jit(pairs, static_argnums=1)
+
+
+# -- Algorithm 1 -----------------------------------------------------------
+
+
+def drawing(tim, keys, sizes):
+    """What selection draws candidates by, see `select_hierarchical`."""
+    maps = tim.style_map_sizes(sizes)
+
+    def draw(level, first, count):
+        def one(key, number):
+            key = jax.random.fold_in(jax.random.fold_in(key, number), level)
+            style_key, noise_key = jax.random.split(key)
+            return (
+                jax.random.normal(style_key, (*maps[level], tim.style_dim)),
+                jax.random.normal(
+                    noise_key, (*sizes[level], tim.noise_channels)
+                ),
+            )
+
+        numbers = first + jnp.arange(count)
+        drawn = jax.vmap(
+            lambda key: jax.vmap(functools.partial(one, key))(numbers)
+        )(keys)
+        return [x.reshape(-1, *x.shape[2:]) for x in drawn]
+
+    return draw
+
+
+class Trainer:
+    """One model in training.
+
+    Args:
+        tim: the `TIM`.
+        job: dict, the recipe.
+    """
+
+    def __init__(self, tim, job):
+        self.tim, self.job = tim, job
+        self.trained = tim.trainable_variables
+        self.distance = SelectionDistance(
+            job["distance"], job["pixel_weight"], dtype=FLAGS.policy
+        )
+        self.distance.build(channels=3)
+        self.absolute = SelectionDistance(mean_absolute_error)
+        self.fixed = [
+            *tim.non_trainable_variables,
+            *self.distance.distance.variables,
+        ]
+        self.optimizer = keras.optimizers.Adam(
+            job["learning_rate"], beta_2=0.99
+        )
+        self.optimizer.build(self.trained)
+        (self.rate_place,) = (
+            place
+            for place, variable in enumerate(self.optimizer.variables)
+            if variable.path.endswith("learning_rate")
+        )
+        self.state = (
+            [jnp.copy(v.value) for v in self.trained],
+            [jnp.copy(v.value) for v in self.optimizer.variables],
+            [jnp.copy(v.value) for v in self.trained],
+        )
+        self.constants = [v.value for v in self.fixed]
+
+    def _with(self, values, constants, function, *arguments):
+        mapping = list(
+            zip(
+                [*self.trained, *self.fixed],
+                [*values, *constants],
+                strict=True,
+            )
+        )
+        with keras.StatelessScope(state_mapping=mapping):
+            return function(*arguments)
+
+    def _targets(self, inputs, pictures):
+        shapes = [
+            self.tim.output_shapes(level, 1, size)[0][1:3]
+            for level, size in enumerate(self.tim.noise_sizes(inputs))
+        ]
+        return [
+            pictures
+            if tuple(shape) == pictures.shape[1:3]
+            else jnp.clip(bicubic_resize(pictures, *shape), 0.0, 1.0)
+            for shape in shapes
+        ]
+
+    def _begun(self, inputs):
+        if not (self.tim.freeze_plain and self.tim.has_plain_blocks):
+            return None
+        return self.tim.begin_level(0, self.tim.level_input(0, inputs, None))
+
+    def _selected(self, inputs, targets, key):
+        """Codes of a group of images, and what stays as it is of them."""
+        tim, job = self.tim, self.job
+        select = (
+            select_hierarchical_by_cell
+            if tim.style_cell
+            else select_hierarchical
+        )
+
+        def some(group):
+            inputs, targets, keys = group
+            features = [self.distance.features(x) for x in targets]
+            found = select(
+                tim,
+                inputs,
+                features,
+                self.distance,
+                drawing(tim, keys, tim.noise_sizes(inputs)),
+                job["num_candidates"],
+                job["candidate_chunk"],
+            )
+            return found.codes, found.distances, self._begun(inputs)
+
+        count, together = len(inputs[0]), job["selected_together"]
+        keys = jax.random.split(key, count)
+        groups = jax.tree.map(
+            lambda x: x.reshape(count // together, together, *x.shape[1:]),
+            (inputs, targets, keys),
+        )
+        found = jax.lax.map(some, groups)
+        return jax.tree.map(lambda x: x.reshape(count, *x.shape[2:]), found)
+
+    def _loss(self, values, constants, inputs, codes, targets, begun):
+        def loss():
+            pictures = self.tim.decode(inputs, codes, begun=begun)
+            distance = self.absolute if codes_off else self.distance
+            return sum(
+                jnp.mean(
+                    distance.compare(
+                        distance.features(made), distance.features(target)
+                    )
+                )
+                for made, target in zip(pictures, targets, strict=True)
+            )
+
+        codes_off = codes is None
+        if codes_off:
+            codes = self._zero_codes(inputs)
+        return self._with(values, constants, loss)
+
+    def _zero_codes(self, inputs):
+        sizes = self.tim.noise_sizes(inputs)
+        maps = self.tim.style_map_sizes(sizes)
+        count = len(inputs[0])
+        return [
+            (
+                jnp.zeros((count, *cells, self.tim.style_dim)),
+                jnp.zeros((count, *size, self.tim.noise_channels)),
+            )
+            for cells, size in zip(maps, sizes, strict=True)
+        ]
+
+    def _step(self, state, constants, decay, part):
+        values, optimizer_values, averages = state
+        loss, gradients = jax.value_and_grad(self._loss)(
+            values, constants, *part
+        )
+        finite = jnp.isfinite(loss)
+        for gradient in gradients:
+            finite &= jnp.isfinite(jnp.sum(gradient.astype("float32")))
+        with scaled_learning_rates(
+            self.optimizer, learning_rate_multipliers(self.tim)
+        ):
+            new = self.optimizer.stateless_apply(
+                optimizer_values, gradients, values
+            )
+        new = jax.tree.map(
+            lambda a, b: jnp.where(finite, a, b),
+            (list(new[0]), list(new[1])),
+            (values, optimizer_values),
+        )
+        averages = jax.tree.map(
+            lambda a, v: a + (1.0 - decay) * (v - a), averages, new[0]
+        )
+        return (*new, averages), loss
+
+    @functools.partial(jax.jit, static_argnums=(0, 7), donate_argnums=1)
+    def round(self, state, constants, rate, key, inputs, pictures, codes_off):
+        """One selection and the steps that follow it."""
+        job = self.job
+        inputs = check_inputs(self.tim, inputs)
+        targets = self._targets(inputs, pictures)
+        state[1][self.rate_place] = rate
+        code_key, order_key = jax.random.split(key)
+        if codes_off:
+            codes, begun, distances = None, None, []
+        else:
+            codes, distances, begun = jax.lax.stop_gradient(
+                self._with(
+                    state[0],
+                    constants,
+                    self._selected,
+                    inputs,
+                    targets,
+                    code_key,
+                )
+            )
+        count, size = len(pictures), job["mini_batch_size"]
+        passes = job["passes"]
+        rows = jnp.concatenate(
+            [
+                jax.random.permutation(k, count)
+                for k in jax.random.split(order_key, passes)
+            ]
+        ).reshape(-1, size)
+
+        def step(state, rows):
+            part = jax.tree.map(
+                lambda x: x[rows], (inputs, codes, targets, begun)
+            )
+            return self._step(state, constants, job["ema"], part)
+
+        state, losses = jax.lax.scan(step, state, rows)
+        found = [jnp.mean(x) for x in distances]
+        return state, jnp.stack([jnp.mean(losses), *found])
+
+    def save(self, folder, report):
+        """Writes the averages, by their places in the tower."""
+        jax.tree.map(
+            lambda variable, value: variable.assign(value),
+            self.trained,
+            self.state[2],
+        )
+        stored = {
+            place: np.asarray(weight)
+            for place, weight in stored_weights(self.tim).items()
+        }
+        if sum(x.nbytes for x in stored.values()) > 15e6:
+            stored = {k: x.astype("float16") for k, x in stored.items()}
+        path = os.path.join(folder, "weights.npz")
+        np.savez(f"{path}.part.npz", **stored)
+        os.replace(f"{path}.part.npz", path)
+        with open(os.path.join(folder, "report.json"), "w") as file:
+            json.dump(report, file)
+
+
+def built(job, folder):
+    """The model as it is to go on."""
+    keras.utils.set_random_seed(job.get("seed", 0))
+    arguments = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in job["model"].items()
+    }
+    if job.get("modulated_blocks"):
+        arguments = {
+            **trunk_arguments(64, 32, 23, job["modulated_blocks"]),
+            **arguments,
+        }
+    tim = TIM(**arguments)
+    if FLAGS.trunk and os.path.exists(FLAGS.trunk):
+        set_trunk(tim, read_esrgan(FLAGS.trunk))
+    for path in (os.path.join(folder, "weights.npz"), job.get("start")):
+        if path and os.path.exists(path):
+            with np.load(path) as file:
+                own = stored_weights(tim)
+                taken = [n for n in file.files if n in own]
+                for name in taken:
+                    own[name].assign(file[name].astype("float32"))
+            print("goes on from", path, len(taken), "of", len(own), flush=True)
+            return tim, True
+    return tim, False
+
+
+def main(_):
+    """Trains until the time is over."""
+    started = time.monotonic()
+    with open(FLAGS.job) as file:
+        job = json.load(file)
+    os.makedirs(FLAGS.output, exist_ok=True)
+    keras.config.set_dtype_policy(FLAGS.policy)
+    tim, goes_on = built(job, FLAGS.output)
+    print(
+        tim.count_params(),
+        "weights,",
+        sum(int(np.prod(v.shape)) for v in tim.trainable_variables),
+        "trained",
+        flush=True,
+    )
+    pairs = pair_function(tim, job)
+    trainer = Trainer(tim, job)
+    print(f"ready after {time.monotonic() - started:.1f} s", flush=True)
+    without = 0.0 if goes_on else job.get("share_without_codes", 0.0)
+    phases = [(True, without), (False, 1.0)] if without else [(False, 1.0)]
+    key = jax.random.key(job.get("seed", 0))
+    rounds, steps, history, elapsed, saved = 0, 0, [], 0.0, 0.0
+    last_round = None
+    for codes_off, until in phases:
+        first, done = True, 0
+        while elapsed < until * FLAGS.seconds:
+            if FLAGS.rounds and done >= FLAGS.rounds:
+                break
+            start = time.monotonic()
+            progress = elapsed / FLAGS.seconds
+            rate = job["learning_rate"] * max(
+                0.02, 0.5 * (1.0 + np.cos(np.pi * progress))
+            )
+            rate *= min(1.0, (steps + 10) / job.get("warmup", 100))
+            key, data_key, round_key = jax.random.split(key, 3)
+            inputs, pictures = pairs(data_key, job["images_per_selection"])
+            trainer.state, found = trainer.round(
+                trainer.state,
+                trainer.constants,
+                jnp.float32(rate),
+                round_key,
+                inputs,
+                pictures,
+                codes_off,
+            )
+            if last_round is not None:
+                # One round runs while the next one is made ready.
+                history.append(np.asarray(last_round).tolist())
+            last_round = found
+            if first:
+                found.block_until_ready()
+                print(
+                    f"compiled in {time.monotonic() - start:.1f} s", flush=True
+                )
+                first, start = False, time.monotonic()
+            elapsed += time.monotonic() - start
+            rounds, done = rounds + 1, done + 1
+            steps += (
+                job["passes"]
+                * job["images_per_selection"]
+                // job["mini_batch_size"]
+            )
+            if rounds % job.get("report", 10) == 0 and history:
+                recent = np.array(
+                    [h for h in history[-10:] if len(h) == len(history[-1])]
+                ).mean(axis=0)
+                print(
+                    f"{elapsed:.1f} s, {rounds} rounds, {steps} steps:",
+                    recent.round(4).tolist(),
+                    flush=True,
+                )
+            if elapsed - saved > 45.0:
+                saved = elapsed
+                trainer.save(FLAGS.output, {"steps": steps, "seconds": elapsed})
+    trainer.save(
+        FLAGS.output,
+        {
+            "steps": steps,
+            "rounds": rounds,
+            "seconds": elapsed,
+            "images": rounds * job["images_per_selection"],
+            "history": history,
+        },
+    )
+    print(f"{FLAGS.output}: {steps} steps in {elapsed:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    app.run(main)
