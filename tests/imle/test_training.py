@@ -47,7 +47,7 @@ class Recorder:
         self.selections = 0
         step, select = tim._imle._gradient_step, tim._imle.select
 
-        def noted(model, inputs, codes, features, weights, trackers):
+        def noted(model, inputs, codes, *others):
             self.steps.append(
                 (
                     self.selections,
@@ -55,7 +55,7 @@ class Recorder:
                     np.asarray(codes[-1][1]),
                 )
             )
-            step(model, inputs, codes, features, weights, trackers)
+            step(model, inputs, codes, *others)
 
         def selecting(*arguments):
             self.selections += 1
