@@ -1216,10 +1216,10 @@ class TIM(keras.Model):
         # The model is built, so optimizer and metrics can be: variables made
         # while the step is traced would have it traced twice.
         self.optimizer.build(self.trainable_variables)
+        self._has_metrics = bool(metrics or weighted_metrics)
         picture = keras.KerasTensor((None, None, None, 3))
         for metric in self._given_metrics():
             metric.build(picture, picture)
-        self._has_metrics = bool(metrics or weighted_metrics)
         self._auto_scale_loss = auto_scale_loss
         self._imle = imle
         names = ["loss", "gradient_norm"]
@@ -1235,6 +1235,8 @@ class TIM(keras.Model):
 
     def _given_metrics(self):
         """What `compile` was given, which Keras holds together in one."""
+        if not self._has_metrics:
+            return []
         # Its own trackers are not used, and ours stand among the rest.
         return [
             metric
