@@ -194,7 +194,8 @@ class Signatures:
         Args:
             picture: as for `sample`.
             *codes: float32 tensors in the order of the generator's
-                `code_names`: style `[batch, n, style_dim]`, noise
+                `code_names`: style `[batch, n, style_dim]`, or with
+                `style_cell` `[batch, n, rows, columns, style_dim]`, noise
                 `[batch, n, height, width, noise_channels]`.
 
         Returns:
@@ -390,18 +391,23 @@ class Signatures:
         first = require(codes[0], *self._few_enough(batch, count, "style_0"))
         checked = []
         sizes = self.generator.noise_sizes(shape[1], shape[2])
+        maps = self._tim.style_map_sizes(sizes)
+        # Of every level the style's, () without a map, and the noise's.
+        expected_sizes = [
+            size for pair in zip(maps, sizes, strict=True) for size in pair
+        ]
         for place, code in enumerate([first, *codes[1:]]):
             name = self.generator.code_names()[place]
             expected = rows
-            if name.startswith("noise"):
-                expected = tf.concat([rows, sizes[place // 2]], 0)
+            if len(expected_sizes[place]):
+                expected = tf.concat([rows, expected_sizes[place]], 0)
             received = tf.shape(code)[:-1]
             code = require(
                 code,
                 tf.reduce_all(tf.equal(received, expected)),
                 f"`{name}` must have one code per alternative of every input, "
-                "and noise the size of its level. All but the channels should "
-                "be, and are:",
+                "and noise the size of its level, as a map of styles has. All "
+                "but the channels should be, and are:",
                 expected,
                 received,
             )

@@ -14,7 +14,7 @@ from keras_tim.models.presets import (
     preset_arguments,
     preset_training,
 )
-from keras_tim.models.pretrained import DEFAULT_PRESETS
+from keras_tim.models.pretrained import DEFAULT_PRESETS, shipped_presets
 from keras_tim.recipes import get_recipe
 from keras_tim.runs.precision import DTYPES
 
@@ -234,6 +234,8 @@ class RunSettings:
         preset = get_recipe(task).preset
         if "trunk" in given:
             preset = DEFAULT_PRESETS["super_resolution"]
+        elif "start" in given:
+            preset = _preset_of(given["start"]) or preset
         given.setdefault("preset", preset)
         return cls(task=task, **{**preset_training(given["preset"]), **given})
 
@@ -270,6 +272,14 @@ class RunSettings:
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()
         }
+
+
+def _preset_of(start):
+    """The preset whose training goes with a model to start from, or None."""
+    if start in shipped_presets():
+        return start
+    earlier = load_settings(start)
+    return None if earlier is None else earlier.preset
 
 
 def load_settings(path):

@@ -248,7 +248,7 @@ def _trained(
     logging.info(
         "Training %s (%s parameters, %s) on %s, holding out %s. The first "
         "step takes longer: TensorFlow traces it.",
-        settings.preset,
+        settings.start or settings.trunk or settings.preset,
         f"{tim.count_params():,}",
         tim.dtype_policy.name,
         settings.data or recipe.bundled,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_tim import TIM
 from keras_tim.data.classes import Classes
 from keras_tim.export import Limits, export_saved_model
 from keras_tim.export.generator import Generator
@@ -70,7 +71,7 @@ def test_codes_decode_to_the_same_samples(signatures, pictures, expected):
 
 def test_encoded_pictures_of_different_sizes(nano, signatures, photo, tmp_path):
     files = [encode(photo), encode(photo[:7, :5], "JPEG"), encode(photo[2:])]
-    made = signatures["serving_default"](
+    made = signatures["sample"](
         picture_bytes=tf.constant(files),
         seed=integers(5, 6, 7),
         index=integers([0, 1], [2, 0], [0, 0]),
@@ -505,3 +506,29 @@ def test_models_without_weight_norm_or_codes(make_tim, pictures):
     np.testing.assert_array_equal(
         made[:, :1], tim.sample(pictures, num_samples=1)
     )
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_shipped_preset_with_maps_of_styles(tmp_path, frozen):
+    tim = TIM.from_preset("super_resolution_x4_lite")
+    folder = export_saved_model(tim, tmp_path / "up", frozen=frozen)
+    signatures = tf.saved_model.load(folder).signatures
+    picture = np.random.default_rng(0).random((1, 11, 9, 3), dtype="float32")
+    expected = tim.sample(picture, num_samples=2, seed=3)
+    indices = tf.constant([[0, 1]], tf.int64)
+    made = signatures["sample"](
+        picture=picture, seed=tf.constant([3], tf.int64), index=indices
+    )["alternatives"]
+    # Plain blocks are run apart from the rest by the one alone.
+    np.testing.assert_allclose(made, expected, rtol=0, atol=2e-5)
+    codes = signatures["draw_codes"](
+        seed=tf.constant([3], tf.int64),
+        index=indices,
+        size=tf.constant([[11, 9]], tf.int64),
+    )
+    assert codes["style_0"].shape == (1, 2, 2, 2, tim.style_dim)
+    decoded = signatures["decode"](picture=picture, **codes)["alternatives"]
+    np.testing.assert_allclose(decoded, expected, rtol=0, atol=2e-5)
+    codes["style_0"] = codes["style_0"][:, :, :1]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`style_0`"):
+        signatures["decode"](picture=picture, **codes)

@@ -147,3 +147,16 @@ def test_damaged_settings_are_named(content, tmp_path):
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(ValueError, match=r"config\.json is damaged"):
         load_settings(tmp_path)
+
+
+def test_what_is_gone_on_with_brings_its_training_along(tmp_path):
+    settings = RunSettings.of_task(
+        "super_resolution", start="super_resolution_x4_lite"
+    )
+    assert settings.preset == "super_resolution_x4_lite"
+    assert settings.distance == "lpips_vgg+0.5*lpips_alex"
+    assert "0.5*lpips_alex" in settings.description()
+    chosen = RunSettings.of_task(
+        "super_resolution", start=str(tmp_path), steps=3
+    )
+    assert chosen.preset == "super_resolution_x4_nano"
