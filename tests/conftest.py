@@ -108,6 +108,12 @@ def references():
 
 
 @pytest.fixture(scope="session")
+def torch_files():
+    """The module that writes PyTorch's files."""
+    return module_of_fixtures("torch_files")
+
+
+@pytest.fixture(scope="session")
 def tfds_arrays():
     """Callable that gives the arrays of a data set of `tfds_folder`."""
     return module_of_fixtures("tfds_sets").pictures
