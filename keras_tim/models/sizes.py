@@ -9,8 +9,8 @@ def least_parameters(config):
     """How many numbers the weights of a `TIM` take at least.
 
     For files that say which model they hold: they must hold its weights, too.
-    Biases and the convolutions that only some levels have are left out, a tenth
-    of the smallest presets.
+    Biases, and what modulates the convolutions behind an enlargement, are left
+    out, a tenth of the smallest presets.
 
     Args:
         config: dict of constructor arguments of `TIM`, as in its
@@ -43,9 +43,17 @@ def least_parameters(config):
         if depth:
             mapping = style_dim * width + (depth - 1) * width**2
             style_dim = width
+    # Files from before there was such an argument have two.
+    config = {"num_resize_convolutions": 2, **config}
+    resizing = _of_levels(config, "num_resize_convolutions", len(widths))
+    wiring = task.wiring(len(widths), config.get("architecture"))
+    resizing = [
+        0 if way.resize == "none" else count
+        for way, count in zip(wiring, resizing, strict=True)
+    ]
     total, previous = 0, 0
-    for level, (width, growth, blocks, plain) in enumerate(
-        zip(widths, growths, num_blocks, plain_blocks, strict=True)
+    for level, (width, growth, blocks, plain, behind) in enumerate(
+        zip(widths, growths, num_blocks, plain_blocks, resizing, strict=True)
     ):
         seen = _integer(config, "input_channels")
         if level and task.chained:
@@ -55,6 +63,7 @@ def least_parameters(config):
         modulation = style_dim * 2 * width
         # Head and output, and where there are blocks the body's end.
         seen += task.output_channels + (width if blocks else 0)
+        seen += behind * width
         total += mapping + 9 * width * seen
         total += blocks * 3 * dense_block + max(blocks - plain, 0) * modulation
         previous = width
