@@ -374,7 +374,7 @@ def test_nothing_readable_is_an_error(folder, warnings_seen, repeat):
 
 
 def test_empty_results_are_errors(folder, tmp_path, warnings_seen):
-    with pytest.raises(ValueError, match=r"6 found, 4 left out.*2 unread"):
+    with pytest.raises(ValueError, match=r"6 found, 4 held out.*2 unread"):
         super_resolution_dataset(folder, only=("text", "empty"))
     with pytest.raises(ValueError, match=r"at least 512 x 512.*\(32, 40\)"):
         super_resolution_dataset(folder, crop_size=512)
