@@ -34,6 +34,9 @@ def least_parameters(config):
     )
     num_blocks = _of_levels(config, "num_blocks", len(widths))
     plain_blocks = _of_levels(config, "plain_blocks", len(widths))
+    modulated = config.get("modulated_head", False)
+    if not isinstance(modulated, list | tuple):
+        modulated = [modulated] * len(widths)
     noise_channels = _integer(config, "noise_channels", least=0)
     style_dim = _integer(config, "style_dim")
     mapping = 0
@@ -52,8 +55,12 @@ def least_parameters(config):
         for way, count in zip(wiring, resizing, strict=True)
     ]
     total, previous = 0, 0
-    for level, (width, growth, blocks, plain, behind) in enumerate(
-        zip(widths, growths, num_blocks, plain_blocks, resizing, strict=True)
+    levels = zip(
+        *(widths, growths, num_blocks, plain_blocks, resizing, modulated),
+        strict=True,
+    )
+    for level, (width, growth, blocks, plain, behind, head) in enumerate(
+        levels
     ):
         seen = _integer(config, "input_channels")
         if level and task.chained:
@@ -61,11 +68,13 @@ def least_parameters(config):
         seen += noise_channels + previous
         dense_block = 9 * (width**2 + 8 * width * growth + 6 * growth**2)
         modulation = style_dim * 2 * width
-        # Head and output, and where there are blocks the body's end.
-        seen += task.output_channels + (width if blocks else 0)
+        # Head and output, the body's end unless the head is modulated, and what
+        # stands behind it.
+        seen += task.output_channels + (0 if head else width)
         seen += behind * width
         total += mapping + 9 * width * seen
-        total += blocks * 3 * dense_block + max(blocks - plain, 0) * modulation
+        total += blocks * 3 * dense_block
+        total += max(blocks - plain, 1 if head else 0) * modulation
         previous = width
     return total
 

@@ -18,6 +18,8 @@ def test_is_a_little_less_than_the_presets_have(name):
     "arguments",
     [
         {"num_blocks": 0},
+        {"num_blocks": (2, 0), "modulated_head": (False, True)},
+        {"num_blocks": 2, "plain_blocks": (2, 1)},
         {"mapping_network": False},
         {"mapping_depth": 0},
         {"weight_norm": False},
