@@ -443,7 +443,7 @@ def test_a_model_brings_the_ids_of_its_classes(make_tim, tmp_path):
     served = tf.saved_model.load(folder).signatures["serving_default"]
     ids = np.repeat(np.uint8([[23, 7, 9, 0]]), 8, axis=1).repeat(16, axis=0)
     answer = served(
-        picture_bytes=tf.constant([encode(ids).numpy()]),
+        picture_bytes=tf.constant([encode(ids)]),
         seed=integers(3),
         index=integers([0]),
     )["alternative_bytes"].numpy()[0, 0]
@@ -469,8 +469,9 @@ def test_other_ids_of_the_same_classes_may_be_given(make_tim):
     generator = Generator(tim)
     given = Classes([("sky", 10, None), ("road", 0, None)])
     read = tf.function(Signatures(generator, Limits(), given)._read)
+    ids = np.uint8([[10, 0], [0, 99]]).repeat(2, axis=0).repeat(2, axis=1)
     np.testing.assert_array_equal(
-        read(encode(np.uint8([[10, 10], [10, 10]]))), np.eye(3)[[[0]]]
+        read(encode(ids)), np.eye(3)[[[0, 1], [1, 2]]]
     )
     swapped = Classes([("road", 7, None), ("sky", 23, None)])
     with pytest.raises(ValueError, match=r"sky, road.*Received: road, sky"):
@@ -486,8 +487,9 @@ def test_ids_that_nobody_knows_are_channels(make_tim, classes, caplog):
     tim = make_tim("layout_synthesis", quick=True, classes=classes, **channels)
     answers = Signatures(Generator(tim), Limits())
     assert answers.classes.ids == ((0,), (1,))
-    labels = tf.function(answers._read)(encode(np.uint8([[1, 1], [1, 1]])))
-    np.testing.assert_array_equal(labels, np.eye(3)[[[1]]])
+    ids = np.uint8([[1, 0], [2, 99]]).repeat(2, axis=0).repeat(2, axis=1)
+    layout = tf.function(answers._read)(encode(ids))
+    np.testing.assert_array_equal(layout, np.eye(3)[[[1, 0], [2, 2]]])
 
 
 def test_limits():
