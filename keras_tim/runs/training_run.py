@@ -400,7 +400,8 @@ def load_run(path):
     """
     path = os.fspath(path)
     if preset_folder(path):
-        return TIM.from_preset(path)
+        # Always of one name, which is part of what results are known by.
+        return TIM.from_preset(path, name="tim")
     if os.path.isdir(path):
         path = os.path.join(path, MODEL_FILE)
     if not os.path.isfile(path):

@@ -71,7 +71,7 @@ def test_codes_decode_to_the_same_samples(signatures, pictures, expected):
 
 def test_encoded_pictures_of_different_sizes(nano, signatures, photo, tmp_path):
     files = [encode(photo), encode(photo[:7, :5], "JPEG"), encode(photo[2:])]
-    made = signatures["sample"](
+    made = signatures["serving_default"](
         picture_bytes=tf.constant(files),
         seed=integers(5, 6, 7),
         index=integers([0, 1], [2, 0], [0, 0]),
