@@ -401,7 +401,9 @@ def load_run(path):
     path = os.fspath(path)
     if preset_folder(path):
         # Always of one name, which is part of what results are known by.
-        return TIM.from_preset(path, name="tim")
+        tim = TIM.from_preset(path)
+        tim.name = "tim"
+        return tim
     if os.path.isdir(path):
         path = os.path.join(path, MODEL_FILE)
     if not os.path.isfile(path):
