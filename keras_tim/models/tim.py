@@ -1213,10 +1213,10 @@ class TIM(keras.Model):
         # The model is built, so optimizer and metrics can be: variables made
         # while the step is traced would have it traced twice.
         self.optimizer.build(self.trainable_variables)
-        self._has_metrics = bool(metrics or weighted_metrics)
         picture = keras.KerasTensor((None, None, None, 3))
         for metric in self._given_metrics():
             metric.build(picture, picture)
+        self._has_metrics = bool(metrics or weighted_metrics)
         self._auto_scale_loss = auto_scale_loss
         self._imle = imle
         names = ["loss", "gradient_norm"]
@@ -1228,12 +1228,11 @@ class TIM(keras.Model):
     @property
     def metrics(self):
         """Trackers and metrics, reset by Keras before every epoch."""
-        return [*self._trackers.values(), *self._given_metrics()]
+        given = self._given_metrics() if self._has_metrics else []
+        return [*self._trackers.values(), *given]
 
     def _given_metrics(self):
         """What `compile` was given, which Keras holds together in one."""
-        if not self._has_metrics:
-            return []
         # Its own trackers are not used, and ours stand among the rest.
         return [
             metric
