@@ -1311,7 +1311,23 @@ class TIM(keras.Model):
                 self.compute_metrics(inputs, finest, pictures, sample_weight)
 
         unless_empty(inputs, update)
-        return self.get_metrics_result()
+        return super().get_metrics_result()
+
+    def get_metrics_result(self):
+        """Values of the metrics; of training's own where there was some.
+
+        Keras tells these where they have the names of what a step returned,
+        and else that. Replicas that had different numbers of images count
+        alike in a step's, images do in these.
+        """
+        import tensorflow as tf
+
+        results = super().get_metrics_result()
+        norm = self._trackers.get("gradient_norm")
+        known = norm is not None and tf.executing_eagerly()
+        if known and not ops.convert_to_numpy(norm.count):
+            del results[norm.name]
+        return results
 
     def _predicted_in_groups(self, inputs):
         """What metrics are given, in the memory of selection."""
