@@ -310,12 +310,6 @@ def _folder_photos(folder, exclude, only, downsample, unusable):
         exclude,
         only,
     )
-    if not chosen:
-        raise ValueError(
-            f"No picture of `{folder}` is left: it holds {len(paths)}, and "
-            f"all of them are held out or left out (exclude={exclude!r}). To "
-            "train, two or more are needed: one is held out to show samples of."
-        )
     photos = []
     for name in chosen:
         try:
@@ -390,8 +384,8 @@ def _none_left(folder, found, unreadable):
     advice = "Add pictures"
     if left_out:
         advice += (
-            ": one is held out to show samples of, unless others are named, "
-            "and at least one more is needed to train on"
+            ": to train, two or more are needed, since one is held out to show "
+            "samples of, unless others are named"
         )
     return (
         f"No usable picture in `{folder}`: {found} found, "

@@ -1217,10 +1217,10 @@ class TIM(keras.Model):
         # The model is built, so optimizer and metrics can be: variables made
         # while the step is traced would have it traced twice.
         self.optimizer.build(self.trainable_variables)
-        self._has_metrics = bool(metrics or weighted_metrics)
         picture = keras.KerasTensor((None, None, None, 3))
         for metric in self._given_metrics():
             metric.build(picture, picture)
+        self._has_metrics = bool(metrics or weighted_metrics)
         self._auto_scale_loss = auto_scale_loss
         self._imle = imle
         names = ["loss", "gradient_norm"]
@@ -1232,12 +1232,11 @@ class TIM(keras.Model):
     @property
     def metrics(self):
         """Trackers and metrics, reset by Keras before every epoch."""
-        return [*self._trackers.values(), *self._given_metrics()]
+        given = self._given_metrics() if self._has_metrics else []
+        return [*self._trackers.values(), *given]
 
     def _given_metrics(self):
         """What `compile` was given, which Keras holds together in one."""
-        if not self._has_metrics:
-            return []
         # Its own trackers are not used, and ours stand among the rest.
         return [
             metric
@@ -1316,7 +1315,23 @@ class TIM(keras.Model):
                 self.compute_metrics(inputs, finest, pictures, sample_weight)
 
         unless_empty(inputs, update)
-        return self.get_metrics_result()
+        return super().get_metrics_result()
+
+    def get_metrics_result(self):
+        """Values of the metrics; of training's own where there was some.
+
+        Keras tells these where they have the names of what a step returned,
+        and else that. Replicas that had different numbers of images count
+        alike in a step's, images do in these.
+        """
+        import tensorflow as tf
+
+        results = super().get_metrics_result()
+        norm = self._trackers.get("gradient_norm")
+        known = norm is not None and tf.executing_eagerly()
+        if known and not ops.convert_to_numpy(norm.count):
+            del results[norm.name]
+        return results
 
     def _predicted_in_groups(self, inputs):
         """What metrics are given, in the memory of selection."""

@@ -534,3 +534,10 @@ def test_other_files_are_no_torchscript(torch_files, tmp_path, storage):
     )
     with pytest.raises(CheckpointError, match=r"asks for __torch__\.net\.Net"):
         read_state_dict(path)
+
+
+def test_the_first_name_still_leads_here():
+    from keras_tim.conversion import torch_file
+
+    assert torch_file.read_state_dict is read_state_dict
+    assert torch_file.read_torchscript_tensors is read_torchscript_tensors

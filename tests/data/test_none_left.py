@@ -15,7 +15,7 @@ def write(path, mode="RGB"):
 
 def test_the_only_photo_is_held_out(tmp_path):
     write(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"1 held out .*one more") as error:
+    with pytest.raises(ValueError, match=r"1 held out .*two or more") as error:
         crop_dataset(tmp_path, crop_size=16, exclude=("a.png",))
     assert "unreadable" not in str(error.value)
 

@@ -163,7 +163,7 @@ def test_every_level_converts_with_builtin_operations(
         ({"path": "model.lite"}, r"\.tflite"),
         ({"precision": "int4"}, "`precision`"),
         ({"size": (8,)}, "`size`"),
-        ({"size": (8, 0)}, "`size`"),
+        ({"size": (8, 0)}, r"`size\[1\]`"),
         ({"precision": "int8"}, "`pictures` must be given"),
         ({"pictures": [np.zeros((8, 8, 3))]}, "`pictures` must have shape"),
     ],

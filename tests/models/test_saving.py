@@ -48,6 +48,7 @@ EVERYTHING = {
     "guidance": None,
     "guidance_channels": 8,
     "trunk_learning_rate_multiplier": 0.5,
+    "trunk": "realsr_df2k",
     "freeze_plain": True,
     "classes": None,  # of layouts alone, see below
 }
