@@ -32,6 +32,7 @@ import keras
 import numpy as np
 from absl import app, flags, logging
 from jax import numpy as jnp
+from jax_codes import drawing
 
 from keras_tim.imle.distances import SelectionDistance
 from keras_tim.imle.learning_rates import (
@@ -191,37 +192,6 @@ def input_and_targets(tim, pictures):
     ]
     targets = [resized(pictures, shape[1]) for shape in shapes[:-1]]
     return inputs, [*targets, pictures]
-
-
-def drawing(tim, keys, sizes):
-    """What selection draws candidates by; candidate j of an image is its own.
-
-    Args:
-        tim: the `TIM`.
-        keys: array of one key per image.
-        sizes: list over levels of the noise's size.
-
-    Returns:
-        Function `(level, first, count) -> (style, noise)`.
-    """
-
-    def draw(level, first, count):
-        def one(key, number):
-            key = jax.random.fold_in(jax.random.fold_in(key, number), level)
-            style_key, noise_key = jax.random.split(key)
-            shape = (*sizes[level], tim.noise_channels)
-            return (
-                jax.random.normal(style_key, (tim.style_dim,)),
-                jax.random.normal(noise_key, shape),
-            )
-
-        numbers = first + jnp.arange(count)
-        drawn = jax.vmap(
-            lambda key: jax.vmap(functools.partial(one, key))(numbers)
-        )
-        return [x.reshape(-1, *x.shape[2:]) for x in drawn(keys)]
-
-    return draw
 
 
 def selected(tim, inputs, features, distance, draw, sampling, num_samples):

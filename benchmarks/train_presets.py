@@ -12,7 +12,7 @@ TILES is a folder of pictures of one size, or an npz file of them: "lens" and
 "bytes", encoded pictures one after another. For layouts --label_maps=MAPS.npz
 holds "ids" as well. RUN gets `weights.npz`, the moving averages by their places
 in the tower, every minute and at the end, and goes on from them when it is
-called again. A model on a trunk needs --trunk, and its job a `start` or not.
+called again.
 """
 
 import concurrent.futures
@@ -27,8 +27,10 @@ import keras
 import numpy as np
 from absl import app, flags
 from jax import numpy as jnp
+from jax_codes import drawing
 from PIL import Image, ImageFilter
 
+from keras_tim.assets.trunks import read_trunk
 from keras_tim.assets.upscalers import read_esrgan
 from keras_tim.imle.cells import select_hierarchical_by_cell
 from keras_tim.imle.distances import SelectionDistance, mean_absolute_error
@@ -48,7 +50,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("job", None, "JSON file of the recipe", required=True)
 flags.DEFINE_string("pictures", None, "npz of encoded pictures", required=True)
 flags.DEFINE_string("label_maps", None, "npz of class numbers")
-flags.DEFINE_string("trunk", None, "ESRGAN file; random weights if missing")
+flags.DEFINE_string("trunk", None, "ESRGAN file, by default the job's own")
 flags.DEFINE_string("output", None, "the run's folder", required=True)
 flags.DEFINE_float("seconds", 60.0, "how long to train, compiling left out")
 flags.DEFINE_integer("rounds", None, "rounds after which it ends early")
@@ -277,30 +279,6 @@ def pair_function(tim, job):
 # -- Algorithm 1 -----------------------------------------------------------
 
 
-def drawing(tim, keys, sizes):
-    """What selection draws candidates by, see `select_hierarchical`."""
-    maps = tim.style_map_sizes(sizes)
-
-    def draw(level, first, count):
-        def one(key, number):
-            key = jax.random.fold_in(jax.random.fold_in(key, number), level)
-            style_key, noise_key = jax.random.split(key)
-            return (
-                jax.random.normal(style_key, (*maps[level], tim.style_dim)),
-                jax.random.normal(
-                    noise_key, (*sizes[level], tim.noise_channels)
-                ),
-            )
-
-        numbers = first + jnp.arange(count)
-        drawn = jax.vmap(
-            lambda key: jax.vmap(functools.partial(one, key))(numbers)
-        )(keys)
-        return [x.reshape(-1, *x.shape[2:]) for x in drawn]
-
-    return draw
-
-
 class Trainer:
     """One model in training.
 
@@ -524,8 +502,10 @@ def built(job, folder):
             **arguments,
         }
     tim = TIM(**arguments)
-    if FLAGS.trunk and os.path.exists(FLAGS.trunk):
+    if FLAGS.trunk:
         set_trunk(tim, read_esrgan(FLAGS.trunk))
+    elif tim.trunk is not None:
+        set_trunk(tim, read_trunk(tim.trunk))
     for path in (os.path.join(folder, "weights.npz"), job.get("start")):
         if path and os.path.exists(path):
             with np.load(path) as file:
