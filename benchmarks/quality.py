@@ -30,6 +30,7 @@ from keras_tim.inference.sheets import contact_sheet
 from keras_tim.metrics import low_resolution_psnr, ntire_diversity, psnr
 from keras_tim.metrics.features import picture_features
 from keras_tim.metrics.kernel_distance import kernel_distance
+from keras_tim.models.tim import TIM
 from keras_tim.perceptual import LPIPS
 from keras_tim.runs import load_run
 
@@ -64,10 +65,9 @@ def bicubic(low, count):
     return bicubic_picture(low, size)[None]
 
 
-def sampler(path, temperature=1.0):
+def sampler(path):
     """The samples of a run, a file or a preset."""
     tim = load_run(path)
-    del temperature
 
     def sample(low, count):
         return tim.sample(low[None], num_samples=count, seed=0)[0]
@@ -97,6 +97,20 @@ def peer(name):
         _, made = extractor.extract("output")
         made = np.array(made).transpose(1, 2, 0)
         return np.clip(made, 0.0, 1.0)[None]
+
+    return upscale
+
+
+def projected():
+    """RealSR's picture after the back-projection that the preset ends with.
+
+    What the preset on this trunk makes before it has learned anything.
+    """
+    tim = TIM.from_preset("super_resolution_x4_realsr", load_weights=False)
+
+    def upscale(low, count):
+        del count
+        return tim.sample(low[None], num_samples=1, seed=0, temperature=0.0)[0]
 
     return upscale
 
@@ -214,6 +228,8 @@ def _lpips(distance, samples, picture):
     )
 
 
+OWN_PEERS = {"bicubic": lambda: bicubic, "realsr_projected": projected}
+
 COLUMNS = (
     ("alex_mean", "LPIPS-AlexNet, mean / bicubic", "{:.3f}"),
     ("alex_best", "best", "{:.3f}"),
@@ -275,7 +291,7 @@ def main(arguments):
             pictures[name] = centre_crop(read_picture(path), values.side)
     networks = {"alex": LPIPS("alex"), "vgg": LPIPS("vgg")}
     methods = {
-        name: bicubic if name == "bicubic" else peer(name)
+        name: OWN_PEERS[name]() if name in OWN_PEERS else peer(name)
         for name in values.peer
     }
     methods |= {
@@ -328,7 +344,9 @@ def _write_sheets(values, name, method, pictures):
 
 if __name__ == "__main__":
     flags.DEFINE_multi_string("model", [], "run folder or .keras file")
-    flags.DEFINE_multi_string("peer", [], "bicubic, realsr or realesrgan")
+    flags.DEFINE_multi_enum(
+        "peer", [], [*OWN_PEERS, *PEERS], "what to hold it against"
+    )
     flags.DEFINE_multi_string("pictures", [], "folders of test pictures")
     flags.DEFINE_string("output", "quality", "where the results go")
     flags.DEFINE_integer("samples", 8, "samples per picture")
