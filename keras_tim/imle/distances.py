@@ -1,5 +1,6 @@
 """What selection and loss measure: a distance, and perhaps a pixel term."""
 
+import math
 from collections.abc import Hashable
 
 import keras
@@ -212,18 +213,19 @@ def _parsed_parts(text):
     """Weights of distances from text such as "lpips_vgg+0.5*lpips_alex"."""
     parts = {}
     for part in text.split("+"):
-        weight, _, name = part.rpartition("*")
+        weight, _, name = (x.strip() for x in part.rpartition("*"))
         try:
             weight = float(weight) if weight else 1.0
         except ValueError:
-            weight = -1.0
-        if weight <= 0 or name.strip() not in NETWORKS:
+            weight = math.nan
+        positive = 0 < weight < math.inf
+        if not positive or name not in NETWORKS or name in parts:
             raise ValueError(
                 "`distance` must be a sum of "
-                f"{sorted(NETWORKS)}, perhaps with positive weights, such as "
+                f"{sorted(NETWORKS)}, each once, perhaps with weights, such as "
                 f"lpips_vgg+0.5*lpips_alex. Received: distance={text!r}"
             )
-        parts[name.strip()] = weight
+        parts[name] = weight
     return parts
 
 

@@ -1,5 +1,7 @@
 """Several perceptual distances in one."""
 
+import math
+
 import keras
 
 from keras_tim.perceptual.lpips import LPIPS
@@ -45,9 +47,9 @@ class MixedLPIPS(keras.layers.Layer):
                 raise ValueError(
                     f"`parts` must be of {sorted(NETWORKS)}. Received: {name!r}"
                 )
-            if not weight > 0:
+            if not 0 < weight < math.inf:
                 raise ValueError(
-                    "`parts` must have positive weights. Received: "
+                    "`parts` must have positive, finite weights. Received: "
                     f"{name}={weight}"
                 )
         self.parts = dict(parts)

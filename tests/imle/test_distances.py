@@ -87,6 +87,9 @@ def test_mixtures_are_also_given_as_text():
     assert SelectionDistance("0.2 * lpips_alex").distance.parts == {
         "lpips_alex": 0.2
     }
-    for text in ("lpips_vgg+ssim", "-1*lpips_vgg", "x*lpips_vgg", "+"):
+    for text in (
+        *("lpips_vgg+ssim", "-1*lpips_vgg", "x*lpips_vgg", "+"),
+        *("nan*lpips_vgg", "inf*lpips_vgg", "lpips_vgg+lpips_vgg"),
+    ):
         with pytest.raises(ValueError, match="`distance` must be a sum"):
             SelectionDistance(text)
