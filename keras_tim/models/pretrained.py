@@ -160,6 +160,7 @@ def read_preset(folder):
             config = json.load(file)
         if not isinstance(config, dict):
             raise ValueError("it describes no preset")
+        config.setdefault("training", {})
         fits = config.get("format") == FORMAT
         for part in ("model", "weights", "card", "training"):
             fits = fits and isinstance(config.get(part), dict)

@@ -48,7 +48,8 @@ class RunSettings:
     Attributes:
         task: name of the task, a key of `keras_tim.recipes.RECIPES`.
         preset: name of the preset, see `TIM.presets`. Where it comes with
-            trained weights, training starts from them.
+            trained weights, training starts from them, unless parts of the
+            model are changed.
         start: a trained model to start from, as `load_run` takes it, in place
             of the preset's; or None. The optimizer begins anew.
         trunk: an ESRGAN-type 4x upscaler to stand on, a file as

@@ -305,6 +305,8 @@ def _new_model(recipe):
             settings.preset,
             **recipe.model_arguments(),
             **settings.model_switches,
+            # Other parts have other weights.
+            load_weights=False if settings.model_switches else None,
             dtype=dtype,
         )
     tim.compile(
@@ -400,10 +402,7 @@ def load_run(path):
     """
     path = os.fspath(path)
     if preset_folder(path):
-        # Always of one name, which is part of what results are known by.
-        tim = TIM.from_preset(path)
-        tim.name = "tim"
-        return tim
+        return TIM.from_preset(path)
     if os.path.isdir(path):
         path = os.path.join(path, MODEL_FILE)
     if not os.path.isfile(path):

@@ -6,6 +6,7 @@ import pytest
 from keras_tim import TIM
 from keras_tim.inference.alternatives import bicubic_picture
 from keras_tim.metrics import low_resolution_psnr
+from keras_tim.models.fingerprint import fingerprint
 from keras_tim.models.pretrained import (
     DEFAULT_PRESETS,
     PresetError,
@@ -204,3 +205,20 @@ def test_temperature_scales_the_codes(make_tim):
         )
     with pytest.raises(ValueError, match="`temperature`"):
         tim.sample(inputs, 1, temperature=-1.0)
+
+
+def test_presets_without_training_are_read(preset):
+    _, folder = preset
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    del config["training"]
+    path.write_text(json.dumps(config))
+    assert read_preset(folder)["training"] == {}
+
+
+def test_what_a_model_is_known_by_is_not_its_name():
+    first, second = (load_run("super_resolution_x4_lite") for _ in range(2))
+    assert first.name != second.name
+    assert fingerprint(first) == fingerprint(second)
+    second.weights[0].assign_add(second.weights[0] + 1.0)
+    assert fingerprint(first) != fingerprint(second)
