@@ -153,6 +153,7 @@ def run(values, arguments):
     from keras_tim.cli.train import reject_arguments
     from keras_tim.evaluation import EvaluationSettings, evaluate
     from keras_tim.evaluation.table import table_text
+    from keras_tim.models.pretrained import preset_folder
     from keras_tim.recipes import get_recipe
     from keras_tim.runs.training_run import load_run
 
@@ -178,7 +179,11 @@ def run(values, arguments):
             values.data,
             values.model,
         )
-    output = values.output or os.path.join(_folder(values.model), "evaluation")
+    output = values.output
+    if output is None and preset_folder(values.model):
+        output = "evaluation"  # not among what is installed
+    elif output is None:
+        output = os.path.join(_folder(values.model), "evaluation")
     result = evaluate(
         tim,
         recipe,
@@ -196,7 +201,11 @@ def run(values, arguments):
 
 
 def _folder(model):
-    """The run folder, or the folder that a model file is in."""
+    """The run folder, or the folder that a model file or preset is in."""
+    from keras_tim.models.pretrained import preset_folder
+
+    # The working folder may be a run's, which is not that of a named preset.
+    model = preset_folder(model) or model
     return model if os.path.isdir(model) else os.path.dirname(model) or "."
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from keras_tim.cli.main import main
@@ -152,3 +153,22 @@ def test_killed_evaluation_is_resumed(
     # As if it had never been stopped.
     assert main([*command, "--overwrite"]) == 0
     assert result_of(output)["table"] == resumed["table"]
+
+
+def test_a_named_preset_does_not_go_by_the_folder_one_is_in(
+    tmp_path, monkeypatch, lpips_weights
+):
+    monkeypatch.chdir(tmp_path)
+    # Of a run that is gone, and that held out what is not there.
+    (tmp_path / "config.json").write_text(
+        json.dumps({"settings": {"data": "gone"}, "held_out": ["gone.png"]})
+    )
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    pixels = np.random.default_rng(0).random((32, 40, 3))
+    write_picture(photos / "a.png", pixels)
+    flags = [f"--data={photos}", "--num_samples=2", "--nets=alex"]
+    model = "--model=super_resolution_x4_lite"
+    assert main(["evaluate", model, *flags]) == 0
+    found = json.loads((tmp_path / "evaluation/evaluation.json").read_text())
+    assert [p["name"] for p in found["pictures"]] == ["a.png"]
