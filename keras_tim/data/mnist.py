@@ -18,11 +18,8 @@ from keras_tim.data.passes import successive_passes
 from keras_tim.data.tfds_pictures import TFDS_PREFIX, TfdsPictures, is_tfds
 from keras_tim.files import written
 from keras_tim.perceptual.weights import WeightsError, read_weights
-from keras_tim.tasks.mnist import from_input, to_input
+from keras_tim.tasks.mnist import NUM_GIVEN, SIDE, from_input, to_input
 
-SIDE = 28
-# How many principal components the input keeps.
-NUM_GIVEN = 10
 # The next two are what the paper plots.
 NUM_KEPT = 12
 

@@ -59,6 +59,7 @@ def model_card(
             "encoded": ENCODED_INPUTS.get(tim.task, ENCODED_INPUT),
             "channels": tim.input_channels,
             "sides_are_multiples_of": tim.input_multiple,
+            "height_and_width": tim.fixed_size,
             # In the order of the channels.
             "classes": classes
             and [
@@ -112,6 +113,8 @@ def card_text(card):
             f"multiples of {multiple} pixels; encoded pictures are padded to "
             "them, and the answers cropped"
         )
+    if card["input"]["height_and_width"]:
+        sides = "{} x {} pixels".format(*card["input"]["height_and_width"])
     weights = "constants in the graph" if card["frozen"] else "variables"
     kernels = card["environment"][KERNELS]
     kernels = "unset" if kernels is None else f"= {kernels}"

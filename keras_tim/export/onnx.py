@@ -134,7 +134,7 @@ def _difference(path, generator, names):
         path, providers=["CPUExecutionProvider"]
     )
     multiple = generator.tim.input_multiple
-    height, width = 5 * multiple, 7 * multiple
+    height, width = generator.tim.fixed_size or (5 * multiple, 7 * multiple)
     picture = np.random.RandomState(0).rand(
         2, height, width, generator.tim.input_channels
     )

@@ -199,4 +199,6 @@ def _difference(folder, tim):
 
 
 def _small_side(tim):
+    if tim.fixed_size:
+        return tim.fixed_size[0]
     return -(-SMALL_SIDE // tim.input_multiple) * tim.input_multiple

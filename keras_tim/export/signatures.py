@@ -337,6 +337,15 @@ class Signatures:
 
     def _check_size(self, size, name, factor):
         """Passes on a height and width whose outputs are not too large."""
+        fixed = self._tim.fixed_size
+        if fixed:
+            size = require(
+                size,
+                tf.reduce_all(tf.equal(size, fixed)),
+                f"`{name}` must be {fixed[0]} x {fixed[1]} pixels. Received "
+                "height and width:",
+                size,
+            )
         limit = self.limits.output_pixels
         pixels = tf.reduce_prod(size) * factor**2
         # Sides beyond the limit would make the product overflow.

@@ -113,6 +113,11 @@ def _check_arguments(tim, path, size, precision, pictures):
             f"`size` must be (height, width), positive multiples of "
             f"{multiple}. Received: size={size}"
         )
+    if tim.fixed_size not in (None, tuple(size)):
+        raise ValueError(
+            f"`size` must be {tim.fixed_size}, what the model's components are "
+            f"of. Received: size={size}"
+        )
     if precision == "int8" and not pictures:
         raise ValueError(
             "`pictures` must be given for int8: the ranges of values are found "

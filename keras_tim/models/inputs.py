@@ -28,6 +28,7 @@ def check_inputs(tim, inputs):
     if expected > 1 and not isinstance(inputs, list | tuple):
         finest = check_pictures(inputs, tim.input_channels, "inputs")
         _check_divides(finest, tim.input_multiple)
+        _check_size(finest, tim.fixed_size)
         return task.input_pyramid(finest, expected)
     listed = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
     if len(listed) != expected:
@@ -51,6 +52,20 @@ def _check_divides(finest, factor):
                 "that every level's input is half the next one's. Received: "
                 f"shape {tuple(finest.shape)}. Crop or pad the pictures."
             )
+
+
+def _check_size(finest, fixed):
+    """Raises unless the known sides are those that a model is meant for."""
+    sides = tuple(finest.shape[1:3])
+    if fixed and any(
+        side not in (None, wanted)
+        for side, wanted in zip(sides, fixed, strict=True)
+    ):
+        raise ValueError(
+            f"`inputs` must be of {fixed[0]} x {fixed[1]} pixels, whose "
+            "components are known to the model. Received: shape "
+            f"{tuple(finest.shape)}"
+        )
 
 
 def _name(index, count):

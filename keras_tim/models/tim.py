@@ -15,6 +15,7 @@ from keras_tim.checks import (
     integers,
     unit_range_assertion,
 )
+from keras_tim.layers.clipping import clip_straight_through
 from keras_tim.layers.tower import TowerModule
 from keras_tim.models.folding import copy_folded
 from keras_tim.models.inputs import (
@@ -107,7 +108,8 @@ class TIM(keras.Model):
             training every cell gets its own nearest candidate.
         output_activation: "tanh", as published, or "linear".
         consistency: int, rounds by which every level's output is made to agree
-            with the input, as its last step (see the task). Published: 0.
+            with the input, as its last step (see the task); for MNIST that of
+            the last level, once `set_components` was called. Published: 0.
         num_resize_convolutions: int or sequence of one int per level:
             convolutions behind the enlargement. Published: 2.
         modulated_head: bool or sequence of one bool per level: whether a level
@@ -298,6 +300,14 @@ class TIM(keras.Model):
             )
             self.guide.build()
             self.guide.built = True
+        self.known = None
+        if consistency and self._task.known_shape:
+            self.known = self.add_weight(
+                shape=self._task.known_shape,
+                initializer="zeros",
+                trainable=False,
+                name="level_known",
+            )
         self.tower = [self._module(level) for level in range(self.num_levels)]
         if freeze_plain:
             for module in self.tower:
@@ -665,6 +675,43 @@ class TIM(keras.Model):
         """
         return inputs[0 if self._task.chained else level]
 
+    @property
+    def fixed_size(self):
+        """Height and width that inputs must have, None where any will do."""
+        return None if self.known is None else self._task.known_size
+
+    def set_components(self, components):
+        """Tells a model of MNIST which components its inputs keep.
+
+        From then on every output has the coordinates that were given, but for
+        what clipping takes (see `consistency`).
+
+        Args:
+            components: array `[10, 784]`, the first rows of
+                `keras_tim.data.PrincipalComponents.basis`, orthonormal.
+
+        Raises:
+            ValueError: if the model does not use them, or they are not as
+                described.
+        """
+        if self.known is None:
+            raise ValueError(
+                'Only models for task "mnist" whose `consistency` is not 0 use '
+                f"components. Received: task={self.task!r}, "
+                f"consistency={self.consistency}"
+            )
+        components = np.asarray(components, np.float32)
+        shape = tuple(self.known.shape)
+        if components.shape != shape[::-1] or not np.allclose(
+            components @ components.T, np.eye(shape[1]), atol=1e-4
+        ):
+            raise ValueError(
+                f"`components` must be {shape[1]} orthonormal rows of "
+                f"{shape[0]} entries. Received: an array of shape "
+                f"{components.shape}"
+            )
+        self.known.assign(components.T)
+
     def guides(self, inputs):
         """What guides the levels, see `guidance`.
 
@@ -750,13 +797,13 @@ class TIM(keras.Model):
             # residual is raw / 2.
             own = self.input_skip == "own"
             output = self._task.skip(level_input, own) + raw / 2.0
-        if self.consistency:
+        if self.consistency and self._task.agrees_at(level, self.num_levels):
             factor = 2 ** (level + 1) if self._task.chained else 1
             output = self._task.agreeing(
-                output, observed, factor, self.consistency
+                output, observed, factor, self.consistency, self.known
             )
         if self.input_skip or linear or self.consistency:
-            output = _clip_straight_through(output, self._task.output_range)
+            output = clip_straight_through(output, self._task.output_range)
         return output, feature
 
     def output_shapes(self, level, batch, noise_size):
@@ -1516,11 +1563,3 @@ def _repeat_for(inputs, codes):
     if batch is None or num_codes is None or batch == num_codes:
         return inputs
     return [ops.repeat(x, num_codes // batch, axis=0) for x in inputs]
-
-
-def _clip_straight_through(x, limits):
-    """Clips with the gradient of the identity.
-
-    A clipped value would get no gradient and never find its way back.
-    """
-    return x + ops.stop_gradient(ops.clip(x, *limits) - x)

@@ -7,6 +7,7 @@ from absl import logging
 from PIL import Image
 
 from keras_tim.data.mnist import (
+    NUM_GIVEN,
     SIDE,
     PrincipalComponents,
     held_out_digits,
@@ -78,6 +79,10 @@ class MnistRecipe(Recipe):
     def prepare(self):
         # Anew even where there is a file: it may be of an earlier run.
         self._components = self._of_data()
+
+    def equip(self, tim):
+        if tim.consistency:
+            tim.set_components(self.components.basis[:NUM_GIVEN])
 
     def save(self):
         self.components.save(self._components_path())

@@ -50,6 +50,13 @@ class Recipe:
     def save(self):
         """Writes what else the run folder needs to be complete."""
 
+    def equip(self, tim):
+        """Gives a new model what it must know of the data, after `prepare`.
+
+        Args:
+            tim: the `TIM`.
+        """
+
     def take_over(self, tim):
         """Goes by what a trained model says of its inputs.
 

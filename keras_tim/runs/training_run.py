@@ -309,6 +309,7 @@ def _new_model(recipe):
             load_weights=False if settings.model_switches else None,
             dtype=dtype,
         )
+    recipe.equip(tim)
     tim.compile(
         optimizer=keras.optimizers.Adam(
             settings.learning_rate,

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_tim.layers.clipping import clip_straight_through
 from keras_tim.tasks.pyramid import picture_pyramid
 from keras_tim.tasks.wiring import LevelWiring
 
@@ -9,6 +10,10 @@ from keras_tim.tasks.wiring import LevelWiring
 # MNIST it runs from -0.65 to 1.67. This range becomes the input's [0, 1].
 LOWEST = -0.75
 HIGHEST = 1.75
+
+SIDE = 28
+# How many principal components the input keeps.
+NUM_GIVEN = 10
 
 
 class Mnist:
@@ -27,7 +32,10 @@ class Mnist:
     # A residual reaches half of the range at most. Most strokes of a digit
     # go all the way from black to white.
     supports_input_skip = False
-    supports_consistency = False
+    supports_consistency = True
+    # The given components, one per column.
+    known_shape = (SIDE**2, NUM_GIVEN)
+    known_size = (SIDE, SIDE)
     supports_guidance = False
     output_range = (0.0, 1.0)
 
@@ -37,6 +45,42 @@ class Mnist:
             *[LevelWiring("up", output_before_resize=True)] * (num_levels - 1),
             LevelWiring("none"),
         ]
+
+    def agrees_at(self, level, num_levels):
+        """Whether a level's output can agree with what is given.
+
+        The components are those of whole digits: the last level's alone.
+        """
+        return level == num_levels - 1
+
+    def agreeing(self, output, observed, factor, rounds, known=None):
+        """An output whose first ten coordinates are the given ones.
+
+        With P the projection on the given components, every round replaces
+        the part of the output that is known: `y <- x + (I - P) y`. Clipping
+        takes a little of it away again, so that there are several rounds.
+
+        Args:
+            output: float tensor `[batch, 28, 28, 1]`.
+            observed: the input `[batch, 28, 28, 1]`, see `to_input`.
+            factor: int, 1.
+            rounds: int.
+            known: the components `[784, 10]`, orthonormal columns. Of zeros
+                nothing is known, and the output stays as it is.
+
+        Returns:
+            float32 tensor of the output's shape; it may leave [0, 1].
+        """
+        del factor
+        for number in range(rounds):
+            if number:
+                output = clip_straight_through(output, self.output_range)
+            lacking = ops.reshape(from_input(observed) - output, (-1, SIDE**2))
+            known_part = ops.matmul(
+                ops.matmul(lacking, known), ops.transpose(known)
+            )
+            output = output + ops.reshape(known_part, (-1, SIDE, SIDE, 1))
+        return output
 
     def input_pyramid(self, finest, num_levels):
         """Every level's input, coarsest first, from the finest level's."""

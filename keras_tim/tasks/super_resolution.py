@@ -25,6 +25,7 @@ class SuperResolution:
     noise_channels = 5
     supports_input_skip = True
     supports_consistency = True
+    known_shape = None
     supports_guidance = False
     output_range = (0.0, 1.0)
 
@@ -37,7 +38,11 @@ class SuperResolution:
         del own  # a level has no other input
         return doubled(level_input)
 
-    def agreeing(self, output, observed, factor, rounds):
+    def agrees_at(self, level, num_levels):
+        """Whether a level's output can agree with what is given: every one."""
+        return True
+
+    def agreeing(self, output, observed, factor, rounds, known=None):
         """Back-projection: an output that is the input again when reduced.
 
         Every round adds what the reduced output lacks, enlarged:
@@ -48,6 +53,7 @@ class SuperResolution:
             observed: the low-resolution picture `[batch, height, width, 3]`.
             factor: int, the output's size relative to the input.
             rounds: int.
+            known: None.
 
         Returns:
             float32 tensor of the output's shape; it may leave [0, 1].
