@@ -14,6 +14,7 @@ from keras_tim.data.mnist import (
     mnist_dataset,
     mnist_digits,
 )
+from keras_tim.models.pretrained import preset_folder
 from keras_tim.recipes.recipe import Recipe, read_reduced
 from keras_tim.tasks.mnist import from_input
 
@@ -25,8 +26,8 @@ NUM_HELD_OUT = 8
 class MnistRecipe(Recipe):
     """Digits rebuilt from ten principal components, and the digits.
 
-    The components are those of the train split. A run keeps them in `pca.npz`:
-    what the model is given of a picture depends on them.
+    The components are those of the train split. What the model is given of a
+    picture depends on them: a run keeps them in `pca.npz`.
     """
 
     task = "mnist"
@@ -59,10 +60,11 @@ class MnistRecipe(Recipe):
         return self._components
 
     def _components_path(self):
-        """Where a run keeps them: in its folder, beside its model."""
+        """Where a run or a trained preset keeps them: beside its model."""
         if self.folder is None:
             return None
         folder = os.fspath(self.folder)
+        folder = preset_folder(folder) or folder
         if os.path.isfile(folder):  # a .keras file
             folder = os.path.dirname(folder)
         return os.path.join(folder, COMPONENTS_FILE)
