@@ -43,6 +43,8 @@ from keras_tim.tasks import get_task
 from keras_tim.tasks.pyramid import doubled
 
 ARCHITECTURES = ("camnet", "hyperrim")
+# Keys of codes have 64 bits, of which 5 are the level's and the kind's.
+LARGEST_INDEX = 2**58 - 1
 
 # TensorFlow is imported where codes are drawn and where training happens: the
 # layers and the forward pass run on every Keras backend.
@@ -895,6 +897,7 @@ class TIM(keras.Model):
         batch_size=1,
         temperature=1.0,
         verbose=0,
+        first=0,
     ):
         """Draws alternatives.
 
@@ -915,6 +918,7 @@ class TIM(keras.Model):
                 alternatives differ less, and 0 gives the best guess, whatever
                 the seed.
             verbose: 1 shows a progress bar.
+            first: int, the first sample's number k; the others follow it.
 
         Returns:
             float32 NumPy array `[batch, num_samples, height, width, 3]` in
@@ -945,7 +949,9 @@ class TIM(keras.Model):
         if not batch:
             return np.zeros((0, num_samples, *self._size(inputs), 3), "float32")
         rows = np.repeat(np.arange(batch), num_samples)
-        indices = np.tile(np.arange(num_samples, dtype="int64"), batch)
+        first = integer("first", first, least=0, most=LARGEST_INDEX)
+        numbers = first + np.arange(num_samples, dtype="int64")
+        indices = np.tile(numbers, batch)
         bar = keras.utils.Progbar(len(rows)) if verbose else None
         samples = None
         for start in range(0, len(rows), batch_size):

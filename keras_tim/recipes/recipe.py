@@ -1,6 +1,7 @@
 """What a run needs to know of its task."""
 
 from keras_tim.inference.alternatives import bicubic_picture
+from keras_tim.inference.originals import ALPHA
 from keras_tim.inference.pictures import (
     PictureError,
     picture_size,
@@ -24,6 +25,8 @@ class Recipe:
         title: str, what stands behind a picture's name on its sheet.
         faithfulness_name: str, what `faithfulness` measures, with its unit.
         lower_is_more_faithful: bool, whether that is an error.
+        keeps: names of what results take over from a user's file, see
+            `keras_tim.inference.originals`.
         unusable: list of str, names of the data's pictures that `listed` left
             out because they cannot be used.
 
@@ -38,6 +41,7 @@ class Recipe:
     title = None
     faithfulness_name = None
     lower_is_more_faithful = False
+    keeps = ()
 
     def __init__(self, settings, folder=None):
         self.settings = settings
@@ -168,7 +172,9 @@ class Recipe:
         Raises:
             PictureError: if the file cannot be used.
         """
-        return read_reduced(path, reduce, tim.output_factor)
+        # Colours are not mixed with white where transparency is kept.
+        transparent = "spread" if ALPHA in self.keeps else "white"
+        return read_reduced(path, reduce, tim.output_factor, transparent)
 
     def read_by(self):
         """What `read_input` goes by beside the file, such as classes.
@@ -214,7 +220,7 @@ class Recipe:
         return None
 
 
-def read_reduced(path, reduce, scale):
+def read_reduced(path, reduce, scale, transparent="white"):
     """Reads a picture file, reduces it, and refuses what is too large.
 
     Args:
@@ -222,6 +228,7 @@ def read_reduced(path, reduce, scale):
         reduce: int, factor to reduce it by.
         scale: int, size of the output relative to the picture, see
             `TIM.output_factor`.
+        transparent: str, see `read_picture`.
 
     Returns:
         float32 array `[height, width, 3]` in [0, 1].
@@ -234,7 +241,7 @@ def read_reduced(path, reduce, scale):
     if 0 in (height, width):
         raise PictureError(f"{path} is too small to be reduced {reduce} times.")
     refuse_large_output(path, height, width, scale)
-    given = read_picture(path)
+    given = read_picture(path, transparent=transparent)
     if reduce > 1:
         given = bicubic_picture(given, (height, width))
     return given

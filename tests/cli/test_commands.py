@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_tim.cli.main import COMMANDS, main
-from keras_tim.cli.sample import parse_seeds
+from keras_tim.cli.sample import parse_numbers
 from keras_tim.inference import read_picture, write_picture
 from keras_tim.perceptual.weights import WEIGHTS
 from keras_tim.runs import load_run
@@ -79,14 +79,14 @@ def test_weights_lists_the_cache(capsys, tmp_path, monkeypatch):
     ("text", "seeds"),
     [("0-3", [0, 1, 2, 3]), ("3,14,15", [3, 14, 15]), ("7, 1-2", [7, 1, 2])],
 )
-def test_parse_seeds(text, seeds):
-    assert parse_seeds(text) == seeds
+def test_parse_numbers(text, seeds):
+    assert parse_numbers(text) == seeds
 
 
 @pytest.mark.parametrize("text", ["", "a", "3-1", "-4", "1-", "0-99999"])
-def test_parse_seeds_refuses(text):
+def test_parse_numbers_refuses(text):
     with pytest.raises(ValueError, match="--seeds"):
-        parse_seeds(text)
+        parse_numbers(text)
 
 
 def test_train_fills_the_run_folder(finished_run):
@@ -196,19 +196,19 @@ def test_sample_writes_alternatives_named_by_seed(
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [
         "coffee_differences.png",
-        "coffee_seed0000.png",
-        "coffee_seed0001.png",
-        "coffee_seed0002.png",
+        "coffee_0_0000.png",
+        "coffee_1_0000.png",
+        "coffee_2_0000.png",
         "coffee_sheet.png",
     ]
-    first = read_picture(tmp_path / "coffee_seed0000.png")
+    first = read_picture(tmp_path / "coffee_0_0000.png")
     assert first.shape == (320, 400, 3)
     assert not np.array_equal(
-        first, read_picture(tmp_path / "coffee_seed0001.png")
+        first, read_picture(tmp_path / "coffee_1_0000.png")
     )
     again = tmp_path / "again"
     assert _sample(finished_run, picture, again, "--seeds=2,1") == 0
-    for name in ("coffee_seed0001.png", "coffee_seed0002.png"):
+    for name in ("coffee_1_0000.png", "coffee_2_0000.png"):
         assert (again / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
@@ -220,11 +220,11 @@ def test_sample_takes_folders_and_skips_what_is_no_picture(
     said = capsys.readouterr().err
     assert said.splitlines()[-1] == str(photo_folder / "broken.jpg")
     assert "could not be used (1)" in said
-    made = sorted(path.name for path in tmp_path.glob("*_seed*.png"))
+    made = sorted(path.name for path in tmp_path.glob("*_0000.png"))
     assert made == [
-        "astronaut_seed0005.png",
-        "chelsea_seed0005.png",
-        "coffee_seed0005.png",
+        "astronaut_5_0000.png",
+        "chelsea_5_0000.png",
+        "coffee_5_0000.png",
     ]
     assert read_picture(tmp_path / made[0]).shape == (80, 100, 3)
 
@@ -251,7 +251,7 @@ def test_sample_keeps_what_is_there(
     picture = photo_folder / "coffee.png"
     flags = ("--seeds=5", "--reduce=4")
     assert _sample(finished_run, picture, tmp_path, *flags) == 0
-    path = tmp_path / "coffee_seed0005.png"
+    path = tmp_path / "coffee_5_0000.png"
     before = path.stat().st_mtime_ns
     assert _sample(finished_run, picture, tmp_path, *flags) == 0
     assert path.stat().st_mtime_ns == before
@@ -273,7 +273,7 @@ def test_home_is_meant_after_an_equals_sign_too(
     monkeypatch.chdir(tmp_path)
     command = ["sample", "--model=~/m.keras", "--seeds=0", "--reduce=4"]
     assert main([*command, "--output=~/out", "~/photos/coffee.png"]) == 0
-    assert (home / "out" / "coffee_seed0000.png").exists()
+    assert (home / "out" / "coffee_0_0000.png").exists()
     command = ["evaluate", "--model", "~/m.keras", "--data=~/photos"]
     command += ["--count=1", "--crop=32", "--output=~/measured"]
     assert main([*command, "--num_samples=1"]) == 3
@@ -321,12 +321,12 @@ def test_killed_sampling_goes_on(finished_run, photo_folder, tmp_path, capsys):
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         assert process.poll() is None, "ended before it was killed"
-        if len(list(output.glob("*_seed*.png"))) >= 4:
+        if len(list(output.glob("*_0000.png"))) >= 4:
             break
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    finished = {p: os.stat(p).st_mtime_ns for p in output.glob("*_seed*.png")}
+    finished = {p: os.stat(p).st_mtime_ns for p in output.glob("*_0000.png")}
     assert 4 <= len(finished) < 18
     assert main(command) == 3
     for path, moment in finished.items():
@@ -370,13 +370,13 @@ def test_demo_shows_what_a_preset_makes(tmp_path, realsr_weights, capsys):
     assert main(["demo", f"--output={output}"]) == 0
     sheet = read_picture(output / "contact_sheet.png")
     assert sheet.shape[2] == 3
-    made = [read_picture(output / f"chelsea_seed000{k}.png") for k in (0, 1)]
+    made = [read_picture(output / f"chelsea_0_000{k}.png") for k in (0, 1)]
     given = read_picture(output / "chelsea.png")
     assert made[0].shape == (4 * given.shape[0], 4 * given.shape[1], 3)
     assert 0.002 < np.abs(made[0] - made[1]).mean() < 0.1
-    before = (output / "chelsea_seed0000.png").stat().st_mtime_ns
+    before = (output / "chelsea_0_0000.png").stat().st_mtime_ns
     assert main(["demo", f"--output={output}"]) == 0
-    assert (output / "chelsea_seed0000.png").stat().st_mtime_ns == before
+    assert (output / "chelsea_0_0000.png").stat().st_mtime_ns == before
 
 
 @pytest.mark.slow

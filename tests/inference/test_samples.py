@@ -74,7 +74,7 @@ def test_inputs_are_not_written_over(make, tmp_path):
     folder = tmp_path / "in"
     photo(folder / "photo.png", 1)
     photo(folder / "photo_sheet.png", 2)
-    photo(folder / "photo_seed0000.png", 3)
+    photo(folder / "photo_0_0000.png", 3)
     before = contents(folder)
     for overwrite in (False, True):
         with pytest.raises(FileExistsError, match=r"Nothing was written"):
@@ -86,7 +86,7 @@ def test_inputs_under_another_name_are_not_written_over(make, tmp_path):
     path = photo(tmp_path / "photo.png")
     (tmp_path / "out").mkdir()
     other = photo(tmp_path / "elsewhere" / "other.png", 1)
-    os.link(other, tmp_path / "out" / "photo_seed0000.png")
+    os.link(other, tmp_path / "out" / "photo_0_0000.png")
     before = other.read_bytes()
     with pytest.raises(FileExistsError, match=r"other\.png, which is to be"):
         make(path, other, overwrite=True)
@@ -94,7 +94,7 @@ def test_inputs_under_another_name_are_not_written_over(make, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["photo_seed0001.png", "photo_sheet.png", "photo_differences.png"]
+    "name", ["photo_1_0000.png", "photo_sheet.png", "photo_differences.png"]
 )
 def test_files_of_somebody_else_are_in_the_way(make, tmp_path, name):
     path = photo(tmp_path / "photo.png")
@@ -149,7 +149,7 @@ def test_the_same_again_changes_nothing(make, tmp_path, monkeypatch):
     def not_again(*args, **options):
         raise AssertionError("made again")
 
-    monkeypatch.setattr(samples, "_sample", not_again)
+    monkeypatch.setattr(samples, "sample_of", not_again)
     again = make(tmp_path / "photos", seeds=[0, 1], out="photos/made")
     assert again == first
     assert contents(tmp_path) == before
@@ -159,19 +159,19 @@ def test_the_same_again_changes_nothing(make, tmp_path, monkeypatch):
 def test_an_interrupted_call_goes_on(make, tmp_path, monkeypatch):
     paths = [photo(tmp_path / f"{n}.png", n) for n in range(3)]
     make(*paths, seeds=[0, 1, 2], out="whole")
-    sample, made = samples._sample, []
+    sample, made = samples.sample_of, []
 
-    def dies(tim, given, seed):
+    def dies(*args):
         if len(made) == 5:
             raise KeyboardInterrupt
-        made.append(seed)
-        return sample(tim, given, seed)
+        made.append(0)
+        return sample(*args)
 
-    monkeypatch.setattr(samples, "_sample", dies)
+    monkeypatch.setattr(samples, "sample_of", dies)
     with pytest.raises(KeyboardInterrupt):
         make(*paths, seeds=[0, 1, 2])
     monkeypatch.setattr(
-        samples, "_sample", lambda *args: made.append(0) or sample(*args)
+        samples, "sample_of", lambda *args: made.append(0) or sample(*args)
     )
     make(*paths, seeds=[0, 1, 2])
     # Each alternative once, and all as if nothing had happened.
@@ -191,7 +191,8 @@ def test_more_alternatives_later(make, tmp_path):
         assert before.get(name, after[name]) == after[name]
     # The sheet shows all that there are.
     sheet = tmp_path / "out" / "photo_sheet.png"
-    assert read_record(sheet)["seeds"] == [0, 1, 7]
+    shown = [[seed, 0] for seed in (0, 1, 7)]
+    assert read_record(sheet)["alternatives"] == shown
     make(path, seeds=[0, 1, 7], out="at_once")
     assert contents(tmp_path / "at_once") == after
 
@@ -202,9 +203,9 @@ def test_sub_folders_are_kept(make, tmp_path):
     made = make(tmp_path / "photos")
     names = [os.path.relpath(path, tmp_path / "out") for path in made]
     assert sorted(names) == [
-        "a/b/x_seed0000.png",
-        "a/x_seed0000.png",
-        "x_seed0000.png",
+        "a/b/x_0_0000.png",
+        "a/x_0_0000.png",
+        "x_0_0000.png",
     ]
     assert len({read_picture(path).tobytes() for path in made}) == 3
 
@@ -217,9 +218,9 @@ def test_names_that_collide_are_numbered_and_told(make, tmp_path, caplog):
     # The same file twice is one picture.
     made = make(one, two, jpeg, one, tmp_path / "two")
     assert [os.path.basename(path) for path in made] == [
-        "x_seed0000.png",
-        "X-2_seed0000.png",
-        "x-3_seed0000.png",
+        "x_0_0000.png",
+        "X-2_0_0000.png",
+        "x-3_0_0000.jpg",
     ]
     assert f"What is made of {two} is called X-2" in caplog.text
     assert f"What is made of {jpeg} is called x-3" in caplog.text
@@ -248,7 +249,7 @@ def test_names_that_are_no_utf8(make, tmp_path):
     folder = tmp_path / "in"
     photo(folder / os.fsdecode(b"caf\xe9.png"))
     (made,) = make(folder)
-    assert os.fsencode(made).endswith(b"out/caf\xe9_seed0000.png")
+    assert os.fsencode(made).endswith(b"out/caf\xe9_0_0000.png")
 
 
 def test_what_cannot_be_used_is_listed(make, tmp_path, caplog):
@@ -260,13 +261,13 @@ def test_what_cannot_be_used_is_listed(make, tmp_path, caplog):
     missing = tmp_path / "missing.png"
     failed = []
     (made,) = make(missing, good.parent, failed=failed)
-    assert os.path.basename(made) == "good_seed0000.png"
+    assert os.path.basename(made) == "good_0_0000.png"
     assert failed == [str(missing), str(text), str(truncated)]
     for path in failed:
         assert f"Cannot read `{path}`" in caplog.text
     # Nothing half done is left behind.
     assert sorted(os.listdir(tmp_path / "out")) == [
-        "good_seed0000.png",
+        "good_0_0000.png",
         "good_sheet.png",
     ]
 
