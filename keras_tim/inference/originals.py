@@ -15,10 +15,12 @@ from keras_tim.inference.pictures import as_float, read_decoded
 from keras_tim.layers.resampling import bicubic_resize
 
 # What results may keep; all but the suffix is up to an `Original`.
-GREY, DEPTH, ALPHA, PROFILE, EXIF, SUFFIX = (
-    *("grey", "depth", "alpha"),
+GREY, GAMUT, DEPTH, ALPHA, PROFILE, EXIF, SUFFIX = (
+    *("grey", "gamut", "depth", "alpha"),
     *("profile", "exif", "suffix"),
 )
+# Differences that come of rounding to 8 bits, in dark tones the most.
+_ROUNDING = 3.0 / 255.0
 
 # As Pillow turns colours into grey: ITU-R BT.601.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -55,6 +57,8 @@ class Original:
         deep: bool, whether they have 16 bits, where their format does.
         alpha: float32 array `[height, width]` in [0, 1] or None.
         profile: ICC profile as bytes, or None.
+        beyond: float32 array `[height, width, 3]` or None: what colours in
+            the space of the profile have beyond those of sRGB.
         exif: `PIL.Image.Exif` or None.
     """
 
@@ -63,6 +67,7 @@ class Original:
     deep: bool = False
     alpha: np.ndarray | None = None
     profile: bytes | None = None
+    beyond: np.ndarray | None = None
     exif: Image.Exif | None = None
 
     def over_white(self, picture):
@@ -103,6 +108,8 @@ class Original:
             if not grey:
                 picture = picture.repeat(3, axis=-1)
         picture, profile = from_srgb(picture, self.profile, grey, self.path)
+        if self.beyond is not None and profile and not self.grey:
+            picture = picture + _resized(self.beyond, picture.shape[:2])
         if self.alpha is not None and with_alpha:
             alpha = self._alpha(picture.shape[:2])
             picture = np.concatenate([picture, alpha], axis=-1)
@@ -132,10 +139,7 @@ class Original:
 
     def _alpha(self, size):
         """The transparency at a size, `[height, width, 1]`."""
-        alpha = self.alpha[None, ..., None]
-        if alpha.shape[1:3] != tuple(size):
-            alpha = bicubic_resize(alpha, *size)
-        return np.clip(np.asarray(alpha)[0], 0.0, 1.0)
+        return np.clip(_resized(self.alpha[..., None], size), 0.0, 1.0)
 
 
 def read_original(path, keeps):
@@ -154,6 +158,9 @@ def read_original(path, keeps):
     if not keeps:
         return Original(path)
     decoded = read_decoded(path)
+    beyond = None
+    if GAMUT in keeps and PROFILE in keeps and decoded.stored is not None:
+        beyond = _beyond_srgb(decoded, path)
     return Original(
         path,
         grey=GREY in keeps and decoded.grey,
@@ -162,8 +169,29 @@ def read_original(path, keeps):
         if ALPHA in keeps and decoded.alpha is not None
         else None,
         profile=decoded.profile if PROFILE in keeps else None,
+        beyond=beyond,
         exif=decoded.exif if EXIF in keeps else None,
     )
+
+
+def _beyond_srgb(decoded, path):
+    """See `Original.beyond`: what is lost on the way to sRGB and back."""
+    there = as_float(decoded.colours)
+    back, profile = from_srgb(there, decoded.profile, False, path)
+    if profile is None:
+        return None
+    lost = as_float(decoded.stored) - back
+    lost[np.abs(lost).max(axis=-1) <= _ROUNDING] = 0.0
+    if decoded.alpha is not None:
+        lost[decoded.alpha == 0] = 0.0
+    return lost if lost.any() else None
+
+
+def _resized(values, size):
+    """An array `[height, width, channels]` at another size, bicubically."""
+    if values.shape[:2] == tuple(size):
+        return values
+    return np.asarray(bicubic_resize(values[None], *size))[0]
 
 
 def _carried(exif, size, without):

@@ -112,6 +112,8 @@ class Decoded:
         alpha: array of shape `(height, width)` of the same type, 0 where
             nothing is seen; `None` where the file has no transparency.
         grey: bool, whether the file holds no colours.
+        stored: array like `colours`, as they are in the file, where its
+            profile is of RGB; else `None`.
         profile: ICC profile as bytes, or `None`.
         exif: `PIL.Image.Exif`.
     """
@@ -119,6 +121,7 @@ class Decoded:
     colours: np.ndarray
     alpha: np.ndarray | None
     grey: bool
+    stored: np.ndarray | None
     profile: bytes | None
     exif: Image.Exif
 
@@ -183,9 +186,9 @@ def read_decoded(path):
     """
     with _opened(path) as image:
         if is_deep_colour(image):
-            turn = 1 if image.format == "TIFF" else _orientation(image)
             name = _existing_file(path)
             values = read_deep_colours(image, name, _formats(name))
+            turn = 1 if image.format == "TIFF" else _orientation(image)
             values = turned(values, turn).astype(np.float32)
             parts = _deep_colours(values / np.float32(65535.0), image, path)
         else:
@@ -647,28 +650,32 @@ def _colours_and_alpha(image, scale, path):
     if 0 in image.size:
         raise PictureError(f"Cannot read `{path}`: the picture has no pixels.")
     if image.mode in (*_GREY_16_BIT, "I", "F"):
-        return *_deep_grey(image, scale, path), True
+        return *_deep_grey(image, scale, path), True, None
     grey = image.mode in ("1", "L", "LA", "La")
     transparent = "transparency" in image.info
     if image.mode not in _WITH_ALPHA and not transparent:
-        colours, alpha = np.array(to_srgb(image, path)), None
+        straight, alpha = image, None
     else:
         # Grey stays grey until its profile has been applied.
         straight = image.convert("LA" if grey and not transparent else "RGBA")
         alpha = np.array(straight.getchannel("A"))
         straight = straight.convert("L" if grey else "RGB")
-        colours = np.array(to_srgb(straight, path))
+    colours, stored = np.array(to_srgb(straight, path)), None
+    if not grey and image.info.get("icc_profile") and image.mode != "CMYK":
+        stored = np.array(straight.convert("RGB"))
     if image.mode in ("P", "PA"):
         grey = bool((colours == colours[..., :1]).all())
-    return colours, alpha, grey
+    return colours, alpha, grey, stored
 
 
 def _deep_colours(values, image, path):
     """The first fields of `Decoded` of 16-bit colours in [0, 1]."""
     alpha = values[..., -1] if values.shape[-1] in (2, 4) else None
     if values.shape[-1] == 2:
-        return grey_to_srgb(values[..., 0], image.info, path), alpha, True
-    return deep_to_srgb(values[..., :3], image.info, path), alpha, False
+        grey = grey_to_srgb(values[..., 0], image.info, path)
+        return grey, alpha, True, None
+    stored = values[..., :3]
+    return deep_to_srgb(stored, image.info, path), alpha, False, stored
 
 
 def _over_white(colours, alpha):

@@ -85,8 +85,8 @@ def test_parse_numbers(text, seeds):
 
 @pytest.mark.parametrize("text", ["", "a", "3-1", "-4", "1-", "0-99999"])
 def test_parse_numbers_refuses(text):
-    with pytest.raises(ValueError, match="--seeds"):
-        parse_numbers(text)
+    with pytest.raises(ValueError, match="--seeds must"):
+        parse_numbers(text, "seeds")
 
 
 def test_train_fills_the_run_folder(finished_run):
@@ -188,17 +188,17 @@ def _sample(run, picture, output, *flags):
     )
 
 
-def test_sample_writes_alternatives_named_by_seed(
+def test_sample_writes_alternatives_of_several_seeds(
     finished_run, photo_folder, tmp_path
 ):
     picture = photo_folder / "coffee.png"
     assert _sample(finished_run, picture, tmp_path, "--seeds=0-2") == 0
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [
-        "coffee_differences.png",
         "coffee_0_0000.png",
         "coffee_1_0000.png",
         "coffee_2_0000.png",
+        "coffee_differences.png",
         "coffee_sheet.png",
     ]
     first = read_picture(tmp_path / "coffee_0_0000.png")
@@ -210,6 +210,65 @@ def test_sample_writes_alternatives_named_by_seed(
     assert _sample(finished_run, picture, again, "--seeds=2,1") == 0
     for name in ("coffee_1_0000.png", "coffee_2_0000.png"):
         assert (again / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_sample_makes_what_the_sheet_calls_it(
+    finished_run, photo_folder, tmp_path, capsys
+):
+    picture = photo_folder / "coffee.png"
+    flags = ("--reduce=4", "--json")
+    assert _sample(finished_run, picture, tmp_path / "all", *flags) == 0
+    out, err = capsys.readouterr()
+    (line,) = out.splitlines()
+    told = json.loads(line)
+    assert told["picture"] == str(picture)
+    assert [x["index"] for x in told["alternatives"]] == list(range(8))
+    assert "8 of 8 alternatives" in err
+    flags = ("--reduce=4", "--alternatives=3")
+    assert _sample(finished_run, picture, tmp_path / "one", *flags) == 0
+    made = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert made == ["coffee_0_0003.png", "coffee_sheet.png"]
+    one = tmp_path / "one" / "coffee_0_0003.png"
+    in_all = tmp_path / "all" / "coffee_0_0003.png"
+    assert one.read_bytes() == in_all.read_bytes()
+    # By the old flag, alternative 0 of every seed.
+    flags = ("--reduce=4", "--seeds=0", "--format=webp")
+    assert _sample(finished_run, picture, tmp_path / "old", *flags) == 0
+    assert (tmp_path / "old" / "coffee_0_0000.webp").exists()
+    for flags, said in (
+        (("--seeds=1", "--seed=1"), "not both"),
+        (("--alternatives=x",), "--alternatives must be like"),
+    ):
+        assert _sample(finished_run, picture, tmp_path, *flags) == 1
+        assert said in capsys.readouterr().err
+
+
+def test_sample_makes_a_file_again(
+    finished_run, photo_folder, tmp_path, capsys
+):
+    picture = photo_folder / "coffee.png"
+    flags = ("--reduce=4", "--seed=7", "--alternatives=2")
+    assert _sample(finished_run, picture, tmp_path / "one", *flags) == 0
+    made = tmp_path / "one" / "coffee_7_0002.png"
+    flags = (f"--again={made}", "--json")
+    capsys.readouterr()
+    assert _sample(finished_run, picture, tmp_path / "two", *flags) == 0
+    again = tmp_path / "two" / "coffee_7_0002.png"
+    assert json.loads(capsys.readouterr().out) == {
+        "path": str(again),
+        "of": str(made),
+        "same": True,
+    }
+    assert again.read_bytes() == made.read_bytes()
+    command = ["sample", f"--again={made}", f"--output={tmp_path / 'two'}"]
+    for more, said in (
+        ([str(picture)], "give it as --model"),
+        ([f"--model={finished_run}"], "which is not in"),
+        ([f"--model={finished_run}", "--seed=3"], "Leave out --seed"),
+        ([f"--model={finished_run}", "a.png", "b.png"], "takes one picture"),
+    ):
+        assert main([*command, *more]) == 1
+        assert said in capsys.readouterr().err
 
 
 def test_sample_takes_folders_and_skips_what_is_no_picture(

@@ -197,6 +197,92 @@ def test_more_alternatives_later(make, tmp_path):
     assert contents(tmp_path / "at_once") == after
 
 
+def test_alternatives_are_known_by_seed_and_number(make, tmp_path):
+    path = photo(tmp_path / "photo.png")
+    made = make(path, seeds=[0, 5], alternatives=[0, 12])
+    assert [os.path.basename(path) for path in made] == [
+        "photo_0_0000.png",
+        "photo_0_0012.png",
+        "photo_5_0000.png",
+        "photo_5_0012.png",
+    ]
+    assert len({read_picture(path).tobytes() for path in made}) == 4
+    for seed, index in ((-1, 0), (0, 1)):
+        (made,) = make(path, seeds=[seed], alternatives=[index])
+        record = read_record(made)
+        assert (record["seed"], record["index"]) == (seed, index)
+    sheet = read_record(tmp_path / "out" / "photo_sheet.png")
+    assert sheet["alternatives"][:3] == [[-1, 0], [0, 0], [0, 1]]
+    for bad in ({"seeds": [0.5]}, {"alternatives": [-1]}):
+        with pytest.raises(ValueError, match=f"`{next(iter(bad))}` must be"):
+            make(path, **bad)
+
+
+def test_sheets_say_what_can_be_typed(make, tmp_path, monkeypatch):
+    said = []
+    sheet = samples.alternatives_sheet
+    monkeypatch.setattr(
+        samples,
+        "alternatives_sheet",
+        lambda *args, titles, **options: (
+            said.extend(titles) or sheet(*args, titles=titles, **options)
+        ),
+    )
+    path = photo(tmp_path / "photo.png")
+    make(path, seeds=[0, 5], alternatives=[3])
+    assert said == ["alternative 3", "seed 5, alternative 3"]
+
+
+def test_another_temperature_is_in_the_way(make, tmp_path):
+    path = photo(tmp_path / "photo.png")
+    (warm,) = make(path)
+    before = read_picture(warm)
+    with pytest.raises(FileExistsError, match="same picture, model"):
+        make(path, temperature=0.0)
+    (cold,) = make(path, temperature=0.0, overwrite=True)
+    assert not np.array_equal(read_picture(cold), before)
+    (other,) = make(path, seeds=[1], temperature=0.0, out="other")
+    np.testing.assert_array_equal(read_picture(cold), read_picture(other))
+
+
+def test_formats_lie_beside_one_another(make, tmp_path):
+    path = photo(tmp_path / "photo.png")
+    make(path)
+    make(path, format="jpg")
+    assert sorted(os.listdir(tmp_path / "out")) == [
+        "photo_0_0000.jpg",
+        "photo_0_0000.png",
+        "photo_sheet.png",
+    ]
+    with pytest.raises(ValueError, match="`format` must be one of png, jpg"):
+        make(path, format="bmp")
+
+
+def test_every_picture_is_told(make, tmp_path):
+    folder = tmp_path / "in"
+    photo(folder / "a.png")
+    (folder / "b.png").write_text("no picture")
+    told = []
+    make(folder, alternatives=[0, 1], tell=told.append)
+    good, bad = told
+    out = tmp_path / "out"
+    assert good.pop("seconds") > 0
+    assert good == {
+        "picture": str(folder / "a.png"),
+        "alternatives": [
+            {"path": str(out / f"a_0_000{k}.png"), "seed": 0, "index": k}
+            for k in (0, 1)
+        ],
+        "sheet": str(out / "a_sheet.png"),
+        "differences": str(out / "a_differences.png"),
+        "made": 2,
+    }
+    assert bad["picture"] == str(folder / "b.png")
+    assert "not a picture" in bad["error"]
+    make(folder, alternatives=[0, 1, 2], tell=told.append)
+    assert told[2]["made"] == 1
+
+
 def test_sub_folders_are_kept(make, tmp_path):
     for number, name in enumerate(("x.png", "a/x.png", "a/b/x.png")):
         photo(tmp_path / "photos" / name, number)
