@@ -60,6 +60,13 @@ def define_flags(values):
         lower_bound=1,
         **text,
     )
+    flags.DEFINE_string(
+        "tile",
+        "auto",
+        "make pictures in tiles of so many pixels of the output on a side, for "
+        "less memory; auto: where they need more than 2 GB; none: whole",
+        **text,
+    )
     flags.DEFINE_integer(
         "quality",
         None,
@@ -120,6 +127,7 @@ def run(values, arguments):
         seeds,
         overwrite=values.overwrite,
         failed=failed,
+        tile=parse_tile(values.tile),
         **reading,
     )
     logging.info("%d alternatives are in %s", len(made), values.output)
@@ -154,3 +162,25 @@ def parse_seeds(text):
             )
         seeds += range(first, last + 1)
     return seeds
+
+
+def parse_tile(text):
+    """Parses "auto", "none" or a number.
+
+    Args:
+        text: str.
+
+    Returns:
+        "auto", None or int.
+
+    Raises:
+        ValueError: if the text is something else.
+    """
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    if not re.fullmatch(r"[1-9]\d*", text):
+        raise ValueError(
+            "--tile must be auto, none or a number of pixels. Received: "
+            f"{text!r}"
+        )
+    return int(text)

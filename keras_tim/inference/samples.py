@@ -3,26 +3,35 @@
 import dataclasses
 import errno
 import hashlib
+import math
 import os
 import re
 
 import keras
 import numpy as np
 from absl import logging
+from PIL import Image
 
 from keras_tim.inference.alternatives import alternatives_sheet
 from keras_tim.inference.own import read_record
 from keras_tim.inference.pictures import (
     PictureError,
+    as_uint8,
+    decode_picture,
     find_pictures,
     read_picture,
     write_picture,
 )
 from keras_tim.inference.sheets import deviation_map, pixel_deviation
 from keras_tim.models.fingerprint import fingerprint
+from keras_tim.models.tiles import Tiling
 
+# Larger alternatives are reduced for their sheet and their map.
+LARGEST_ON_SHEET = 16_000_000
 _SHEET = "_sheet.png"
 _DIFFERENCES = "_differences.png"
+# What results of one picture, model and settings differ in.
+_VARYING = ("seed", "seeds", "tile")
 # Most file systems allow names of so many bytes.
 _LONGEST_NAME = 255
 # So many files are named where many are in the way.
@@ -37,6 +46,7 @@ def sample_files(
     seeds,
     overwrite=False,
     failed=None,
+    tile="auto",
     **reading,
 ):
     """Writes alternatives of picture files.
@@ -62,6 +72,8 @@ def sample_files(
             others of the same name, and results of other pictures, models or
             settings. The pictures to be sampled never are.
         failed: list or None; it gets the paths of files that were skipped.
+        tile: int, "auto" or None, as `TIM.sample` takes it. What is finished
+            is finished, whatever tiles it was made in.
         **reading: how the pictures are read, as the recipe's `read_input`
             takes it: for every task `reduce`, a factor to reduce them by.
 
@@ -70,8 +82,9 @@ def sample_files(
 
     Raises:
         FileExistsError: if files are in the way; nothing was written.
-        ValueError: if no file could be used.
+        ValueError: if no file could be used, or `tile` is too small.
     """
+    Tiling.of_model(tim).check_tile(tile)
     seeds = [int(seed) for seed in seeds]
     failed = [] if failed is None else failed
     sources = _sources(paths)
@@ -107,7 +120,7 @@ def sample_files(
     for number, job in enumerate(jobs):
         logging.info("%s (%d of %d)", job.path, number + 1, len(jobs))
         try:
-            _sample_file(tim, recipe, job, seeds, overwrite, reading)
+            _sample_file(tim, recipe, job, seeds, overwrite, tile, reading)
         except PictureError as error:
             logging.warning("Skipped a picture. %s", error)
             failed.append(job.path)
@@ -157,7 +170,11 @@ class _Job:
         path = self.alternative(seed)
         if not os.path.exists(path):
             return False
-        return read_record(path) == self.record("alternative", seed=seed)
+        record = read_record(path)
+        if record is None:
+            return False
+        record.pop("tile", None)
+        return record == self.record("alternative", seed=seed)
 
     def other_seeds(self):
         """Seeds of all alternatives that are there."""
@@ -168,7 +185,7 @@ class _Job:
         return {seed for seed in seeds if self.is_finished(seed)}
 
 
-def _sample_file(tim, recipe, job, seeds, overwrite, reading):
+def _sample_file(tim, recipe, job, seeds, overwrite, tile, reading):
     """Makes what is missing of one picture's results."""
     missing = [s for s in seeds if overwrite or not job.is_finished(s)]
     given = None
@@ -177,14 +194,33 @@ def _sample_file(tim, recipe, job, seeds, overwrite, reading):
         job.record("alternative")
         given = recipe.read_input(tim, job.path, **reading)
         os.makedirs(os.path.dirname(job.base), exist_ok=True)
-        bar = keras.utils.Progbar(len(missing))
-        for number, seed in enumerate(missing):
+        padded, size = _padded(tim, given)
+        sampler = tim.tiled_sampler()
+        side = sampler.tile_of(tile, *padded.shape[:2])
+        # Of a large picture there is something to show for every tile.
+        parts = 1
+        if side is not None:
+            parts = sampler.num_tiles(*padded.shape[:2], side)
+            logging.info(
+                "In %d tiles of up to %d x %d pixels", parts, side, side
+            )
+        bar = keras.utils.Progbar(parts * len(missing))
+        for seed in missing:
+            if side is None:
+                sample = tim.sample(padded[None], num_samples=1, seed=seed)[
+                    0, 0
+                ]
+                more = {}
+                bar.add(1)
+            else:
+                sample = _in_tiles(sampler, padded, seed, side, bar)
+                more = {"tile": side}
             write_picture(
                 job.alternative(seed),
-                _sample(tim, given, seed),
-                job.record("alternative", seed=seed),
+                sample[: size[0], : size[1]],
+                job.record("alternative", seed=seed, **more),
             )
-            bar.update(number + 1)
+            del sample
     seeds = sorted({*seeds, *job.other_seeds()})
     sheet, differences = (
         (job.base + ending, job.record(made, seeds=seeds))
@@ -197,7 +233,8 @@ def _sample_file(tim, recipe, job, seeds, overwrite, reading):
     if given is None:
         given = recipe.read_input(tim, job.path, **reading)
     # As they were written, so that it does not matter when they were.
-    samples = _Files([job.alternative(seed) for seed in seeds])
+    size = [tim.output_factor * n for n in given.shape[:2]]
+    samples = _Files([job.alternative(seed) for seed in seeds], size)
     deviation = pixel_deviation(samples)
     if len(seeds) > 1:
         picture, peak = deviation_map(deviation)
@@ -215,31 +252,68 @@ def _sample_file(tim, recipe, job, seeds, overwrite, reading):
         titles=[f"seed {seed}" for seed in seeds],
         baseline=recipe.baseline(given, deviation.shape),
         deviation=deviation,
+        reduced=samples.reduced,
     )
     write_picture(sheet[0], picture, sheet[1])
 
 
 class _Files:
-    """A sequence of pictures that stay in their files."""
+    """A sequence of pictures that stay in their files.
 
-    def __init__(self, paths):
+    Args:
+        paths: list of the files, which `write_picture` wrote.
+        size: height and width of the pictures in them.
+
+    Attributes:
+        reduced: int, how many times smaller the pictures are that it gives, so
+            that a sheet of huge ones can be made.
+    """
+
+    def __init__(self, paths, size):
         self._paths = paths
+        self._pixels = size[0] * size[1]
+        self.reduced = math.ceil(math.sqrt(self._pixels / LARGEST_ON_SHEET))
 
     def __len__(self):
         return len(self._paths)
 
     def __getitem__(self, number):
-        return read_picture(self._paths[number])
+        path = self._paths[number]
+        if self.reduced == 1:
+            return read_picture(path)
+        # Pillow suspects files of that size, but these are ours.
+        suspected = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = max(suspected or 0, self._pixels)
+        try:
+            small = decode_picture(
+                path, lambda image: image.reduce(self.reduced)
+            )
+        finally:
+            Image.MAX_IMAGE_PIXELS = suspected
+        return np.asarray(small, np.float32) / np.float32(255.0)
 
 
-def _sample(tim, given, seed):
-    """Sample 0 of a seed, `[H, W, 3]`."""
-    height, width = (tim.output_factor * n for n in given.shape[:2])
+def _padded(tim, given):
+    """What the model is given, and the size of what becomes of the input."""
+    size = [tim.output_factor * n for n in given.shape[:2]]
     # Edge pixels repeated up to a multiple of the sides.
     missing = [(0, -n % tim.input_multiple) for n in given.shape[:2]]
-    padded = np.pad(given, (*missing, (0, 0)), mode="edge")[None]
-    sample = tim.sample(padded, num_samples=1, seed=seed)[0, 0]
-    return sample[:height, :width]
+    if any(after for _, after in missing):
+        given = np.pad(given, (*missing, (0, 0)), mode="edge")
+    return given, size
+
+
+def _in_tiles(sampler, given, seed, side, bar):
+    """Sample 0 of a seed, `[H, W, 3]` in uint8, of a picture of any size."""
+    size = [sampler.tiling.output_factor * n for n in given.shape[:2]]
+    sample = np.empty((*size, 3), np.uint8)
+    top = 0
+    for rows in sampler.rows(
+        given, seed, 0, side, progress=lambda made, count: bar.add(1)
+    ):
+        sample[top : top + len(rows)] = as_uint8(rows, "rows")
+        top += len(rows)
+    return sample
 
 
 def _sources(paths):
@@ -332,7 +406,7 @@ def _is_ours(job, path, made):
     record = read_record(path)
     if record is None:
         return False
-    record = {k: v for k, v in record.items() if k not in ("seed", "seeds")}
+    record = {k: v for k, v in record.items() if k not in _VARYING}
     try:
         return record == job.record(made)
     except PictureError:  # of which nothing will be written
