@@ -205,22 +205,14 @@ def _sample_file(tim, recipe, job, seeds, overwrite, tile, reading):
                 "In %d tiles of up to %d x %d pixels", parts, side, side
             )
         bar = keras.utils.Progbar(parts * len(missing))
+        more = {} if side is None else {"tile": side}
         for seed in missing:
-            if side is None:
-                sample = tim.sample(padded[None], num_samples=1, seed=seed)[
-                    0, 0
-                ]
-                more = {}
-                bar.add(1)
-            else:
-                sample = _in_tiles(sampler, padded, seed, side, bar)
-                more = {"tile": side}
+            sample = _sample(tim, padded, seed, side, bar)
             write_picture(
                 job.alternative(seed),
                 sample[: size[0], : size[1]],
                 job.record("alternative", seed=seed, **more),
             )
-            del sample
     seeds = sorted({*seeds, *job.other_seeds()})
     sheet, differences = (
         (job.base + ending, job.record(made, seeds=seeds))
@@ -303,12 +295,16 @@ def _padded(tim, given):
     return given, size
 
 
-def _in_tiles(sampler, given, seed, side, bar):
-    """Sample 0 of a seed, `[H, W, 3]` in uint8, of a picture of any size."""
-    size = [sampler.tiling.output_factor * n for n in given.shape[:2]]
+def _sample(tim, given, seed, side, bar):
+    """Sample 0 of a seed, `[H, W, 3]`; in uint8 where it is made in tiles."""
+    if side is None:
+        sample = tim.sample(given[None], num_samples=1, seed=seed)[0, 0]
+        bar.add(1)
+        return sample
+    size = [tim.output_factor * n for n in given.shape[:2]]
     sample = np.empty((*size, 3), np.uint8)
     top = 0
-    for rows in sampler.rows(
+    for rows in tim.tiled_sampler().rows(
         given, seed, 0, side, progress=lambda made, count: bar.add(1)
     ):
         sample[top : top + len(rows)] = as_uint8(rows, "rows")

@@ -44,6 +44,8 @@ class Span:
         first: int, the first pixel of the output that it has a share in.
         shares: float32 array, its shares in the pixels from there on.
         inside: slice, these pixels in what is made of the window.
+        core: `(start, stop)` of the window's own part, counted from its first
+            pixel: every pixel of the input is in the core of one window.
     """
 
     start: int
@@ -51,6 +53,7 @@ class Span:
     first: int
     shares: np.ndarray
     inside: slice
+    core: tuple
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,21 +142,27 @@ class Tiling:
         pixels = np.arange(length * factor) + 0.5
         # From one window to the next one in the middle of what they share.
         fade = self.overlap * factor / 4
-        steps = [np.ones(len(pixels))]
+        steps, bounds = [np.ones(len(pixels))], [0]
         for (_, stop), (start, _) in itertools.pairwise(windows):
             middle = (stop + start) * factor / 2
             steps.append(np.clip((pixels - middle) / fade + 0.5, 0.0, 1.0))
+            bounds.append((stop + start) // 2 // self.grid * self.grid)
         steps.append(np.zeros(len(pixels)))
+        bounds.append(length)
         spans = []
-        for (start, stop), (step, following) in zip(
-            windows, itertools.pairwise(steps), strict=True
+        for (start, stop), (step, following), bound in zip(
+            windows,
+            itertools.pairwise(steps),
+            itertools.pairwise(bounds),
+            strict=True,
         ):
+            core = tuple(n - start for n in bound)
             shares = step - following
             (places,) = np.nonzero(shares)
             first, end = int(places[0]), int(places[-1]) + 1
             inside = slice(first - start * factor, end - start * factor)
             shares = shares[first:end].astype("float32")
-            spans.append(Span(start, stop, first, shares, inside))
+            spans.append(Span(start, stop, first, shares, inside, core))
         return spans
 
 
@@ -178,6 +187,7 @@ class TiledSampler:
         signature = [
             tf.TensorSpec([None, None, tim.input_channels]),
             integers,  # the window's first row and column
+            tf.TensorSpec([4], tf.int64),  # its core's rows and columns
             integers,  # the picture's height and width
             integers,  # seed and index
             tf.TensorSpec([], tf.float32),  # temperature
@@ -287,13 +297,17 @@ class TiledSampler:
         places = np.linspace(0, len(windows) - 1, MOST_MEASURED)
         windows = [windows[n] for n in sorted(set(places.round().astype(int)))]
         statistics = []
+        areas = [
+            np.prod([stop - start for start, stop in (row.core, column.core)])
+            for row, column in windows
+        ]
         for _ in range(ROUNDS):
             moments = [
                 self._make(given, *window, arguments, statistics)[1]
                 for window in windows
             ]
             statistics = [
-                pooled(several) for several in zip(*moments, strict=True)
+                pooled(several, areas) for several in zip(*moments, strict=True)
             ]
         return statistics
 
@@ -301,10 +315,13 @@ class TiledSampler:
         """What is made of a window, and the moments of its features."""
         window = given[row.start : row.stop, column.start : column.stop]
         corner = tf.constant([row.start, column.start], tf.int64)
+        core = tf.constant([*row.core, *column.core], tf.int64)
         make = self._shared if statistics else self._own
-        return make(tf.constant(window), corner, *arguments, *statistics)
+        return make(tf.constant(window), corner, core, *arguments, *statistics)
 
-    def _trace(self, window, corner, size, sample, temperature, *statistics):
+    def _trace(
+        self, window, corner, core, size, sample, temperature, *statistics
+    ):
         extent = tf.shape(window, tf.int64)[:2]
         cut = []
         for level in range(self.tim.num_levels):
@@ -321,7 +338,11 @@ class TiledSampler:
                 (extent_here[0], extent_here[1]),
             )
             cut.append((temperature * style[None], temperature * noise[None]))
-        with SharedStatistics(statistics or None) as shared:
+        with SharedStatistics(
+            tf.unstack(tf.shape(window)[:2]),
+            tf.unstack(tf.cast(core, tf.int32)),
+            statistics or None,
+        ) as shared:
             picture = self._model.decode(window[None], cut)[-1][0]
         return picture, shared.found
 
@@ -347,18 +368,20 @@ class TiledSampler:
         return pixels // 2 ** (self.tim.num_levels - 1 - level)
 
 
-def pooled(moments):
-    """Mean and variance of equally large parts taken together.
+def pooled(moments, areas):
+    """Mean and variance of several parts taken together.
 
     Args:
         moments: sequence of arrays `[2, channels]`, means and variances.
+        areas: sequence of numbers, how large each part is.
 
     Returns:
         float32 array `[2, channels]`.
     """
     moments = np.asarray(moments, "float64")
-    mean = moments[:, 0].mean(axis=0)
-    variance = (moments[:, 1] + (moments[:, 0] - mean) ** 2).mean(axis=0)
+    mean = np.average(moments[:, 0], axis=0, weights=areas)
+    squares = moments[:, 1] + (moments[:, 0] - mean) ** 2
+    variance = np.average(squares, axis=0, weights=areas)
     return np.stack([mean, variance]).astype("float32")
 
 
