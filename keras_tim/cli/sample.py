@@ -30,7 +30,7 @@ FORMATS = ("png", "jpg", "webp", "tiff", "avif")
 # What an alternative says of itself.
 CHOICES = (
     *("seed", "seeds", "alternatives", "temperature"),
-    *("format", "reduce", "quality"),
+    *("format", "reduce", "tile", "quality"),
 )
 
 
@@ -116,6 +116,13 @@ def define_flags(values):
         lower_bound=1,
         **text,
     )
+    flags.DEFINE_string(
+        "tile",
+        "auto",
+        "make pictures in tiles of so many pixels of the output on a side, for "
+        "less memory; auto: where they need more than 2 GB; none: whole",
+        **text,
+    )
     flags.DEFINE_integer(
         "quality",
         None,
@@ -170,6 +177,7 @@ def run(values, arguments):
         format=values.format,
         preset=preset,
         tell=_print_line if values.json else None,
+        tile=parse_tile(values.tile),
         **reading,
     )
     logging.info("%d alternatives are in %s", len(made), values.output)
@@ -290,3 +298,25 @@ def parse_numbers(text, flag="alternatives"):
             )
         numbers += range(first, last + 1)
     return list(dict.fromkeys(numbers))
+
+
+def parse_tile(text):
+    """Parses "auto", "none" or a number.
+
+    Args:
+        text: str.
+
+    Returns:
+        "auto", None or int.
+
+    Raises:
+        ValueError: if the text is something else.
+    """
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    if not re.fullmatch(r"[1-9]\d*", text):
+        raise ValueError(
+            "--tile must be auto, none or a number of pixels. Received: "
+            f"{text!r}"
+        )
+    return int(text)

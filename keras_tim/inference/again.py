@@ -15,6 +15,7 @@ from keras_tim.inference.samples import (
     picture_digest,
     refuse_large_side,
     sample_of,
+    tile_side,
 )
 from keras_tim.models.fingerprint import fingerprint
 
@@ -54,6 +55,8 @@ def read_recipe(path):
         integer("seed", record["seed"], least=None)
         integer("index", record["index"], least=0)
         float(record["temperature"])
+        if "tile" in record:
+            integer("tile", record["tile"])
         str.encode(record["of"] + record["model"] + record["read_by"])
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(
@@ -104,18 +107,21 @@ def sample_again(tim, recipe, path, picture, folder, overwrite=False):
         raise ValueError(f"Files like `{path}` cannot be written here.")
     given = recipe.read_input(tim, picture, **record["reading"])
     refuse_large_side(picture, given.shape, tim, suffix)
+    original = read_original(picture, recipe.keeps)
     sample = sample_of(
         tim,
         given,
         record["seed"],
         record["index"],
         float(record["temperature"]),
+        tile_side(tim, given, record.get("tile")),
+        original.deep,
     )
     os.makedirs(folder, exist_ok=True)
     made = os.path.join(folder, os.path.basename(path))
     with tempfile.TemporaryDirectory() as temporary:
         new = os.path.join(temporary, f"new{suffix}")
-        write_picture(new, sample, record, read_original(picture, recipe.keeps))
+        write_picture(new, sample, record, original)
         content = pathlib.Path(new).read_bytes()
     same = content == pathlib.Path(path).read_bytes()
     if os.path.exists(made) and pathlib.Path(made).read_bytes() != content:

@@ -53,6 +53,7 @@ def alternatives_sheet(
     footer=None,
     baseline=None,
     deviation=None,
+    reduced=1,
 ):
     """Everything about one input on one sheet.
 
@@ -73,6 +74,8 @@ def alternatives_sheet(
             None.
         deviation: what `pixel_deviation` gives for the samples, where that is
             known.
+        reduced: int, how many times smaller the alternatives are given than
+            they are.
 
     Returns:
         float array `[height, width, 3]` in [0, 1]: the input beside the plain
@@ -122,6 +125,7 @@ def alternatives_sheet(
     rows += _rows(
         list(zip(names, small, strict=True)), columns, largest_cell=cell
     )
+    full_size = "at full size" if reduced == 1 else f"reduced {reduced} times"
     # What is shown whole has close-ups that are enlarged, as room allows.
     room = (rows[0].shape[1] - 60) // COLUMNS
     scale = max(1, room // max(details[0][0].shape[:2])) if whole else 1
@@ -143,7 +147,7 @@ def alternatives_sheet(
             + [(names[k], pictures[k]) for k in chosen],
             COLUMNS if whole else FULL_SIZE_COLUMNS,
             scale=scale,
-            title=caption if whole else f"{caption}, at full size",
+            title=caption if whole else f"{caption}, {full_size}",
             footer=footer if number == len(places) else None,
         )
     return stacked(rows)

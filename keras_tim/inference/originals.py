@@ -45,6 +45,10 @@ _KEPT_TAGS = (
     _BASE.XPSubject,
 )
 _INTEROPERABILITY = 0xA005
+# Pixels of a picture that are looked at at a time.
+_BAND = 1 << 22
+# Rows beside a band that its bicubic interpolation takes, and one more.
+_BESIDE = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Original:
         deep: bool, whether they have 16 bits, where their format does.
         alpha: float32 array `[height, width]` in [0, 1] or None.
         profile: ICC profile as bytes, or None.
-        beyond: float32 array `[height, width, 3]` or None: what colours in
+        beyond: float16 array `[height, width, 3]` or None: what colours in
             the space of the profile have beyond those of sRGB.
         exif: `PIL.Image.Exif` or None.
     """
@@ -81,14 +85,17 @@ class Original:
         """
         if self.alpha is None:
             return picture
-        alpha = self._alpha(picture.shape[:2])
+        alpha = _resized(self.alpha[..., None], picture.shape[:2])
+        alpha = np.clip(alpha, 0.0, 1.0)
         return picture * alpha + (1.0 - alpha)
 
     def fitted(self, picture, with_alpha, with_depth, with_grey):
         """A result as its file is to hold it.
 
         Args:
-            picture: float array `[height, width, 3]` in [0, 1], in sRGB.
+            picture: array `[height, width, 3]` in sRGB, float in [0, 1] or
+                uint8. It is looked at in bands: large ones take no more
+                memory than the result and a little.
             with_alpha: bool, whether the file can be transparent; if not, the
                 picture is laid over white.
             with_depth: bool, whether it can have 16 bits.
@@ -99,9 +106,42 @@ class Original:
             uint16, of 1 to 4 channels, the last of 2 or 4 being alpha; and the
             ICC profile that its colours are in, None for sRGB.
         """
+        deep = self.deep and with_depth
+        if self._is_plain(deep) and picture.dtype == np.uint8:
+            return picture, None
+        height, width = picture.shape[:2]
+        rows = max(1, _BAND // width)
+        pixels = profile = None
+        for top in range(0, height, rows):
+            band = slice(top, min(top + rows, height))
+            part, profile = self._fitted(
+                as_float(picture[band]),
+                (height, width),
+                band,
+                with_alpha,
+                with_grey,
+            )
+            highest, dtype = (65535, np.uint16) if deep else (255, np.uint8)
+            if pixels is None:
+                channels = part.shape[-1]
+                pixels = np.empty((height, width, channels), dtype)
+            pixels[band] = np.rint(np.clip(part, 0.0, 1.0) * highest)
+        return pixels, profile
+
+    def _is_plain(self, deep):
+        """Whether results are as they come."""
+        kept = (self.alpha, self.profile, self.beyond)
+        return not (self.grey or deep) and all(x is None for x in kept)
+
+    def _fitted(self, picture, size, band, with_alpha, with_grey):
+        """Some rows of a result of some size, in [0, 1] or nearly."""
         picture = np.asarray(picture, np.float32)
-        if not with_alpha:
-            picture = self.over_white(picture)
+        alpha = None
+        if self.alpha is not None:
+            alpha = _resized(self.alpha[..., None], size, band)
+            alpha = np.clip(alpha, 0.0, 1.0)
+            if not with_alpha:
+                picture = picture * alpha + (1.0 - alpha)
         grey = self.grey and with_grey
         if self.grey:
             picture = (picture @ _LUMA)[..., None]
@@ -109,15 +149,10 @@ class Original:
                 picture = picture.repeat(3, axis=-1)
         picture, profile = from_srgb(picture, self.profile, grey, self.path)
         if self.beyond is not None and profile and not self.grey:
-            picture = picture + _resized(self.beyond, picture.shape[:2])
-        if self.alpha is not None and with_alpha:
-            alpha = self._alpha(picture.shape[:2])
+            picture = picture + _resized(self.beyond, size, band)
+        if alpha is not None and with_alpha:
             picture = np.concatenate([picture, alpha], axis=-1)
-        highest, dtype = 255, np.uint8
-        if self.deep and with_depth:
-            highest, dtype = 65535, np.uint16
-        picture = np.clip(picture, 0.0, 1.0)
-        return np.rint(picture * highest).astype(dtype), profile
+        return picture, profile
 
     def described(self, size):
         """The EXIF data of a result.
@@ -136,10 +171,6 @@ class Original:
             with contextlib.suppress(Exception):  # whatever is damaged in it
                 versions.append(_carried(self.exif, size, without))
         return [*versions, Image.Exif()]
-
-    def _alpha(self, size):
-        """The transparency at a size, `[height, width, 1]`."""
-        return np.clip(_resized(self.alpha[..., None], size), 0.0, 1.0)
 
 
 def read_original(path, keeps):
@@ -176,22 +207,43 @@ def read_original(path, keeps):
 
 def _beyond_srgb(decoded, path):
     """See `Original.beyond`: what is lost on the way to sRGB and back."""
-    there = as_float(decoded.colours)
-    back, profile = from_srgb(there, decoded.profile, False, path)
-    if profile is None:
-        return None
-    lost = as_float(decoded.stored) - back
-    lost[np.abs(lost).max(axis=-1) <= _ROUNDING] = 0.0
-    if decoded.alpha is not None:
-        lost[decoded.alpha == 0] = 0.0
-    return lost if lost.any() else None
+    height, width = decoded.colours.shape[:2]
+    beyond = None
+    rows = max(1, _BAND // width)
+    for top in range(0, height, rows):
+        band = slice(top, top + rows)
+        there = as_float(decoded.colours[band])
+        back, profile = from_srgb(there, decoded.profile, False, path)
+        if profile is None:
+            return None
+        lost = as_float(decoded.stored[band]) - back
+        lost[np.abs(lost).max(axis=-1) <= _ROUNDING] = 0.0
+        if decoded.alpha is not None:
+            lost[decoded.alpha[band] == 0] = 0.0
+        if beyond is None and lost.any():
+            beyond = np.zeros((height, width, 3), np.float16)
+        if beyond is not None:
+            beyond[band] = lost
+    return beyond
 
 
-def _resized(values, size):
-    """An array `[height, width, channels]` at another size, bicubically."""
-    if values.shape[:2] == tuple(size):
-        return values
-    return np.asarray(bicubic_resize(values[None], *size))[0]
+def _resized(values, size, band=slice(None)):
+    """Rows of an array `[h, w, channels]` at another size, bicubically."""
+    height, width = size
+    start, stop, _ = band.indices(height)
+    if values.shape[:2] == (height, width):
+        return values[start:stop]
+    factor, rest = divmod(height, values.shape[0])
+    if rest:
+        resized = bicubic_resize(values[None].astype(np.float32), *size)
+        return np.asarray(resized)[0, start:stop]
+    # What is far from the band does not matter to it.
+    first = max(0, start // factor - _BESIDE)
+    last = -(-stop // factor) + _BESIDE
+    part = values[first:last].astype(np.float32)
+    resized = bicubic_resize(part[None], len(part) * factor, width)
+    above = first * factor
+    return np.asarray(resized)[0, start - above : stop - above]
 
 
 def _carried(exif, size, without):

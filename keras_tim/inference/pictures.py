@@ -467,7 +467,7 @@ def write_picture(path, image, record=None, original=None):
     profile, described = None, ()
     if original is not None:
         pixels, profile = original.fitted(
-            as_float(np.asarray(image)),
+            np.asarray(image),
             with_alpha=format in WITH_ALPHA,
             with_depth=format in WITH_DEPTH,
             with_grey=format in WITH_GREY,

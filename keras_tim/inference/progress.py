@@ -25,6 +25,7 @@ class Progress:
         self._is_terminal = self._file.isatty()
         self._picture = 0
         self._done = 0  # alternatives of this picture
+        self._part = 0.0  # of the one in the making
         self._made_pixels = 0
         self._seconds = 0.0
         self._since = time.monotonic()
@@ -37,14 +38,27 @@ class Progress:
         self._all_done += count
         self._since = time.monotonic()
 
-    def alternative_done(self):
-        """One more has been made."""
+    def part_done(self, share):
+        """So large a share of one more has been made."""
+        self._advance(share)
+        self._show()
+
+    def _advance(self, share):
         now = time.monotonic()
         self._seconds += now - self._since
         self._since = now
-        self._made_pixels += self._pixels[self._picture]
+        self._made_pixels += share * self._pixels[self._picture]
+        self._part += share
+
+    def alternative_done(self):
+        """One more has been made."""
+        self._advance(1.0 - self._part)
+        self._part = 0.0
         self._done += 1
         self._all_done += 1
+        self._show()
+
+    def _show(self):
         if self._is_terminal:
             self._file.write(f"\r{self.line():<72}")
             self._file.flush()
@@ -56,6 +70,7 @@ class Progress:
         self._all_done += self._count - self._done
         self._picture += 1
         self._done = 0
+        self._part = 0.0
         self._since = time.monotonic()
         if not self._is_terminal and self._made_pixels:
             logging.info("%s", self.line())
@@ -66,7 +81,7 @@ class Progress:
             return None
         left = self._count * sum(self._pixels[self._picture :])
         if self._picture < len(self._pixels):
-            left -= self._done * self._pixels[self._picture]
+            left -= (self._done + self._part) * self._pixels[self._picture]
         return self._seconds / self._made_pixels * left
 
     def line(self):

@@ -3,12 +3,14 @@
 import dataclasses
 import errno
 import hashlib
+import math
 import os
 import re
 import time
 
 import numpy as np
 from absl import logging
+from PIL import Image
 
 from keras_tim.checks import integer
 from keras_tim.inference.alternatives import (
@@ -24,6 +26,8 @@ from keras_tim.inference.originals import SUFFIX, read_original
 from keras_tim.inference.own import read_record
 from keras_tim.inference.pictures import (
     PictureError,
+    as_uint8,
+    decode_picture,
     find_pictures,
     picture_size,
     read_picture,
@@ -32,15 +36,20 @@ from keras_tim.inference.pictures import (
 from keras_tim.inference.progress import Progress
 from keras_tim.inference.sheets import deviation_map, pixel_deviation
 from keras_tim.models.fingerprint import fingerprint
+from keras_tim.models.tiles import Tiling
 
+# Larger alternatives are reduced for their sheet and their map.
+LARGEST_ON_SHEET = 16_000_000
 _SHEET = "_sheet.png"
 _DIFFERENCES = "_differences.png"
+# What results of one picture, model and settings differ in.
+_VARYING = ("seed", "index", "alternatives", "suffix", "tile")
 # Most file systems allow names of so many bytes.
 _LONGEST_NAME = 255
 # So many files are named where many are in the way.
 _MOST_NAMED = 5
 # What a record says to be read, beside what a result depends on.
-_SAID = ("picture", "preset")
+_SAID = ("picture", "preset", "tile")
 # Phones' photos, in formats that are read only.
 _LIKE_JPEG = (".heic", ".heif", ".hif", ".mpo")
 
@@ -59,6 +68,7 @@ def sample_files(
     format=None,
     preset=None,
     tell=None,
+    tile="auto",
     **reading,
 ):
     """Writes alternatives of picture files.
@@ -100,6 +110,8 @@ def sample_files(
             and `index`; `sheet` and `differences`, paths, where there are
             any; `made`, how many alternatives were made and not there yet;
             `seconds`; or, of one that was skipped, `picture` and `error`.
+        tile: int, "auto" or None, as `TIM.sample` takes it. What is finished
+            is finished, whatever tiles it was made in.
         **reading: how the pictures are read, as the recipe's `read_input`
             takes it: for every task `reduce`, a factor to reduce them by.
 
@@ -108,8 +120,9 @@ def sample_files(
 
     Raises:
         FileExistsError: if files are in the way; nothing was written.
-        ValueError: if no file could be used.
+        ValueError: if no file could be used, or `tile` is too small.
     """
+    Tiling.of_model(tim).check_tile(tile)
     wanted = [
         (integer("seeds", seed, least=None), integer("alternatives", k, 0))
         for seed in seeds
@@ -162,7 +175,7 @@ def sample_files(
         begun = time.monotonic()
         try:
             made = _sample_file(
-                tim, recipe, job, wanted, overwrite, reading, progress
+                tim, recipe, job, wanted, overwrite, tile, reading, progress
             )
         except (PictureError, OSError) as error:
             # Of a path that is too long others need not suffer.
@@ -258,7 +271,7 @@ class _Job:
         return {"picture": self.path, "alternatives": made, **sheets}
 
 
-def _sample_file(tim, recipe, job, wanted, overwrite, reading, progress):
+def _sample_file(tim, recipe, job, wanted, overwrite, tile, reading, progress):
     """Makes what is missing of one picture's results; says how much it was."""
     missing = [w for w in wanted if overwrite or not job.is_finished(*w)]
     progress.leave_out(len(wanted) - len(missing))
@@ -270,13 +283,23 @@ def _sample_file(tim, recipe, job, wanted, overwrite, reading, progress):
         original = read_original(job.path, recipe.keeps)
         refuse_large_side(job.path, given.shape, tim, job.suffix)
         os.makedirs(os.path.dirname(job.base), exist_ok=True)
+        side = tile_side(tim, given, tile)
+        more = {} if side is None else {"tile": side}
         for seed, index in missing:
+            sample = sample_of(
+                tim,
+                given,
+                seed,
+                index,
+                job.made_from["temperature"],
+                side,
+                original.deep,
+                progress.part_done,
+            )
             write_picture(
                 job.alternative(seed, index),
-                sample_of(
-                    tim, given, seed, index, job.made_from["temperature"]
-                ),
-                job.record("alternative", seed=seed, index=index),
+                sample,
+                job.record("alternative", seed=seed, index=index, **more),
                 original,
             )
             progress.alternative_done()
@@ -297,7 +320,8 @@ def _sample_file(tim, recipe, job, wanted, overwrite, reading, progress):
         given = recipe.read_input(tim, job.path, **reading)
         original = read_original(job.path, recipe.keeps)
     # As they were written, so that it does not matter when they were.
-    samples = _Files([job.alternative(*which) for which in shown])
+    size = [tim.output_factor * n for n in given.shape[:2]]
+    samples = _Files([job.alternative(*which) for which in shown], size)
     deviation = pixel_deviation(samples)
     if len(shown) > 1:
         picture, peak = deviation_map(deviation)
@@ -319,25 +343,88 @@ def _sample_file(tim, recipe, job, wanted, overwrite, reading, progress):
         titles=[alternative_name(*which) for which in shown],
         baseline=baseline,
         deviation=deviation,
+        reduced=samples.reduced,
     )
     write_picture(sheet[0], picture, sheet[1])
     return len(missing)
 
 
 class _Files:
-    """A sequence of pictures that stay in their files."""
+    """A sequence of pictures that stay in their files.
 
-    def __init__(self, paths):
+    Args:
+        paths: list of the files, which `write_picture` wrote.
+        size: height and width of the pictures in them.
+
+    Attributes:
+        reduced: int, how many times smaller the pictures are that it gives, so
+            that a sheet of huge ones can be made.
+    """
+
+    def __init__(self, paths, size):
         self._paths = paths
+        self._pixels = size[0] * size[1]
+        self.reduced = math.ceil(math.sqrt(self._pixels / LARGEST_ON_SHEET))
 
     def __len__(self):
         return len(self._paths)
 
     def __getitem__(self, number):
-        return read_picture(self._paths[number])
+        path = self._paths[number]
+        if self.reduced == 1:
+            return read_picture(path)
+        # Pillow suspects files of that size, but these are ours.
+        suspected = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = max(suspected or 0, self._pixels)
+        try:
+            small = decode_picture(
+                path, lambda image: _over_white(image, self.reduced)
+            )
+        finally:
+            Image.MAX_IMAGE_PIXELS = suspected
+        return np.asarray(small, np.float32) / np.float32(255.0)
 
 
-def sample_of(tim, given, seed, index, temperature=1.0):
+def _over_white(image, times):
+    """One of our pictures as RGB of 8 bits, so many times smaller."""
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    small = image.reduce(times).convert("RGBA")
+    white = Image.new("RGBA", small.size, "white")
+    return Image.alpha_composite(white, small).convert("RGB")
+
+
+def tile_side(tim, given, tile):
+    """The side of the tiles that a picture is made of; None for a whole one.
+
+    Args:
+        tim: a `TIM`.
+        given: array `[h, w, channels]`, what it is given.
+        tile: int, "auto" or None, see `TIM.sample`.
+    """
+    padded, _ = _padded(tim, given)
+    sampler = tim.tiled_sampler()
+    side = sampler.tile_of(tile, *padded.shape[:2])
+    if side is not None:
+        logging.info(
+            "In %d tiles of up to %d x %d pixels",
+            sampler.num_tiles(*padded.shape[:2], side),
+            side,
+            side,
+        )
+    return side
+
+
+def sample_of(
+    tim,
+    given,
+    seed,
+    index,
+    temperature=1.0,
+    side=None,
+    deep=False,
+    part_done=None,
+):
     """One alternative.
 
     Args:
@@ -346,18 +433,50 @@ def sample_of(tim, given, seed, index, temperature=1.0):
         seed: int.
         index: int.
         temperature: float.
+        side: int or None, see `tile_side`.
+        deep: bool, whether 8 bits would not suffice.
+        part_done: None, or a function that is told the share of it that has
+            been made since.
 
     Returns:
-        float32 array `[H, W, 3]` in [0, 1].
+        Array `[H, W, 3]`, float32 in [0, 1], or uint8 where it is made in
+        tiles and that suffices.
     """
-    height, width = (tim.output_factor * n for n in given.shape[:2])
+    padded, size = _padded(tim, given)
+    if side is None:
+        sample = tim.sample(
+            padded[None],
+            num_samples=1,
+            seed=seed,
+            first=index,
+            temperature=temperature,
+        )[0, 0]
+        return sample[: size[0], : size[1]]
+
+    def progress(made, count):
+        if part_done is not None and made < count:
+            part_done(1.0 / count)
+
+    whole = [tim.output_factor * n for n in padded.shape[:2]]
+    sample = np.empty((*whole, 3), np.float32 if deep else np.uint8)
+    top = 0
+    for rows in tim.tiled_sampler().rows(
+        padded, seed, index, side, temperature, progress
+    ):
+        rows = rows if deep else as_uint8(rows, "rows")
+        sample[top : top + len(rows)] = rows
+        top += len(rows)
+    return sample[: size[0], : size[1]]
+
+
+def _padded(tim, given):
+    """What the model is given, and the size of what becomes of the input."""
+    size = [tim.output_factor * n for n in given.shape[:2]]
     # Edge pixels repeated up to a multiple of the sides.
     missing = [(0, -n % tim.input_multiple) for n in given.shape[:2]]
-    padded = np.pad(given, (*missing, (0, 0)), mode="edge")[None]
-    sample = tim.sample(
-        padded, num_samples=1, seed=seed, first=index, temperature=temperature
-    )[0, 0]
-    return sample[:height, :width]
+    if any(after for _, after in missing):
+        given = np.pad(given, (*missing, (0, 0)), mode="edge")
+    return given, size
 
 
 def refuse_large_side(path, shape, tim, suffix):
@@ -507,8 +626,7 @@ def _is_ours(job, path, made):
     record = read_record(path)
     if record is None:
         return False
-    which = ("seed", "index", "alternatives", "suffix")
-    record = {k: v for k, v in record.items() if k not in which}
+    record = {k: v for k, v in record.items() if k not in _VARYING}
     try:
         return _same(record, job.record(made))
     except PictureError:  # of which nothing will be written

@@ -8,8 +8,11 @@ from keras_tim.inference.pictures import (
     read_picture,
 )
 
-# Every pixel of the output takes about a kilobyte while it is made.
+# What is measured is made whole: every pixel of the output takes about a
+# kilobyte while it is made. Alternatives are made in tiles: one takes seven
+# bytes while it is written.
 LARGEST_OUTPUT = 16_000_000
+LARGEST_ALTERNATIVE = 500_000_000
 
 
 class Recipe:
@@ -240,14 +243,14 @@ def read_reduced(path, reduce, scale, transparent="white"):
     height, width = (side // reduce for side in picture_size(path))
     if 0 in (height, width):
         raise PictureError(f"{path} is too small to be reduced {reduce} times.")
-    refuse_large_output(path, height, width, scale)
+    refuse_large_output(path, height, width, scale, LARGEST_ALTERNATIVE)
     given = read_picture(path, transparent=transparent)
     if reduce > 1:
         given = bicubic_picture(given, (height, width))
     return given
 
 
-def refuse_large_output(path, height, width, scale=1):
+def refuse_large_output(path, height, width, scale=1, most=None):
     """Raises `PictureError` where an output would not fit in memory.
 
     Args:
@@ -255,12 +258,15 @@ def refuse_large_output(path, height, width, scale=1):
         height: int, pixels of the picture.
         width: int.
         scale: int, size of the output relative to the picture.
+        most: int, pixels of the output that fit; None for those of a picture
+            that is made whole.
     """
-    if height * width * scale**2 <= LARGEST_OUTPUT:
+    most = LARGEST_OUTPUT if most is None else most
+    if height * width * scale**2 <= most:
         return
     times = f"{scale} times larger it" if scale > 1 else "It"
     raise PictureError(
         f"{path} has {width} x {height} pixels. {times} would take more than "
-        f"the {LARGEST_OUTPUT:,} pixels that fit in memory. Crop it, or reduce "
+        f"the {most:,} pixels that fit in memory. Crop it, or reduce "
         "it first."
     )

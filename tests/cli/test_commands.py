@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_tim.cli.main import COMMANDS, main
-from keras_tim.cli.sample import parse_numbers
+from keras_tim.cli.sample import parse_numbers, parse_tile
 from keras_tim.inference import read_picture, write_picture
 from keras_tim.perceptual.weights import WEIGHTS
 from keras_tim.runs import load_run
@@ -87,6 +87,19 @@ def test_parse_numbers(text, seeds):
 def test_parse_numbers_refuses(text):
     with pytest.raises(ValueError, match="--seeds must"):
         parse_numbers(text, "seeds")
+
+
+@pytest.mark.parametrize(
+    ("text", "tile"), [("auto", "auto"), ("none", None), ("512", 512)]
+)
+def test_parse_tile(text, tile):
+    assert parse_tile(text) == tile
+
+
+@pytest.mark.parametrize("text", ["", "0", "-512", "5e2", "large"])
+def test_parse_tile_refuses(text):
+    with pytest.raises(ValueError, match="--tile"):
+        parse_tile(text)
 
 
 def test_train_fills_the_run_folder(finished_run):

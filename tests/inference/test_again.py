@@ -16,6 +16,7 @@ from keras_tim.inference import (
 )
 from keras_tim.inference.again import read_recipe
 from keras_tim.inference.own import read_record
+from keras_tim.models.tiles import Tiling
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings
 
@@ -75,6 +76,17 @@ def test_files_are_made_again_to_the_last_bit(
     assert (record["seed"], record["index"]) == (5, 3)
     assert record["temperature"] == 0.8
     assert record["picture"] == "photo.png"
+
+
+def test_what_was_made_in_tiles_is_made_again_in_them(
+    tim, recipe, picture, make, tmp_path
+):
+    values = np.random.default_rng(2).random((72, 150, 3))
+    write_picture(picture, values)
+    tile = Tiling.of_model(tim).least_tile
+    made = make(tile=tile)
+    assert read_record(made)["tile"] == tile
+    assert sample_again(tim, recipe, made, picture, tmp_path / "again")[1]
 
 
 def test_all_that_a_file_keeps_is_made_again(
@@ -173,6 +185,7 @@ def test_what_is_no_alternative(make, picture, tmp_path):
         {"index": -1},
         {"index": True},
         {"temperature": "hot"},
+        {"tile": "all"},
         {"reading": {"reduce": 0}},
         {"reading": {"path": "/etc/passwd"}},
         {"reading": 3},

@@ -1,5 +1,6 @@
 """What came in goes out: real files of every format, by way of `sample`."""
 
+import functools
 import importlib.util
 import json
 import pathlib
@@ -8,10 +9,13 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
+import keras_tim
 from keras_tim.inference import (
     find_pictures,
+    originals,
     read_picture,
     sample_files,
+    samples,
     write_picture,
 )
 from keras_tim.inference.deep import (
@@ -35,30 +39,33 @@ PIXELS = np.random.default_rng(0).random((8, 12, 4))
 DOCS = _HERE.parents[1] / "docs" / "pictures.md"
 
 
-class Enlarged:
-    """Stands in for a trained TIM: what it makes is known, bicubic."""
+def bicubic_sample(tim, given, *_):
+    """Stands in for a trained network: what it makes is known."""
+    size = [tim.output_factor * n for n in given.shape[:2]]
+    return np.clip(bicubic_resize(given[None], *size), 0, 1)[0]
 
-    input_channels, input_multiple, output_factor = 3, 1, 4
 
-    def sample(self, inputs, num_samples, seed, first, temperature):
-        _, height, width, _ = inputs.shape
-        enlarged = bicubic_resize(inputs, 4 * height, 4 * width)
-        return np.clip(enlarged, 0, 1)[:, None]
-
-    def get_config(self):
-        return {}
-
-    def get_weights(self):
-        return []
+@functools.cache
+def make_tim(task):
+    return keras_tim.TIM(
+        task=task,
+        residual_channels=(8, 6),
+        growth_channels=(4, 3),
+        num_blocks=0,
+        style_dim=8,
+        noise_channels=2,
+        mapping_network=False,
+    )
 
 
 @pytest.fixture
-def made(tmp_path):
-    """The alternative that is made of a picture, with its folder empty."""
+def made(tmp_path, monkeypatch):
+    """The alternative that is made of a picture."""
+    monkeypatch.setattr(samples, "sample_of", bicubic_sample)
 
     def make(path, task="super_resolution", **options):
         (result,) = sample_files(
-            Enlarged(),
+            make_tim(task),
             get_recipe(task)(RunSettings.of_task(task)),
             [str(path)],
             str(tmp_path / "out"),
@@ -338,6 +345,36 @@ def test_deep_colours_of_a_profile(tmp_path, made):
     assert np.abs(found - np.asarray(wanted) * 65535).max() < 8
 
 
+@pytest.mark.parametrize("size", [(32, 48), (30, 45), (8, 12)])
+def test_large_pictures_are_fitted_in_bands(tmp_path, monkeypatch, size):
+    profile = profiles.rgb_profile("Display P3")
+    image("RGBA").save(tmp_path / "a.png", icc_profile=profile)
+    keeps = get_recipe("super_resolution").keeps
+
+    def fitted():
+        original = read_original(tmp_path / "a.png", keeps)
+        assert original.beyond.any()
+        return original.fitted(picture, True, False, True)[0]
+
+    picture = np.random.default_rng(3).random((*size, 3)).astype("f4")
+    whole = fitted()
+    monkeypatch.setattr(originals, "_BAND", 5 * size[1])
+    np.testing.assert_allclose(fitted().astype(int), whole, atol=1)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "I;16"])
+def test_huge_results_are_shown_reduced(tmp_path, made, mode, monkeypatch):
+    image(mode).save(tmp_path / "a.png")
+    result = made(tmp_path / "a.png")
+    monkeypatch.setattr(samples, "LARGEST_ON_SHEET", 32 * 48 // 4)
+    files = samples._Files([result], (32, 48))
+    assert files.reduced == 2
+    whole = read_picture(result).reshape(16, 2, 24, 2, 3).mean((1, 3))
+    # Of transparent colours the mean is not quite that of what is seen.
+    atol = 0.06 if mode in ("RGBA", "LA") else 0.01
+    np.testing.assert_allclose(files[0], whole, atol=atol)
+
+
 def test_profiles_that_are_of_no_use_are_left_out(tmp_path, made):
     path = tmp_path / "a.tif"
     image("RGB").save(path, icc_profile=b"no profile at all")
@@ -413,11 +450,7 @@ def test_exif_data_too_long_for_a_jpeg(tmp_path, made):
         assert written.getexif()[ExifTags.Base.Make] == "Acme"
 
 
-def test_repaired_jpegs_are_no_jpegs(tmp_path, made, monkeypatch):
-    monkeypatch.setattr(Enlarged, "output_factor", 1)
-    monkeypatch.setattr(
-        Enlarged, "sample", lambda self, inputs, **_: inputs[:, None]
-    )
+def test_repaired_jpegs_are_no_jpegs(tmp_path, made):
     path = tmp_path / "a.jpg"
     image("L").save(path, exif=described(1).tobytes())
     result = made(path, "decompression")

@@ -45,6 +45,19 @@ def test_time_left_goes_by_pixels(clock):
     assert lines[-1].endswith("\n")
 
 
+def test_parts_of_large_pictures_count(clock):
+    terminal = Terminal()
+    shown = Progress([100], 2, terminal)
+    for _ in range(3):
+        clock[0] += 10
+        shown.part_done(0.25)
+    assert shown.line() == "0 of 2 alternatives, 50 s left"
+    assert len(terminal.getvalue().split("\r")) == 4
+    clock[0] += 10
+    shown.alternative_done()
+    assert shown.line() == "1 of 2 alternatives, 40 s left"
+
+
 def test_a_log_gets_a_line_per_picture(clock, caplog):
     caplog.set_level("INFO")
     file = io.StringIO()

@@ -13,7 +13,9 @@ from keras_tim.inference import (
     write_picture,
 )
 from keras_tim.inference.own import read_record
+from keras_tim.models.tiles import Tiling
 from keras_tim.recipes import get_recipe
+from keras_tim.recipes import recipe as recipes
 from keras_tim.runs import RunSettings
 
 
@@ -372,6 +374,7 @@ def test_what_is_too_large_is_not_even_decoded(
 ):
     path = tmp_path / "large.png"
     Image.new("L", (1001, 1000)).save(path)
+    monkeypatch.setattr(recipes, "LARGEST_ALTERNATIVE", 16_000_000)
 
     def decoded(*args):
         raise AssertionError("decoded")
@@ -388,3 +391,72 @@ def test_alternatives_are_taken_if_they_are_named(make, tmp_path):
         find_pictures(tmp_path / "out")
     (second,) = make(first, out="again")
     assert read_picture(second).shape == (128, 128, 3)
+
+
+def wide_photo(path):
+    values = np.random.default_rng(0).random((72, 150, 3))
+    write_picture(path, values)
+    return path
+
+
+def test_large_pictures_are_made_in_tiles(make, tim, tmp_path, monkeypatch):
+    path = wide_photo(tmp_path / "photo.png")
+    least = Tiling.of_model(tim).least_tile
+    (whole,) = make(path, tile=None)
+    (tiled,) = make(path, tile=least, out="tiled")
+    assert read_record(tiled) == {**read_record(whole), "tile": least}
+    difference = read_picture(tiled, "uint8").astype(int)
+    difference -= read_picture(whole, "uint8")
+    assert np.abs(difference).max() <= 1
+    # By default it depends on the memory that is needed.
+    make(path, out="small")
+    assert contents(tmp_path / "small") == contents(tmp_path / "out")
+    each = tim.tiled_sampler()._bytes_per_pixel
+    monkeypatch.setattr("keras_tim.models.tiles.MEMORY", least**2 * each)
+    monkeypatch.setattr("keras_tim.models.tiles.LEAST_MEMORY", 1)
+    make(path, out="large")
+    assert contents(tmp_path / "large") == contents(tmp_path / "tiled")
+
+
+def test_other_tiles_make_no_other_picture(make, tim, tmp_path):
+    """What was finished in some tiles, or whole, is finished."""
+    path = wide_photo(tmp_path / "photo.png")
+    make(path, seeds=[0], tile=Tiling.of_model(tim).least_tile)
+    before = contents(tmp_path / "out")
+    make(path, seeds=[0], tile=None)
+    assert contents(tmp_path / "out") == before
+    make(path, seeds=[0, 1], tile=None)
+    name = "photo_0_0000.png"
+    assert contents(tmp_path / "out")[name] == before[name]
+
+
+def test_sides_need_not_be_multiples(make_tim, tmp_path):
+    tim = make_tim("decompression", quick=True)
+    recipe = get_recipe("decompression")(RunSettings.of_task("decompression"))
+    path = tmp_path / "photo.png"
+    write_picture(path, np.random.default_rng(0).random((73, 151, 3)))
+    made = []
+    for tile in (None, Tiling.of_model(tim).least_tile):
+        out = tmp_path / str(tile)
+        (file,) = sample_files(tim, recipe, [path], out, [0], tile=tile)
+        made.append(read_picture(file, "uint8").astype(int))
+    assert made[0].shape == (73, 151, 3)
+    assert np.abs(made[0] - made[1]).max() <= 1
+
+
+def test_sheets_of_huge_pictures(make, tmp_path, monkeypatch):
+    path = wide_photo(tmp_path / "photo.png")
+    monkeypatch.setattr(samples, "LARGEST_ON_SHEET", 288 * 600 // 4)
+    # Ours are read though strangers' would be taken for an attack.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 288 * 600 // 3)
+    make(path, seeds=[0, 1])
+    assert Image.MAX_IMAGE_PIXELS == 288 * 600 // 3
+    map_of_differences = tmp_path / "out" / "photo_differences.png"
+    assert read_picture(map_of_differences).shape == (144, 300, 3)
+
+
+def test_tiles_that_are_too_small_are_told_first(make, tmp_path):
+    path = wide_photo(tmp_path / "photo.png")
+    with pytest.raises(ValueError, match="`tile` must be at least"):
+        make(path, tile=8)
+    assert not (tmp_path / "out").exists()
