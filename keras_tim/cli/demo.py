@@ -28,7 +28,7 @@ SETTINGS = {
     "dtype": "auto",
 }
 PHOTO = "chelsea"
-SEEDS = range(8)
+ALTERNATIVES = range(8)
 
 
 def define_flags(values):
@@ -107,8 +107,9 @@ def _sampled(values):
         recipe,
         [small],
         values.output,
-        list(SEEDS),
         overwrite=values.overwrite,
+        alternatives=ALTERNATIVES,
+        preset=model,
     )
     given = read_picture(small)
     sheet = os.path.join(values.output, "contact_sheet.png")
@@ -118,7 +119,6 @@ def _sampled(values):
             f"{PHOTO}, {recipe.title} by {model}",
             given,
             [read_picture(path) for path in paths],
-            [f"seed {seed}" for seed in SEEDS],
             target=target,
             baseline=recipe.baseline(given, target.shape[:2]),
         ),

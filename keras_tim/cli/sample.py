@@ -1,5 +1,6 @@
 """keras-tim sample."""
 
+import json
 import re
 
 from absl import flags, logging
@@ -7,16 +8,30 @@ from absl import flags, logging
 DESCRIPTION = """make alternatives of picture files.
 
   keras-tim sample --output=FOLDER PICTURE_OR_FOLDER ...
+  keras-tim sample --seed=5 --alternatives=3 PICTURE
+  keras-tim sample --again=ALTERNATIVE PICTURE
 
 Without --model they are made by a trained preset that comes with the package.
 
-Every alternative is named by its seed; the same seed gives the same picture
-again. Each picture also gets a contact sheet and a map of where its
-alternatives differ. Results of a folder's sub-folders go into sub-folders. Run
-the same command again after an interruption and it makes the rest.
+An alternative is known by its picture, its seed and its number: file names,
+sheets and flags agree. PICTURE_5_0003.png is alternative 3 of seed 5, the same
+picture whenever it is made. Each picture also gets a contact sheet and a map
+of where its alternatives differ. Results of a folder's sub-folders go into
+sub-folders. Run the same command again after an interruption and it makes the
+rest.
+
+What came in goes out: grey, 16 bits, transparency, colour profile, EXIF data
+and the format stay, as far as the task and the format allow. Every file says
+how it was made; --again makes it again to the last bit.
 
 The exit status is 0 if all pictures were used, 3 if some could not be, which
 are named at the end, and 1 if none could be."""
+FORMATS = ("png", "jpg", "webp", "tiff", "avif")
+# What an alternative says of itself.
+CHOICES = (
+    *("seed", "seeds", "alternatives", "temperature"),
+    *("format", "reduce", "tile", "quality"),
+)
 
 
 def define_flags(values):
@@ -50,14 +65,62 @@ def define_flags(values):
         "other files of their names",
         **text,
     )
+    flags.DEFINE_integer(
+        "seed", None, "of the alternatives; 0 by default", **text
+    )
     flags.DEFINE_string(
-        "seeds", "0-7", "one alternative each: 0-7, or 3,14,15", **text
+        "alternatives",
+        None,
+        "numbers of the alternatives: 3, 3,14,15 or, by default, 0-7",
+        **text,
+    )
+    flags.DEFINE_string(
+        "seeds",
+        None,
+        "several seeds, such as 0-7 or 3,14,15; without --alternatives, "
+        "alternative 0 of each",
+        **text,
+    )
+    flags.DEFINE_float(
+        "temperature",
+        1.0,
+        "below 1 the alternatives differ less; 0 gives the best guess",
+        lower_bound=0.0,
+        **text,
+    )
+    flags.DEFINE_enum(
+        "format",
+        None,
+        list(FORMATS),
+        "of the alternatives; by default that of the picture, and PNG where "
+        "that cannot be written",
+        **text,
+    )
+    flags.DEFINE_string(
+        "again",
+        None,
+        "an alternative to make again from what it says of itself; its picture "
+        "is looked for nearby, or named after the flags",
+        **text,
+    )
+    flags.DEFINE_bool(
+        "json",
+        False,
+        "print one line of JSON on standard output when a picture is done",
+        **text,
     )
     flags.DEFINE_integer(
         "reduce",
         1,
         "reduce the pictures by this factor first",
         lower_bound=1,
+        **text,
+    )
+    flags.DEFINE_string(
+        "tile",
+        "auto",
+        "make pictures in tiles of so many pixels of the output on a side, for "
+        "less memory; auto: where they need more than 2 GB; none: whole",
         **text,
     )
     flags.DEFINE_integer(
@@ -83,34 +146,23 @@ def run(values, arguments):
     """
     from keras_tim.cli.main import report_failed
     from keras_tim.inference.samples import sample_files
-    from keras_tim.models.pretrained import default_preset
-    from keras_tim.recipes import get_recipe
-    from keras_tim.runs.settings import RunSettings, load_settings
-    from keras_tim.runs.training_run import load_run
 
+    if values.again is not None:
+        return _again(values, arguments)
     if not arguments:
         raise ValueError(
             "give picture files or folders to make alternatives of"
         )
-    seeds = parse_seeds(values.seeds)
-    model = values.model
-    if model is None:
-        model = default_preset(values.task or "super_resolution")
-        logging.info("Alternatives are made by the preset %s.", model)
-    tim = load_run(model)
-    if values.task not in (None, tim.task):
-        raise ValueError(f"{model} has learned {tim.task}, not {values.task}")
+    seeds, alternatives = _wanted(values)
+    tim, recipe, preset = _loaded(values, values.model)
     reading = {"reduce": values.reduce}
     if values.quality is not None:
         if tim.task != "decompression":
             raise ValueError(
                 "--quality is for models that repair JPEGs. "
-                f"{model} has learned {tim.task}"
+                f"{recipe.folder} has learned {tim.task}"
             )
         reading["quality"] = values.quality
-    settings = load_settings(model) or RunSettings.of_task(tim.task)
-    recipe = get_recipe(tim.task)(settings, model)
-    recipe.take_over(tim)
     failed = []
     made = sample_files(
         tim,
@@ -120,37 +172,151 @@ def run(values, arguments):
         seeds,
         overwrite=values.overwrite,
         failed=failed,
+        alternatives=alternatives,
+        temperature=values.temperature,
+        format=values.format,
+        preset=preset,
+        tell=_print_line if values.json else None,
+        tile=parse_tile(values.tile),
         **reading,
     )
     logging.info("%d alternatives are in %s", len(made), values.output)
     return report_failed(failed)
 
 
-def parse_seeds(text):
+def _loaded(values, model):
+    """The model, its task's recipe, and its name if it is a preset."""
+    from keras_tim.models.pretrained import default_preset, shipped_presets
+    from keras_tim.recipes import get_recipe
+    from keras_tim.runs.settings import RunSettings, load_settings
+    from keras_tim.runs.training_run import load_run
+
+    if model is None:
+        model = default_preset(values.task or "super_resolution")
+        logging.info("Alternatives are made by the preset %s.", model)
+    tim = load_run(model)
+    if values.task not in (None, tim.task):
+        raise ValueError(f"{model} has learned {tim.task}, not {values.task}")
+    settings = load_settings(model) or RunSettings.of_task(tim.task)
+    recipe = get_recipe(tim.task)(settings, model)
+    recipe.take_over(tim)
+    # Of a folder only its owner knows where it is.
+    return tim, recipe, model if model in shipped_presets() else None
+
+
+def _wanted(values):
+    """Seeds and numbers of the alternatives that flags ask for."""
+    if values.seeds is None:
+        seeds = [values.seed or 0]
+        return seeds, parse_numbers(values.alternatives or "0-7")
+    if values.seed is not None:
+        raise ValueError("give --seed or --seeds, not both")
+    seeds = parse_numbers(values.seeds, "seeds")
+    return seeds, parse_numbers(values.alternatives or "0")
+
+
+def _again(values, arguments):
+    """Makes one alternative again."""
+    from keras_tim.inference.again import read_recipe, sample_again
+    from keras_tim.models.pretrained import shipped_presets
+
+    if len(arguments) > 1:
+        raise ValueError(
+            "--again takes one picture, that which the file was made of. "
+            f"Received: {' '.join(arguments)}"
+        )
+    chosen = [
+        f"--{name}"
+        for name in CHOICES
+        if values[name].value != values[name].default
+    ]
+    if chosen:
+        raise ValueError(
+            f"{values.again} says itself how it is made. Leave out "
+            f"{', '.join(chosen)}"
+        )
+    model = values.model or read_recipe(values.again).get("preset")
+    # A file may come from anybody: no path in it is followed.
+    if values.model is None and model not in shipped_presets():
+        raise ValueError(
+            f"{values.again} was made by a model that does not come with the "
+            "package: give it as --model"
+        )
+    tim, recipe, _ = _loaded(values, model)
+    made, same = sample_again(
+        tim,
+        recipe,
+        values.again,
+        arguments[0] if arguments else None,
+        values.output,
+        overwrite=values.overwrite,
+    )
+    if values.json:
+        _print_line({"path": made, "of": values.again, "same": same})
+    if same:
+        logging.info("%s is %s to the last bit", made, values.again)
+        return 0
+    logging.warning(
+        "%s is not %s to the last bit: that one was edited since, or made by "
+        "other versions of TensorFlow or Pillow, or on another processor.",
+        made,
+        values.again,
+    )
+    return 1
+
+
+def _print_line(told):
+    print(json.dumps(told), flush=True)
+
+
+def parse_numbers(text, flag="alternatives"):
     """Parses "0-7" or "3,14,15" or both.
 
     Args:
         text: str.
+        flag: str, what messages call it.
 
     Returns:
-        List of int.
+        List of int, each once.
 
     Raises:
         ValueError: if the text is something else.
     """
-    seeds = []
+    numbers = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
         if not match:
             raise ValueError(
-                f"--seeds must be like 0-7 or 3,14,15. Received: {text!r}"
+                f"--{flag} must be like 0-7 or 3,14,15. Received: {text!r}"
             )
         first = int(match[1])
         last = int(match[2] or first)
         if last < first or last - first >= 10_000:
             raise ValueError(
-                "--seeds must name up to 10,000 seeds in ascending order. "
+                f"--{flag} must name up to 10,000 numbers in ascending order. "
                 f"Received: {text!r}"
             )
-        seeds += range(first, last + 1)
-    return seeds
+        numbers += range(first, last + 1)
+    return list(dict.fromkeys(numbers))
+
+
+def parse_tile(text):
+    """Parses "auto", "none" or a number.
+
+    Args:
+        text: str.
+
+    Returns:
+        "auto", None or int.
+
+    Raises:
+        ValueError: if the text is something else.
+    """
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    if not re.fullmatch(r"[1-9]\d*", text):
+        raise ValueError(
+            "--tile must be auto, none or a number of pixels. Received: "
+            f"{text!r}"
+        )
+    return int(text)

@@ -4,6 +4,9 @@ Each code is drawn under a key of its own. A draw of shape
 `[batch, samples, ...]` under one key would change with the batch and with the
 number of samples; this one does not, so that sample k of a seed is the same
 picture in every process, batch and replica.
+
+A value also depends on its place alone, so that a part of a large field can be
+drawn without the rest.
 """
 
 import tensorflow as tf
@@ -11,6 +14,8 @@ import tensorflow as tf
 # Keys of one index: up to this many levels, two kinds of code each.
 MAX_LEVELS = 16
 STYLE, NOISE = 0, 1
+# TensorFlow's number of the algorithm, and how many values it makes at a time.
+_PHILOX, _GROUP = 1, 4
 
 
 def draw_codes(
@@ -65,6 +70,67 @@ def draw_codes(
     return codes
 
 
+def draw_style(seed, index, level, style_dim):
+    """The style of a level where there is one for the whole picture.
+
+    Args:
+        seed: scalar int64 tensor.
+        index: scalar int64 tensor, the sample's number.
+        level: int.
+        style_dim: int.
+
+    Returns:
+        float32 tensor `[style_dim]`.
+    """
+    return _normal(seed, index, level, STYLE, [style_dim])
+
+
+def draw_window(seed, index, level, kind, field, start, size):
+    """A rectangle of the field of codes that `draw_codes` draws.
+
+    It holds the very values that the field has there, and takes the memory of
+    the rectangle alone.
+
+    Args:
+        seed: scalar int64 tensor.
+        index: scalar int64 tensor, the sample's number.
+        level: int.
+        kind: `STYLE`, whose field is the map of styles, or `NOISE`.
+        field: `(width, channels)` of the field.
+        start: `(row, column)` of the rectangle's first place.
+        size: `(rows, columns)` of the rectangle.
+
+    Returns:
+        float32 tensor `[rows, columns, channels]`.
+    """
+    width, channels = (tf.cast(n, tf.int64) for n in field)
+    top, left = (tf.cast(n, tf.int64) for n in start)
+    rows, columns = (tf.cast(n, tf.int64) for n in size)
+    length = columns * channels
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(
+        seed=_key(seed, index, level, kind)
+    )
+
+    def draw_row(row):
+        first = (row * width + left) * channels
+        # Philox counts in groups of four values.
+        counted = tf.stack([first // _GROUP, tf.zeros_like(first)])
+        values = tf.raw_ops.StatelessRandomNormalV2(
+            shape=(length + _GROUP - 1)[None],
+            key=key,
+            counter=counter + tf.cast(counted, tf.uint64),
+            alg=_PHILOX,
+        )
+        return values[first % _GROUP :][:length]
+
+    drawn = tf.map_fn(
+        draw_row,
+        tf.range(top, top + rows),
+        fn_output_signature=tf.TensorSpec([None], tf.float32),
+    )
+    return tf.reshape(drawn, tf.stack([rows, columns, channels]))
+
+
 def _shape(*sizes):
     return tuple(tf.cast(size, tf.int32) for size in sizes)
 
@@ -107,8 +173,11 @@ _draw_compiled = tf.function(_draw, reduce_retracing=True, autograph=False)
 
 
 def _normal(seed, index, level, kind, shape):
-    key = (index * MAX_LEVELS + level) * 2 + kind
     # The algorithm is named because the default differs between devices.
     return tf.random.stateless_normal(
-        tf.stack(shape), seed=tf.stack([seed, key]), alg="philox"
+        tf.stack(shape), seed=_key(seed, index, level, kind), alg="philox"
     )
+
+
+def _key(seed, index, level, kind):
+    return tf.stack([seed, (index * MAX_LEVELS + level) * 2 + kind])

@@ -1,5 +1,6 @@
 """Pictures in files and on sheets."""
 
+from keras_tim.inference.again import sample_again
 from keras_tim.inference.alternatives import (
     alternatives_sheet,
     bicubic_picture,
@@ -22,6 +23,7 @@ __all__ = [
     "difference_map",
     "find_pictures",
     "read_picture",
+    "sample_again",
     "sample_files",
     "write_film",
     "write_picture",

@@ -28,6 +28,22 @@ MOST_CLOSE_UPS = 8
 PLACES = 2
 
 
+def alternative_name(seed, index):
+    """What sheets call sample `index` of a seed.
+
+    Args:
+        seed: int.
+        index: int.
+
+    Returns:
+        str, "alternative 3", or "seed 5, alternative 3" where the seed is not
+        0, the default everywhere: what `keras-tim sample --seed=5
+        --alternatives=3` makes.
+    """
+    name = f"alternative {index}"
+    return name if seed == 0 else f"seed {seed}, {name}"
+
+
 def alternatives_sheet(
     title,
     given,
@@ -37,6 +53,7 @@ def alternatives_sheet(
     footer=None,
     baseline=None,
     deviation=None,
+    reduced=1,
 ):
     """Everything about one input on one sheet.
 
@@ -49,13 +66,16 @@ def alternatives_sheet(
         given: the input as a picture `[h, w, 3]`, float in [0, 1].
         samples: the alternatives `[n, H, W, 3]`, or a sequence of `[H, W, 3]`,
             of which one at a time is looked at.
-        titles: list of str, one per alternative.
+        titles: list of str, one per alternative; by default those of the
+            first samples of seed 0, see `alternative_name`.
         target: the observed output `[H, W, 3]`, or None.
         footer: str or None.
         baseline: tuple `(name, picture [H, W, 3])` of a plain answer, or
             None.
         deviation: what `pixel_deviation` gives for the samples, where that is
             known.
+        reduced: int, how many times smaller the alternatives are given than
+            they are.
 
     Returns:
         float array `[height, width, 3]` in [0, 1]: the input beside the plain
@@ -63,7 +83,7 @@ def alternatives_sheet(
         differ; the alternatives in rows, at most 32 of them, spread evenly
         over all; close-ups of where they differ most.
     """
-    titles = titles or [f"alternative {k}" for k in range(len(samples))]
+    titles = titles or [alternative_name(0, k) for k in range(len(samples))]
     if deviation is None:
         deviation = pixel_deviation(samples)
     columns, cell = _grid(*deviation.shape)
@@ -105,6 +125,7 @@ def alternatives_sheet(
     rows += _rows(
         list(zip(names, small, strict=True)), columns, largest_cell=cell
     )
+    full_size = "at full size" if reduced == 1 else f"reduced {reduced} times"
     # What is shown whole has close-ups that are enlarged, as room allows.
     room = (rows[0].shape[1] - 60) // COLUMNS
     scale = max(1, room // max(details[0][0].shape[:2])) if whole else 1
@@ -126,7 +147,7 @@ def alternatives_sheet(
             + [(names[k], pictures[k]) for k in chosen],
             COLUMNS if whole else FULL_SIZE_COLUMNS,
             scale=scale,
-            title=caption if whole else f"{caption}, at full size",
+            title=caption if whole else f"{caption}, {full_size}",
             footer=footer if number == len(places) else None,
         )
     return stacked(rows)

@@ -7,6 +7,8 @@ import numpy as np
 from absl import logging
 from PIL import Image, ImageCms
 
+from keras_tim.inference.profiles import matrix_profile, srgb_profile
+
 # As browsers show pictures: colours that sRGB has stay as they are, and black
 # becomes black, also where ink on paper is meant.
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
@@ -65,22 +67,10 @@ def grey_to_srgb(grey, info, path):
     Returns:
         A `float32` array of shape `(height, width, 3)` in `[0, 1]`.
     """
-    levels = np.arange(256, dtype=np.uint8)
-    ramp = Image.fromarray(levels[None])
-    ramp.info["icc_profile"] = info.get("icc_profile")
-    curve = np.asarray(to_srgb(ramp, path))[0]
-    if np.array_equal(curve, levels[:, None].repeat(3, 1)):
+    levels = np.arange(256)
+    curve = _grey_curve(info.get("icc_profile"), path)
+    if curve is None:
         return np.repeat(grey[..., None], 3, axis=-1)
-    # LittleCMS converts 8 bits here. Means over neighbours take the steps out
-    # of the curve, which is straight in between.
-    padded = np.pad(
-        curve.astype(float), ((2, 2), (0, 0)), "reflect", reflect_type="odd"
-    )
-    curve = (
-        np.stack([padded[k : k + 256] for k in range(5)])
-        .mean(axis=0)
-        .clip(0, 255)
-    )
     return np.stack(
         [
             np.interp(grey * 255.0, levels, curve[:, channel]) / 255.0
@@ -88,6 +78,101 @@ def grey_to_srgb(grey, info, path):
         ],
         axis=-1,
     ).astype(np.float32)
+
+
+def deep_to_srgb(picture, info, path):
+    """The same for colours of more than 8 bits.
+
+    Args:
+        picture: `float32` array of shape `(height, width, 3)` in `[0, 1]`.
+        info: Dictionary of the picture, see `PIL.Image.Image.info`.
+        path: Path of the file, for messages.
+
+    Returns:
+        A `float32` array of the same shape. By a profile that goes by a table
+        it holds 8 bits, those that LittleCMS converts here.
+    """
+    profile = info.get("icc_profile")
+    if not profile:
+        return picture
+    rounded = Image.fromarray(np.rint(picture * 255).astype(np.uint8))
+    plain = np.asarray(rounded)
+    rounded.info["icc_profile"] = profile
+    converted = np.asarray(to_srgb(rounded, path))
+    if np.array_equal(converted, plain):  # sRGB, or left aside
+        return picture
+    if (matrix := matrix_profile(profile)) is not None:
+        return matrix.convert(picture, srgb_profile())
+    return converted.astype(np.float32) / np.float32(255.0)
+
+
+def from_srgb(picture, profile, grey, path):
+    """Converts a picture back into the space of a file's profile.
+
+    Args:
+        picture: `float32` array of shape `(height, width, channels)` in
+            `[0, 1]`, one channel where `grey`, else three.
+        profile: ICC profile as bytes, or `None`.
+        grey: Whether the picture is grey.
+        path: Path of the file that held the profile, for messages.
+
+    Returns:
+        `(picture, profile)`: the converted picture, and the profile that
+        belongs to it; `None` for sRGB, where the profile is of no use.
+    """
+    if not profile:
+        return picture, None
+    try:
+        mode, transform = _transform(profile)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return picture, None  # `to_srgb` has said so
+    if mode == "CMYK" or not _belongs(mode, "L" if grey else "RGB"):
+        return picture, None
+    if transform is None:
+        return picture, profile
+    if grey:
+        curve = _grey_curve(profile, path)
+        if curve is not None:
+            curve = np.maximum.accumulate(curve.mean(axis=-1))
+            levels = np.arange(256)
+            picture = np.interp(picture * 255.0, curve, levels) / 255.0
+        return picture.astype(np.float32), profile
+    if (matrix := matrix_profile(profile)) is not None:
+        return srgb_profile().convert(picture, matrix), profile
+    try:
+        back = ImageCms.buildTransform(
+            ImageCms.createProfile("sRGB"),
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            "RGB",
+            "RGB",
+            renderingIntent=_INTENT,
+            flags=_FLAGS,
+        )
+    except (ImageCms.PyCMSError, OSError):  # it knows one direction only
+        return picture, None
+    rounded = Image.fromarray(np.rint(picture * 255).astype(np.uint8))
+    converted = np.asarray(ImageCms.applyTransform(rounded, back))
+    return converted.astype(np.float32) / np.float32(255.0), profile
+
+
+def _grey_curve(profile, path):
+    """256 levels of grey in sRGB, `[256, 3]`; None where it is the same."""
+    levels = np.arange(256, dtype=np.uint8)
+    ramp = Image.fromarray(levels[None])
+    ramp.info["icc_profile"] = profile
+    curve = np.asarray(to_srgb(ramp, path))[0]
+    if np.array_equal(curve, levels[:, None].repeat(3, 1)):
+        return None
+    # LittleCMS converts 8 bits here. Means over neighbours take the steps out
+    # of the curve, which is straight in between.
+    padded = np.pad(
+        curve.astype(float), ((2, 2), (0, 0)), "reflect", reflect_type="odd"
+    )
+    return (
+        np.stack([padded[k : k + 256] for k in range(5)])
+        .mean(axis=0)
+        .clip(0, 255)
+    )
 
 
 @functools.lru_cache(maxsize=16)

@@ -14,8 +14,13 @@ from PIL.PngImagePlugin import PngInfo
 
 # Key of the text in a PNG file, and the first word of a comment elsewhere.
 _KEY = "keras_tim"
-_FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
+_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "AVIF")
+_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif"),
+    *(".gif", ".webp", ".tif", ".tiff", ".avif"),
+)
+# What EXIF has a comment begin with that is plain text.
+_ASCII = b"ASCII\0\0\0"
 # A folder with `config.json` and one of these holds a run.
 _CONFIG = "config.json"
 _BESIDE_CONFIG = (
@@ -29,29 +34,48 @@ _BESIDE_CONFIG = (
 _ALTERNATIVE = re.compile(r"(.+)_seed\d{4,}\.png")
 
 
+def record_text(record):
+    """The key and the text of a record, as a PNG file holds them."""
+    return _KEY, json.dumps(record, sort_keys=True)
+
+
 def record_options(record, format):
     """Arguments of `PIL.Image.Image.save` that put a record into a file.
 
     Args:
         record: Dictionary that JSON can hold, or `None` for no record.
-        format: `"PNG"`, `"JPEG"`, `"GIF"` or `"WEBP"`.
+        format: `"PNG"`, `"GIF"` or `"WEBP"`.
 
     Returns:
         Dictionary.
     """
     if record is None:
         return {}
-    text = json.dumps(record, sort_keys=True)
     if format == "PNG":
         info = PngInfo()
-        info.add_text(_KEY, text)
+        info.add_text(*record_text(record))
         return {"pnginfo": info}
-    comment = f"{_KEY} {text}"
     if format == "WEBP":
-        exif = Image.Exif()
-        exif[ExifTags.Base.ImageDescription] = comment
-        return {"exif": exif}
-    return {"comment": comment.encode("ascii")}
+        return {"exif": exif_with_record(Image.Exif(), record)}
+    return {"comment": " ".join(record_text(record)).encode("ascii")}
+
+
+def exif_with_record(exif, record):
+    """EXIF data with a record for their comment.
+
+    Args:
+        exif: `PIL.Image.Exif`; it is changed.
+        record: Dictionary that JSON can hold, or `None` for no record.
+
+    Returns:
+        `exif`.
+    """
+    if record is not None:
+        comment = _ASCII + " ".join(record_text(record)).encode("ascii")
+        details = exif.get_ifd(ExifTags.IFD.Exif)
+        details[ExifTags.Base.UserComment] = comment
+        exif[ExifTags.Base.ExifOffset] = details
+    return exif
 
 
 def read_record(path):
@@ -70,15 +94,27 @@ def read_record(path):
         with Image.open(path, formats=_FORMATS) as image:
             if image.format == "PNG":
                 text = f"{_KEY} {image.info[_KEY]}"
-            elif image.format == "WEBP":
-                text = image.getexif()[ExifTags.Base.ImageDescription]
-            else:
+            elif image.format == "GIF":
                 text = image.info["comment"].decode("ascii")
+            else:
+                text = _exif_text(image)
         first, _, text = text.partition(" ")
         record = json.loads(text) if first == _KEY else None
     except Exception:
         return None
     return record if isinstance(record, dict) else None
+
+
+def _exif_text(image):
+    """The comment in an open file; before, JPEG and WebP had it elsewhere."""
+    exif = image.getexif()
+    details = exif.get_ifd(ExifTags.IFD.Exif)
+    comment = details.get(ExifTags.Base.UserComment, b"")
+    if comment.startswith(_ASCII):
+        return comment.removeprefix(_ASCII).decode("ascii")
+    if image.format == "WEBP":
+        return exif[ExifTags.Base.ImageDescription]
+    return image.info["comment"].decode("ascii")
 
 
 def holds_run(folder):

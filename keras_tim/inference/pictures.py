@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import dataclasses
 import functools
 import importlib.util
 import io
@@ -14,8 +15,17 @@ from PIL import ExifTags, Image
 
 from keras_tim.checks import check_unit_range, is_floating
 from keras_tim.files import written
-from keras_tim.inference.colours import grey_to_srgb, to_srgb
-from keras_tim.inference.own import holds_run, own_names, record_options
+from keras_tim.inference.colours import deep_to_srgb, grey_to_srgb, to_srgb
+from keras_tim.inference.deep import is_deep_colour, read_deep_colours
+from keras_tim.inference.encoders import (
+    WITH_ALPHA,
+    WITH_DEPTH,
+    WITH_GREY,
+    WRITERS,
+    encode,
+    writable_suffixes,
+)
+from keras_tim.inference.own import holds_run, own_names
 
 # Formats by suffix. Pillow goes by the content and knows many more; a file of
 # one of those may start a foreign program, or is none that photos come in.
@@ -49,7 +59,6 @@ _UNREADABLE = (
     ".3fr .arw .bpg .cr2 .cr3 .dcm .dng .eps .exr .fits .hdr .ico .iiq .jxl "
     ".jxr .nef .nrw .orf .pdf .pef .psd .qoi .raf .raw .rw2 .srw .svg .xcf"
 )
-_WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 _GREY_16_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
 _TURNS = {
@@ -92,19 +101,47 @@ class EncodedPicture:
         return io.BytesIO(self.content)
 
 
-def read_picture(path, dtype="float32"):
+@dataclasses.dataclass(frozen=True)
+class Decoded:
+    """A picture file, upright, as what it holds.
+
+    Attributes:
+        colours: array of shape `(height, width, 3)` in sRGB, `uint8` or, where
+            8 bits do not suffice, `float32` in `[0, 1]`; straight, that is not
+            multiplied by `alpha`.
+        alpha: array of shape `(height, width)` of the same type, 0 where
+            nothing is seen; `None` where the file has no transparency.
+        grey: bool, whether the file holds no colours.
+        stored: array like `colours`, as they are in the file, where its
+            profile is of RGB; else `None`.
+        profile: ICC profile as bytes, or `None`.
+        exif: `PIL.Image.Exif`.
+    """
+
+    colours: np.ndarray
+    alpha: np.ndarray | None
+    grey: bool
+    stored: np.ndarray | None
+    profile: bytes | None
+    exif: Image.Exif
+
+
+def read_picture(path, dtype="float32", transparent="white"):
     """Reads a picture file as RGB.
 
     The EXIF orientation is honoured, and an embedded colour profile is
     converted to sRGB. Gray, palette and CMYK pictures become RGB. Transparent
     pixels are laid over white, as a browser or a sheet of paper would show
     them. Of an animation the first frame is read. Gray pictures of 16 bits
-    keep their precision; Pillow reads 16-bit colour at 8.
+    keep their precision, and so do the colours of PNG and TIFF files.
 
     Args:
         path: Path of the file, or an `EncodedPicture`.
         dtype: `"float32"` for values in `[0, 1]`, or `"uint8"` for values in
             `[0, 255]`.
+        transparent: `"white"`, or `"spread"` for who keeps the transparency
+            beside the colours: pixels of which nothing is seen then get the
+            colours around them, others keep their own.
 
     Returns:
         An array of shape `(height, width, 3)`.
@@ -117,16 +154,113 @@ def read_picture(path, dtype="float32"):
         raise ValueError(
             f'`dtype` must be "float32" or "uint8". Received: dtype={dtype!r}'
         )
-    with _opened(path) as image:
-        scale = _grey_scale(image)
-        pixels = _as_rgb_array(_upright(image), scale, path)
+    if transparent not in ("white", "spread"):
+        raise ValueError(
+            '`transparent` must be "white" or "spread". Received: '
+            f"transparent={transparent!r}"
+        )
+    decoded = read_decoded(path)
+    pixels = decoded.colours
+    if decoded.alpha is not None:
+        combine = _over_white if transparent == "white" else spread_colours
+        pixels = combine(pixels, decoded.alpha)
     if dtype == "uint8":
         if pixels.dtype == np.uint8:
             return pixels
         return np.rint(pixels * 255.0).astype(np.uint8)
+    return as_float(pixels)
+
+
+def read_decoded(path):
+    """Reads a picture file as what it holds.
+
+    Args:
+        path: Path of the file, or an `EncodedPicture`.
+
+    Returns:
+        A `Decoded`.
+
+    Raises:
+        PictureError: If the file is missing, empty, truncated, too large or
+            not a picture.
+    """
+    with _opened(path) as image:
+        if is_deep_colour(image):
+            name = _existing_file(path)
+            values = read_deep_colours(image, name, _formats(name))
+            turn = 1 if image.format == "TIFF" else _orientation(image)
+            values = turned(values, turn).astype(np.float32)
+            parts = _deep_colours(values / np.float32(65535.0), image, path)
+        else:
+            scale = _grey_scale(image)
+            image = _upright(image)
+            parts = _colours_and_alpha(image, scale, path)
+        return Decoded(
+            *parts,
+            profile=image.info.get("icc_profile"),
+            exif=_exif(image),
+        )
+
+
+def turned(pixels, orientation):
+    """Pixels as an EXIF orientation has them shown.
+
+    Args:
+        pixels: Array of shape `(height, width, ...)`.
+        orientation: Integer; what is not from 2 to 8 turns nothing.
+    """
+    if orientation in _ON_THEIR_SIDE:
+        pixels = pixels.swapaxes(0, 1)
+    rows = slice(None, None, -1 if orientation in (3, 4, 7, 8) else 1)
+    columns = slice(None, None, -1 if orientation in (2, 3, 6, 7) else 1)
+    return pixels[rows, columns]
+
+
+def as_float(pixels):
+    """`uint8` pixels as `float32` in `[0, 1]`; others stay as they are."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.float32) / np.float32(255.0)
     return pixels
+
+
+def spread_colours(colours, alpha):
+    """Gives pixels of which nothing is seen the colours around them.
+
+    What files hold in such places, mostly black, would else be drawn into the
+    edges of what is seen. Means are weighted by `alpha`.
+
+    Args:
+        colours: Array of shape `(height, width, 3)`, `uint8` or `float32`.
+        alpha: Array of shape `(height, width)` of the same type.
+
+    Returns:
+        An array like `colours`, the same where `alpha` is not 0.
+    """
+    if alpha.all() or not alpha.any():
+        return colours
+    weights = as_float(alpha)[..., None]
+    spread = _spread(as_float(colours) * weights, weights)
+    if colours.dtype == np.uint8:
+        spread = np.rint(spread * 255.0).astype(np.uint8)
+    return np.where(alpha[..., None] > 0, colours, spread)
+
+
+def _spread(sums, weights):
+    """Weighted means; where there is no weight, those of a coarser picture."""
+    means = sums / np.where(weights > 0, weights, 1)
+    if weights.all():
+        return means
+    height, width = weights.shape[:2]
+    odd = ((0, height % 2), (0, width % 2), (0, 0))
+    halves = [
+        np.pad(x, odd).reshape(
+            -(-height // 2), 2, -(-width // 2), 2, x.shape[-1]
+        )
+        for x in (sums, weights)
+    ]
+    coarse = _spread(*[x.sum(axis=(1, 3)) for x in halves])
+    coarse = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    return np.where(weights > 0, means, coarse)
 
 
 def decode_picture(path, convert):
@@ -246,6 +380,14 @@ def _upright(image):
     return image if turn is None else image.transpose(turn)
 
 
+def _exif(image):
+    """The EXIF data of a loaded picture; empty if they are damaged."""
+    try:
+        return image.getexif()
+    except Exception:
+        return Image.Exif()
+
+
 def _orientation(image, getexif=None):
     """The EXIF orientation of an open picture, 1 (upright) if in doubt."""
     # Damaged metadata must not cost the picture.
@@ -292,37 +434,47 @@ def _grey_scale(image):
     return 0.0, white
 
 
-def write_picture(path, image, record=None):
-    """Writes a picture as PNG or JPEG, chosen by the suffix of `path`.
+def write_picture(path, image, record=None, original=None):
+    """Writes a picture; the suffix of `path` says in which format.
 
-    The file appears whole or not at all, see `keras_tim.files.written`.
+    JPEG, WebP and AVIF are written at a high quality, PNG and TIFF without
+    loss. The file appears whole or not at all, see `keras_tim.files.written`.
 
     Args:
-        path: Path of the file, ending in `.png`, `.jpg` or `.jpeg`. Its
-            folder must exist.
+        path: Path of the file, ending in `.png`, `.jpg`, `.webp`, `.tiff` or
+            `.avif`. Its folder must exist.
         image: Float array of shape `(height, width, 3)` in `[0, 1]`, or one
             of `uint8` in `[0, 255]`.
         record: Dictionary that JSON can hold: how the picture came about. It
             is stored in the file, which folders are then not searched for:
             see `keras_tim.inference.own`. `None` for none.
+        original: `keras_tim.inference.originals.Original`: the file that the
+            picture was made of, of which the new one keeps what its format
+            can hold. `None` for plain RGB of 8 bits.
 
     Raises:
         ValueError: If the suffix or the image is not as described.
         OSError: If the file cannot be written, e.g. on a full disk.
     """
     suffix = os.path.splitext(path)[1].lower()
-    if suffix not in _WRITERS:
+    if suffix not in writable_suffixes():
         raise ValueError(
             "`path` must end in one of "
-            f"{', '.join(_WRITERS)}. Received: path={str(path)!r}"
+            f"{', '.join(writable_suffixes())}. Received: path={str(path)!r}"
         )
     pixels = as_uint8(image, "image")
-    format = _WRITERS[suffix]
-    options = record_options(record, format)
-    if format == "JPEG":
-        options |= {"quality": 95, "subsampling": 0}
+    format = WRITERS[suffix]
+    profile, described = None, ()
+    if original is not None:
+        pixels, profile = original.fitted(
+            np.asarray(image),
+            with_alpha=format in WITH_ALPHA,
+            with_depth=format in WITH_DEPTH,
+            with_grey=format in WITH_GREY,
+        )
+        described = original.described(pixels.shape[:2])
     with written(path) as temporary, open(temporary, "wb") as file:
-        Image.fromarray(pixels).save(file, format=format, **options)
+        encode(file, pixels, format, profile, described, record)
 
 
 def find_pictures(folder):
@@ -493,26 +645,50 @@ def _existing_file(path):
     return path
 
 
-def _as_rgb_array(image, scale, path):
-    """Returns `uint8`, or `float32` in [0, 1] where 8 bits do not suffice."""
+def _colours_and_alpha(image, scale, path):
+    """The first fields of `Decoded` of a loaded picture."""
     if 0 in image.size:
         raise PictureError(f"Cannot read `{path}`: the picture has no pixels.")
     if image.mode in (*_GREY_16_BIT, "I", "F"):
-        return _deep_grey(image, scale, path)
+        return *_deep_grey(image, scale, path), True, None
+    grey = image.mode in ("1", "L", "LA", "La")
     transparent = "transparency" in image.info
     if image.mode not in _WITH_ALPHA and not transparent:
-        return np.array(to_srgb(image, path))
-    # Grey stays grey until its profile has been applied.
-    grey = image.mode in ("1", "L", "LA", "La")
-    image = image.convert("LA" if grey and not transparent else "RGBA")
-    alpha = image.getchannel("A")
-    white = Image.new("RGB", image.size, (255, 255, 255))
-    colours = to_srgb(image.convert("L" if grey else "RGB"), path)
-    return np.array(Image.composite(colours, white, alpha))
+        straight, alpha = image, None
+    else:
+        # Grey stays grey until its profile has been applied.
+        straight = image.convert("LA" if grey and not transparent else "RGBA")
+        alpha = np.array(straight.getchannel("A"))
+        straight = straight.convert("L" if grey else "RGB")
+    colours, stored = np.array(to_srgb(straight, path)), None
+    if not grey and image.info.get("icc_profile") and image.mode != "CMYK":
+        stored = np.array(straight.convert("RGB"))
+    if image.mode in ("P", "PA"):
+        grey = bool((colours == colours[..., :1]).all())
+    return colours, alpha, grey, stored
+
+
+def _deep_colours(values, image, path):
+    """The first fields of `Decoded` of 16-bit colours in [0, 1]."""
+    alpha = values[..., -1] if values.shape[-1] in (2, 4) else None
+    if values.shape[-1] == 2:
+        grey = grey_to_srgb(values[..., 0], image.info, path)
+        return grey, alpha, True, None
+    stored = values[..., :3]
+    return deep_to_srgb(stored, image.info, path), alpha, False, stored
+
+
+def _over_white(colours, alpha):
+    if colours.dtype == np.uint8:
+        pictures = map(Image.fromarray, (colours, alpha))
+        white = Image.new("RGB", colours.shape[1::-1], (255, 255, 255))
+        colours, alpha = pictures
+        return np.array(Image.composite(colours, white, alpha))
+    return colours * alpha[..., None] + (1 - alpha[..., None])
 
 
 def _deep_grey(image, scale, path):
-    """RGB in [0, 1] of grey of more than 8 bits."""
+    """RGB in [0, 1] of grey of more than 8 bits, and its transparency."""
     values = np.asarray(image).astype(np.float32)
     if scale is None:
         raise PictureError(
@@ -529,10 +705,10 @@ def _deep_grey(image, scale, path):
             f"{values.max():g} and leave [{min(scale):g}, {max(scale):g}]. "
             "Rescale them, or save it with 8 or 16 bits."
         )
-    rgb = grey_to_srgb(grey, image.info, path)
+    alpha = None
     if "transparency" in image.info:
-        rgb[values == image.info["transparency"]] = 1.0
-    return rgb
+        alpha = (values != image.info["transparency"]).astype(np.float32)
+    return grey_to_srgb(grey, image.info, path), alpha
 
 
 def _too_large(path):

@@ -3,30 +3,55 @@
 import dataclasses
 import errno
 import hashlib
+import math
 import os
 import re
+import time
 
-import keras
 import numpy as np
 from absl import logging
+from PIL import Image
 
-from keras_tim.inference.alternatives import alternatives_sheet
+from keras_tim.checks import integer
+from keras_tim.inference.alternatives import (
+    alternative_name,
+    alternatives_sheet,
+)
+from keras_tim.inference.encoders import (
+    LARGEST_SIDES,
+    WRITERS,
+    writable_suffixes,
+)
+from keras_tim.inference.originals import SUFFIX, read_original
 from keras_tim.inference.own import read_record
 from keras_tim.inference.pictures import (
     PictureError,
+    as_uint8,
+    decode_picture,
     find_pictures,
+    picture_size,
     read_picture,
     write_picture,
 )
+from keras_tim.inference.progress import Progress
 from keras_tim.inference.sheets import deviation_map, pixel_deviation
 from keras_tim.models.fingerprint import fingerprint
+from keras_tim.models.tiles import Tiling
 
+# Larger alternatives are reduced for their sheet and their map.
+LARGEST_ON_SHEET = 16_000_000
 _SHEET = "_sheet.png"
 _DIFFERENCES = "_differences.png"
+# What results of one picture, model and settings differ in.
+_VARYING = ("seed", "index", "alternatives", "suffix", "tile")
 # Most file systems allow names of so many bytes.
 _LONGEST_NAME = 255
 # So many files are named where many are in the way.
 _MOST_NAMED = 5
+# What a record says to be read, beside what a result depends on.
+_SAID = ("picture", "preset", "tile")
+# Phones' photos, in formats that are read only.
+_LIKE_JPEG = (".heic", ".heif", ".hif", ".mpo")
 
 
 def sample_files(
@@ -34,34 +59,59 @@ def sample_files(
     recipe,
     paths,
     folder,
-    seeds,
+    seeds=(0,),
     overwrite=False,
     failed=None,
+    *,
+    alternatives=(0,),
+    temperature=1.0,
+    format=None,
+    preset=None,
+    tell=None,
+    tile="auto",
     **reading,
 ):
     """Writes alternatives of picture files.
 
-    Of `photo.png` and seeds 0 to 7 the folder gets `photo_seed0000.png` to
-    `photo_seed0007.png`, `photo_sheet.png` with all of them, and
-    `photo_differences.png`, a map of where they differ. Pictures of a folder's
-    sub-folders go into sub-folders of the same names. Where two pictures would
-    be called the same, the second one gets a number.
+    An alternative is known by its picture, its seed and its number, as sample
+    `k` of `TIM.sample(seed=seed)` is. Of `photo.png`, seed 0 and the numbers 0
+    to 7 the folder gets `photo_0_0000.png` to `photo_0_0007.png`,
+    `photo_sheet.png` with all of them, and `photo_differences.png`, a map of
+    where they differ. Pictures of a folder's sub-folders go into sub-folders
+    of the same names. Where two pictures would be called the same, the second
+    one gets a number.
+
+    What a picture file holds beside its colours, the results keep, as far as
+    the task allows: see the recipe's `keeps`.
 
     What an earlier call finished is kept, so that one that was interrupted
     goes on; of a picture that has other alternatives there already, the sheet
-    shows all. Every file holds a record of the picture, the model and the seed
-    that it came from. Files that cannot be read are reported and skipped.
+    shows all. Every file holds a record of the picture, the model and the
+    alternative, by which `keras_tim.inference.again.sample_again` makes it
+    again. Files that cannot be read are reported and skipped.
 
     Args:
         tim: a `TIM`.
         recipe: the `keras_tim.recipes.Recipe` of its task.
         paths: list of picture files, and of folders to look for pictures in.
         folder: where the results go; made if missing.
-        seeds: list of int, one alternative each.
+        seeds: list of int.
         overwrite: bool, whether files that are in the way are written over:
             others of the same name, and results of other pictures, models or
             settings. The pictures to be sampled never are.
         failed: list or None; it gets the paths of files that were skipped.
+        alternatives: list of int from 0 on, which samples of every seed.
+        temperature: float, see `TIM.sample`.
+        format: "png", "jpg", "webp", "tiff" or "avif"; None for the
+            picture's own, where the task keeps it, and else PNG.
+        preset: str or None, the name of the model, for the records.
+        tell: function or None. It is called when a picture is done, with a
+            dict: `picture`, its path; `alternatives`, dicts of `path`, `seed`
+            and `index`; `sheet` and `differences`, paths, where there are
+            any; `made`, how many alternatives were made and not there yet;
+            `seconds`; or, of one that was skipped, `picture` and `error`.
+        tile: int, "auto" or None, as `TIM.sample` takes it. What is finished
+            is finished, whatever tiles it was made in.
         **reading: how the pictures are read, as the recipe's `read_input`
             takes it: for every task `reduce`, a factor to reduce them by.
 
@@ -70,27 +120,42 @@ def sample_files(
 
     Raises:
         FileExistsError: if files are in the way; nothing was written.
-        ValueError: if no file could be used.
+        ValueError: if no file could be used, or `tile` is too small.
     """
-    seeds = [int(seed) for seed in seeds]
+    Tiling.of_model(tim).check_tile(tile)
+    wanted = [
+        (integer("seeds", seed, least=None), integer("alternatives", k, 0))
+        for seed in seeds
+        for k in alternatives
+    ]
     failed = [] if failed is None else failed
     sources = _sources(paths)
     names = _unique_names([name for _, name in sources])
-    most = _longest_stem(folder, seeds)
+    suffixes = [_suffix(path, recipe, format) for path, _ in sources]
+    most = _longest_stem(folder, wanted)
     made_from = {
         "model": fingerprint(tim),
         "reading": {"reduce": 1, **reading},
         "read_by": hashlib.sha256(recipe.read_by()).hexdigest(),
+        "temperature": float(temperature),
     }
     jobs = [
-        _Job(path, os.path.join(folder, _short(name, most)), made_from)
-        for (path, _), name in zip(sources, names, strict=True)
+        _Job(
+            path,
+            os.path.join(folder, _short(name, most)),
+            suffix,
+            made_from,
+            preset,
+        )
+        for (path, _), name, suffix in zip(
+            sources, names, suffixes, strict=True
+        )
     ]
     for job, (_, name) in zip(jobs, sources, strict=True):
         called = os.path.relpath(job.base, folder)
         if called != os.path.normpath(name):
             logging.info("What is made of %s is called %s", job.path, called)
-    in_the_way = _in_the_way(jobs, seeds, overwrite)
+    in_the_way = _in_the_way(jobs, wanted, overwrite)
     # Of pictures that cannot be used nothing will be written.
     if any(_can_be_used(tim, recipe, job, reading) for job, _ in in_the_way):
         paths = [path for _, path in in_the_way]
@@ -104,21 +169,30 @@ def sample_files(
         )
     os.makedirs(folder, exist_ok=True)
     finished = []
+    progress = Progress([_pixels(job.path) for job in jobs], len(wanted))
     for number, job in enumerate(jobs):
         logging.info("%s (%d of %d)", job.path, number + 1, len(jobs))
+        begun = time.monotonic()
         try:
-            _sample_file(tim, recipe, job, seeds, overwrite, reading)
-        except PictureError as error:
-            logging.warning("Skipped a picture. %s", error)
-            failed.append(job.path)
-        except OSError as error:
+            made = _sample_file(
+                tim, recipe, job, wanted, overwrite, tile, reading, progress
+            )
+        except (PictureError, OSError) as error:
             # Of a path that is too long others need not suffer.
-            if error.errno != errno.ENAMETOOLONG:
+            if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
                 raise
+            progress.end()
             logging.warning("Skipped a picture. %s", error)
             failed.append(job.path)
+            told = {"picture": job.path, "error": str(error)}
         else:
-            finished += [job.alternative(seed) for seed in seeds]
+            finished += [job.alternative(*which) for which in wanted]
+            seconds = round(time.monotonic() - begun, 3)
+            told = job.told(wanted) | {"made": made, "seconds": seconds}
+        progress.picture_done()
+        if tell is not None:
+            tell(told)
+    progress.end()
     if not finished:
         raise ValueError(
             f"None of the {len(jobs)} pictures could be used; see the "
@@ -134,112 +208,325 @@ class _Job:
     Attributes:
         path: the picture.
         base: path of the results, without what tells them apart.
+        suffix: that of the alternatives.
         made_from: dict, what they depend on beside the picture.
+        preset: name of the model or None.
     """
 
     path: str
     base: str
+    suffix: str
     made_from: dict
+    preset: str | None = None
     _digest: str | None = None
 
-    def alternative(self, seed):
+    def alternative(self, seed, index):
         """The path of an alternative."""
-        return f"{self.base}_seed{seed:04d}.png"
+        return f"{self.base}_{seed}_{index:04d}{self.suffix}"
 
     def record(self, made, **more):
         """The record of a result, see `keras_tim.inference.own`."""
         if self._digest is None:
-            self._digest = _digest(self.path)
-        return {"made": made, "of": self._digest, **self.made_from, **more}
+            self._digest = picture_digest(self.path)
+        said = {"picture": text_of_name(self.path)}
+        if self.preset is not None:
+            said["preset"] = self.preset
+        return (
+            {"made": made, "of": self._digest, **self.made_from} | said | more
+        )
 
-    def is_finished(self, seed):
+    def is_finished(self, seed, index):
         """Whether an alternative is there already."""
-        path = self.alternative(seed)
+        path = self.alternative(seed, index)
         if not os.path.exists(path):
             return False
-        return read_record(path) == self.record("alternative", seed=seed)
+        return _same(
+            read_record(path),
+            self.record("alternative", seed=seed, index=index),
+        )
 
-    def other_seeds(self):
-        """Seeds of all alternatives that are there."""
+    def others(self):
+        """Seeds and numbers of all alternatives that are there."""
         folder, name = os.path.split(self.base)
-        pattern = re.compile(re.escape(name) + r"_seed(\d{4,})\.png")
+        pattern = re.compile(
+            re.escape(name) + r"_(-?\d+)_(\d{4,})" + re.escape(self.suffix)
+        )
         matches = map(pattern.fullmatch, os.listdir(folder))
-        seeds = {int(match[1]) for match in matches if match}
-        return {seed for seed in seeds if self.is_finished(seed)}
+        found = {(int(match[1]), int(match[2])) for match in matches if match}
+        return {which for which in found if self.is_finished(*which)}
+
+    def told(self, wanted):
+        """What there is of it now, see `sample_files`."""
+        made = [
+            {
+                "path": self.alternative(*which),
+                "seed": which[0],
+                "index": which[1],
+            }
+            for which in wanted
+        ]
+        sheets = {"sheet": self.base + _SHEET}
+        if len(wanted) > 1:
+            sheets["differences"] = self.base + _DIFFERENCES
+        return {"picture": self.path, "alternatives": made, **sheets}
 
 
-def _sample_file(tim, recipe, job, seeds, overwrite, reading):
-    """Makes what is missing of one picture's results."""
-    missing = [s for s in seeds if overwrite or not job.is_finished(s)]
-    given = None
+def _sample_file(tim, recipe, job, wanted, overwrite, tile, reading, progress):
+    """Makes what is missing of one picture's results; says how much it was."""
+    missing = [w for w in wanted if overwrite or not job.is_finished(*w)]
+    progress.leave_out(len(wanted) - len(missing))
+    given = original = None
     if missing:
         # The record first: it reads the file as it is now.
         job.record("alternative")
         given = recipe.read_input(tim, job.path, **reading)
+        original = read_original(job.path, recipe.keeps)
+        refuse_large_side(job.path, given.shape, tim, job.suffix)
         os.makedirs(os.path.dirname(job.base), exist_ok=True)
-        bar = keras.utils.Progbar(len(missing))
-        for number, seed in enumerate(missing):
-            write_picture(
-                job.alternative(seed),
-                _sample(tim, given, seed),
-                job.record("alternative", seed=seed),
+        side = tile_side(tim, given, tile)
+        more = {} if side is None else {"tile": side}
+        for seed, index in missing:
+            sample = sample_of(
+                tim,
+                given,
+                seed,
+                index,
+                job.made_from["temperature"],
+                side,
+                original.deep,
+                progress.part_done,
             )
-            bar.update(number + 1)
-    seeds = sorted({*seeds, *job.other_seeds()})
+            write_picture(
+                job.alternative(seed, index),
+                sample,
+                job.record("alternative", seed=seed, index=index, **more),
+                original,
+            )
+            progress.alternative_done()
+    shown = sorted({*wanted, *job.others()})
     sheet, differences = (
-        (job.base + ending, job.record(made, seeds=seeds))
+        (
+            job.base + ending,
+            job.record(made, alternatives=[list(w) for w in shown])
+            | {"suffix": job.suffix},
+        )
         for made, ending in (("sheet", _SHEET), ("map", _DIFFERENCES))
     )
-    wanted = [sheet, differences] if len(seeds) > 1 else [sheet]
-    if not missing and all(read_record(p) == record for p, record in wanted):
+    sheets = [sheet, differences] if len(shown) > 1 else [sheet]
+    if not missing and all(_same(read_record(p), r) for p, r in sheets):
         logging.info("Everything of it is finished.")
-        return
+        return 0
     if given is None:
         given = recipe.read_input(tim, job.path, **reading)
+        original = read_original(job.path, recipe.keeps)
     # As they were written, so that it does not matter when they were.
-    samples = _Files([job.alternative(seed) for seed in seeds])
+    size = [tim.output_factor * n for n in given.shape[:2]]
+    samples = _Files([job.alternative(*which) for which in shown], size)
     deviation = pixel_deviation(samples)
-    if len(seeds) > 1:
+    if len(shown) > 1:
         picture, peak = deviation_map(deviation)
         write_picture(differences[0], picture, differences[1])
+        progress.end()
         logging.info(
             "%s: the alternatives differ by a standard deviation of up to "
             "%.3f per pixel.",
             os.path.basename(job.base),
             peak,
         )
+    baseline = recipe.baseline(given, deviation.shape)
+    if baseline is not None:
+        baseline = (baseline[0], original.over_white(baseline[1]))
     picture = alternatives_sheet(
         os.path.basename(job.base),
-        recipe.shown(given),
+        original.over_white(recipe.shown(given)),
         samples,
-        titles=[f"seed {seed}" for seed in seeds],
-        baseline=recipe.baseline(given, deviation.shape),
+        titles=[alternative_name(*which) for which in shown],
+        baseline=baseline,
         deviation=deviation,
+        reduced=samples.reduced,
     )
     write_picture(sheet[0], picture, sheet[1])
+    return len(missing)
 
 
 class _Files:
-    """A sequence of pictures that stay in their files."""
+    """A sequence of pictures that stay in their files.
 
-    def __init__(self, paths):
+    Args:
+        paths: list of the files, which `write_picture` wrote.
+        size: height and width of the pictures in them.
+
+    Attributes:
+        reduced: int, how many times smaller the pictures are that it gives, so
+            that a sheet of huge ones can be made.
+    """
+
+    def __init__(self, paths, size):
         self._paths = paths
+        self._pixels = size[0] * size[1]
+        self.reduced = math.ceil(math.sqrt(self._pixels / LARGEST_ON_SHEET))
 
     def __len__(self):
         return len(self._paths)
 
     def __getitem__(self, number):
-        return read_picture(self._paths[number])
+        path = self._paths[number]
+        if self.reduced == 1:
+            return read_picture(path)
+        # Pillow suspects files of that size, but these are ours.
+        suspected = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = max(suspected or 0, self._pixels)
+        try:
+            small = decode_picture(
+                path, lambda image: _over_white(image, self.reduced)
+            )
+        finally:
+            Image.MAX_IMAGE_PIXELS = suspected
+        return np.asarray(small, np.float32) / np.float32(255.0)
 
 
-def _sample(tim, given, seed):
-    """Sample 0 of a seed, `[H, W, 3]`."""
-    height, width = (tim.output_factor * n for n in given.shape[:2])
+def _over_white(image, times):
+    """One of our pictures as RGB of 8 bits, so many times smaller."""
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    small = image.reduce(times).convert("RGBA")
+    white = Image.new("RGBA", small.size, "white")
+    return Image.alpha_composite(white, small).convert("RGB")
+
+
+def tile_side(tim, given, tile):
+    """The side of the tiles that a picture is made of; None for a whole one.
+
+    Args:
+        tim: a `TIM`.
+        given: array `[h, w, channels]`, what it is given.
+        tile: int, "auto" or None, see `TIM.sample`.
+    """
+    padded, _ = _padded(tim, given)
+    sampler = tim.tiled_sampler()
+    side = sampler.tile_of(tile, *padded.shape[:2])
+    if side is not None:
+        logging.info(
+            "In %d tiles of up to %d x %d pixels",
+            sampler.num_tiles(*padded.shape[:2], side),
+            side,
+            side,
+        )
+    return side
+
+
+def sample_of(
+    tim,
+    given,
+    seed,
+    index,
+    temperature=1.0,
+    side=None,
+    deep=False,
+    part_done=None,
+):
+    """One alternative.
+
+    Args:
+        tim: a `TIM`.
+        given: array `[h, w, channels]`, what it is given, of any sides.
+        seed: int.
+        index: int.
+        temperature: float.
+        side: int or None, see `tile_side`.
+        deep: bool, whether 8 bits would not suffice.
+        part_done: None, or a function that is told the share of it that has
+            been made since.
+
+    Returns:
+        Array `[H, W, 3]`, float32 in [0, 1], or uint8 where it is made in
+        tiles and that suffices.
+    """
+    padded, size = _padded(tim, given)
+    if side is None:
+        sample = tim.sample(
+            padded[None],
+            num_samples=1,
+            seed=seed,
+            first=index,
+            temperature=temperature,
+        )[0, 0]
+        return sample[: size[0], : size[1]]
+
+    def progress(made, count):
+        if part_done is not None and made < count:
+            part_done(1.0 / count)
+
+    whole = [tim.output_factor * n for n in padded.shape[:2]]
+    sample = np.empty((*whole, 3), np.float32 if deep else np.uint8)
+    top = 0
+    for rows in tim.tiled_sampler().rows(
+        padded, seed, index, side, temperature, progress
+    ):
+        rows = rows if deep else as_uint8(rows, "rows")
+        sample[top : top + len(rows)] = rows
+        top += len(rows)
+    return sample[: size[0], : size[1]]
+
+
+def _padded(tim, given):
+    """What the model is given, and the size of what becomes of the input."""
+    size = [tim.output_factor * n for n in given.shape[:2]]
     # Edge pixels repeated up to a multiple of the sides.
     missing = [(0, -n % tim.input_multiple) for n in given.shape[:2]]
-    padded = np.pad(given, (*missing, (0, 0)), mode="edge")[None]
-    sample = tim.sample(padded, num_samples=1, seed=seed)[0, 0]
-    return sample[:height, :width]
+    if any(after for _, after in missing):
+        given = np.pad(given, (*missing, (0, 0)), mode="edge")
+    return given, size
+
+
+def refuse_large_side(path, shape, tim, suffix):
+    """Raises `PictureError` where a format has no number for a side."""
+    largest = LARGEST_SIDES.get(WRITERS[suffix])
+    side = tim.output_factor * max(shape[:2])
+    if largest is not None and side > largest:
+        raise PictureError(
+            f"What is made of {path} has {side} pixels along one side, and "
+            f"{suffix} files have at most {largest}. Choose another format "
+            "with --format."
+        )
+
+
+def _suffix(path, recipe, format):
+    """The suffix of what is made of a picture."""
+    if format is not None:
+        suffix = f".{format}"
+        if suffix not in writable_suffixes():
+            raise ValueError(
+                "`format` must be one of "
+                f"{', '.join(s[1:] for s in writable_suffixes())}. Received: "
+                f"format={format!r}"
+            )
+        return suffix
+    suffix = os.path.splitext(path)[1].lower()
+    if SUFFIX not in recipe.keeps:
+        return ".png"
+    if suffix in _LIKE_JPEG:
+        return ".jpg"
+    return suffix if suffix in writable_suffixes() else ".png"
+
+
+def _pixels(path):
+    """How much work a picture is; 0 for one that cannot be used."""
+    try:
+        height, width = picture_size(path)
+    except PictureError:
+        return 0
+    return height * width
+
+
+def _same(record, other):
+    """Whether records are of the same result."""
+    if record is None:
+        return False
+    record, other = (
+        {k: v for k, v in r.items() if k not in _SAID} for r in (record, other)
+    )
+    return record == other
 
 
 def _sources(paths):
@@ -272,7 +559,13 @@ def _unique_names(names):
     return unique
 
 
-def _longest_stem(folder, seeds):
+def text_of_name(path):
+    """The name of a file, as records hold it."""
+    name = os.path.basename(path)
+    return name.encode("utf-8", "replace").decode("utf-8")
+
+
+def _longest_stem(folder, wanted):
     """How many bytes of a name leave room for what is added to it."""
     folder = os.path.abspath(folder)
     while not os.path.isdir(folder):
@@ -280,7 +573,8 @@ def _longest_stem(folder, seeds):
     longest = _LONGEST_NAME
     if hasattr(os, "pathconf"):
         longest = min(longest, os.pathconf(folder, "PC_NAME_MAX"))
-    endings = [_SHEET, _DIFFERENCES, f"_seed{max(seeds):04d}.png"]
+    endings = [_SHEET, _DIFFERENCES]
+    endings += [f"_{seed}_{index:04d}.tiff" for seed, index in wanted]
     return longest - max(map(len, endings))
 
 
@@ -295,14 +589,14 @@ def _short(name, most):
     return os.path.join(folder, f"{last}-{digest}")
 
 
-def _in_the_way(jobs, seeds, overwrite):
+def _in_the_way(jobs, wanted, overwrite):
     """Pairs of a job and a file that its results must not be written over."""
     inputs = {_identity(job.path): job.path for job in jobs}
     in_the_way = []
     for job in jobs:
-        results = {job.alternative(seed): "alternative" for seed in seeds}
+        results = {job.alternative(*which): "alternative" for which in wanted}
         results |= {job.base + _SHEET: "sheet"}
-        if len(seeds) > 1:
+        if len(wanted) > 1:
             results |= {job.base + _DIFFERENCES: "map"}
         for path, made in results.items():
             identity = _identity(path)
@@ -328,19 +622,19 @@ def _can_be_used(tim, recipe, job, reading):
 
 
 def _is_ours(job, path, made):
-    """Whether a file is a result of a job, if maybe of other seeds."""
+    """Whether a file is a result of a job, if maybe of other alternatives."""
     record = read_record(path)
     if record is None:
         return False
-    record = {k: v for k, v in record.items() if k not in ("seed", "seeds")}
+    record = {k: v for k, v in record.items() if k not in _VARYING}
     try:
-        return record == job.record(made)
+        return _same(record, job.record(made))
     except PictureError:  # of which nothing will be written
         return True
 
 
-def _digest(path):
-    """The SHA-256 sum of a picture file."""
+def picture_digest(path):
+    """The SHA-256 sum of a picture file, as records hold it."""
     if not os.path.isfile(path):
         raise PictureError(f"Cannot read `{path}`: there is no such file.")
     try:

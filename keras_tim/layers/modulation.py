@@ -1,5 +1,7 @@
 """Style: the mapping network and the modulation it drives (section 3.3)."""
 
+import threading
+
 import keras
 import numpy as np
 from keras import ops
@@ -142,6 +144,72 @@ class Dense(keras.layers.Dense):
 NORMALIZATIONS = ("instance", "none")
 
 
+class SharedStatistics:
+    """A scope within which parts of one picture are normalised alike.
+
+    `Modulation` takes mean and variance over the picture at hand. Where that is
+    only a window of a larger one, they are wanted of all of it.
+
+    Args:
+        extent: `(height, width)` of the window, in pixels of any level: ints
+            or scalar int tensors.
+        core: `(top, bottom, left, right)`, the part of the window, in the same
+            pixels, whose statistics are found: where windows overlap, every
+            place is to count once.
+        given: None, or what every modulation that normalises is to go by, in
+            the order in which they run: tensors `[2, channels]`, means and
+            variances.
+
+    Attributes:
+        found: list of the same of the core, whatever was given.
+    """
+
+    _current = threading.local()
+
+    def __init__(self, extent, core, given=None):
+        self.found = []
+        self._extent = extent
+        self._core = core
+        self._given = None if given is None else iter(given)
+
+    def __enter__(self):
+        self._current.scope = self
+        return self
+
+    def __exit__(self, *error):
+        self._current.scope = None
+
+    @classmethod
+    def moments(cls, x):
+        """Mean and variance that features `[1, h, w, c]` are normalised by.
+
+        Outside of a scope those of the features, within one that gives none
+        those of the core.
+        """
+        scope = getattr(cls._current, "scope", None)
+        if scope is None:
+            return _moments(x)
+        mean, variance = _moments(scope._cut(x))
+        scope.found.append(ops.stack([mean[0, 0, 0], variance[0, 0, 0]]))
+        if scope._given is None:
+            return mean, variance
+        given = next(scope._given)
+        return given[0], given[1]
+
+    def _cut(self, x):
+        _, height, width, _ = ops.shape(x)
+        (top, bottom, left, right), (rows, columns) = self._core, self._extent
+        return x[
+            :,
+            top * height // rows : bottom * height // rows,
+            left * width // columns : right * width // columns,
+        ]
+
+
+def _moments(x):
+    return ops.moments(x, axes=(1, 2), keepdims=True)
+
+
 @keras.saving.register_keras_serializable(package="keras_tim")
 class Modulation(keras.layers.Layer):
     """A scale and an offset per channel, set by the style.
@@ -218,7 +286,7 @@ class Modulation(keras.layers.Layer):
             return features * (1.0 + gamma) + beta
         gamma, beta = ops.split(parameters, 2, axis=-1)
         x = ops.cast(features, "float32")
-        mean, variance = ops.moments(x, axes=(1, 2), keepdims=True)
+        mean, variance = SharedStatistics.moments(x)
         # One multiplication and one addition per value.
         scale = (1.0 + gamma) * ops.rsqrt(variance + self.epsilon)
         offset = beta - mean * scale

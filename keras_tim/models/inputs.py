@@ -27,7 +27,7 @@ def check_inputs(tim, inputs):
     expected = 1 if task.chained else tim.num_levels
     if expected > 1 and not isinstance(inputs, list | tuple):
         finest = check_pictures(inputs, tim.input_channels, "inputs")
-        _check_divides(finest, tim.input_multiple)
+        check_divides(finest, tim.input_multiple)
         _check_size(finest, tim.fixed_size)
         return task.input_pyramid(finest, expected)
     listed = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
@@ -43,8 +43,16 @@ def check_inputs(tim, inputs):
     ]
 
 
-def _check_divides(finest, factor):
-    """Raises unless the known sides can be halved down to the first level."""
+def check_divides(finest, factor):
+    """Raises unless the known sides can be halved down to the first level.
+
+    Args:
+        finest: array or tensor `[batch, height, width, channels]`.
+        factor: int, see `TIM.input_multiple`.
+
+    Raises:
+        ValueError: if they cannot.
+    """
     for side in finest.shape[1:3]:
         if side is not None and side % factor:
             raise ValueError(

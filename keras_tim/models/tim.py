@@ -20,7 +20,9 @@ from keras_tim.layers.tower import TowerModule
 from keras_tim.models.folding import copy_folded
 from keras_tim.models.inputs import (
     check_codes,
+    check_divides,
     check_inputs,
+    check_pictures,
     check_seeds,
     check_temperature,
 )
@@ -44,6 +46,8 @@ from keras_tim.tasks import get_task
 from keras_tim.tasks.pyramid import doubled
 
 ARCHITECTURES = ("camnet", "hyperrim")
+# Keys of codes have 64 bits, of which 5 are the level's and the kind's.
+LARGEST_INDEX = 2**58 - 1
 
 # TensorFlow is imported where codes are drawn and where training happens: the
 # layers and the forward pass run on every Keras backend.
@@ -322,6 +326,7 @@ class TIM(keras.Model):
         self._trackers = {}
         self._sample_function = None
         self._generator = self._begin_function = self._one_function = None
+        self._tiled_sampler = None
 
     @staticmethod
     def _known_classes(classes, task, input_channels):
@@ -942,6 +947,8 @@ class TIM(keras.Model):
         batch_size=1,
         temperature=1.0,
         verbose=0,
+        first=0,
+        tile=None,
     ):
         """Draws alternatives.
 
@@ -962,6 +969,13 @@ class TIM(keras.Model):
                 alternatives differ less, and 0 gives the best guess, whatever
                 the seed.
             verbose: 1 shows a progress bar.
+            first: int, the first sample's number k; the others follow it.
+            tile: None: pictures are made whole, in memory that grows with
+                them. An int: in overlapping tiles of so many pixels of the
+                output on a side, codes and statistics being those of the whole
+                picture, so that it is the same picture but for rounding and a
+                trace of the tiles' borders, see `keras_tim.models.tiles`.
+                "auto": in tiles where a picture needs more than 2 GB.
 
         Returns:
             float32 NumPy array `[batch, num_samples, height, width, 3]` in
@@ -973,7 +987,14 @@ class TIM(keras.Model):
         """
         import tensorflow as tf
 
+        first = integer("first", first, least=0, most=LARGEST_INDEX)
         listed = isinstance(inputs, list | tuple)
+        if tile is not None:
+            tiled = self._sampled_in_tiles(
+                inputs, num_samples, seed, temperature, verbose, first, tile
+            )
+            if tiled is not None:
+                return tiled
         inputs = check_inputs(self, inputs)
         num_samples = integer("num_samples", num_samples)
         batch_size = integer("batch_size", batch_size)
@@ -992,7 +1013,8 @@ class TIM(keras.Model):
         if not batch:
             return np.zeros((0, num_samples, *self._size(inputs), 3), "float32")
         rows = np.repeat(np.arange(batch), num_samples)
-        indices = np.tile(np.arange(num_samples, dtype="int64"), batch)
+        numbers = first + np.arange(num_samples, dtype="int64")
+        indices = np.tile(numbers, batch)
         bar = keras.utils.Progbar(len(rows)) if verbose else None
         samples = None
         for start in range(0, len(rows), batch_size):
@@ -1013,6 +1035,57 @@ class TIM(keras.Model):
             if bar:
                 bar.update(stop)
         return samples.reshape(batch, num_samples, *samples.shape[1:])
+
+    def _sampled_in_tiles(
+        self, inputs, num_samples, seed, temperature, verbose, first, tile
+    ):
+        """What `sample` returns; None where pictures are to be made whole."""
+        if isinstance(inputs, list | tuple):
+            if len(inputs) != 1:
+                raise ValueError(
+                    "`tile` must be None where coarser levels' inputs are "
+                    f"given: tiles take the finest one. Received: tile={tile}"
+                )
+            (inputs,) = inputs
+        finest = np.asarray(
+            check_pictures(inputs, self.input_channels, "inputs")
+        )
+        check_divides(finest, self.input_multiple)
+        num_samples = integer("num_samples", num_samples)
+        check_temperature(temperature)
+        seeds = np.asarray(check_seeds(seed, len(finest)))
+        sampler = self.tiled_sampler()
+        tile = sampler.tile_of(tile, *finest.shape[1:3])
+        if tile is None or not len(finest):
+            return None
+        size = [self.output_factor * n for n in finest.shape[1:3]]
+        samples = np.empty((len(finest), num_samples, *size, 3), "float32")
+        bar = (
+            keras.utils.Progbar(len(finest) * num_samples) if verbose else None
+        )
+        for row, (given, seed) in enumerate(zip(finest, seeds, strict=True)):
+            for number in range(num_samples):
+                index = first + number
+                top = 0
+                for rows in sampler.rows(given, seed, index, tile, temperature):
+                    samples[row, number, top : top + len(rows)] = rows
+                    top += len(rows)
+                if bar:
+                    bar.add(1)
+        return samples
+
+    def tiled_sampler(self):
+        """What makes pictures of any size, with the weights as they are now.
+
+        Returns:
+            A `keras_tim.models.tiles.TiledSampler`.
+        """
+        from keras_tim.models.tiles import TiledSampler
+
+        self._one_sampled()
+        if self._tiled_sampler is None:
+            self._tiled_sampler = TiledSampler(self, self._generator)
+        return self._tiled_sampler
 
     def _size(self, inputs):
         """Height and width of the last level's output."""

@@ -7,6 +7,7 @@ from keras_tim.data.decompression import (
     decompression_dataset,
     decompression_pair,
 )
+from keras_tim.inference.originals import GAMUT, GREY, SUFFIX
 from keras_tim.metrics import recompressed_psnr
 from keras_tim.recipes.photos import PhotoRecipe
 
@@ -22,6 +23,12 @@ class DecompressionRecipe(PhotoRecipe):
     preset = "decompression_nano"
     title = "JPEG repair"
     faithfulness_name = "recompressed PSNR [dB]"
+    # As a JPEG, what was repaired would be compressed once more.
+    keeps = (
+        GREY,
+        GAMUT,
+        *(kept for kept in PhotoRecipe.keeps if kept != SUFFIX),
+    )
 
     def pair(self, tim, photo):
         return decompression_pair(

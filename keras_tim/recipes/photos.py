@@ -4,6 +4,13 @@ import functools
 
 from keras_tim.data.crops import large_photos, whole_photos
 from keras_tim.data.tfds_pictures import TfdsPictures, is_tfds
+from keras_tim.inference.originals import (
+    ALPHA,
+    DEPTH,
+    EXIF,
+    PROFILE,
+    SUFFIX,
+)
 from keras_tim.recipes.recipe import Recipe, refuse_large_output
 
 DEFAULT_HELD_OUT = "chelsea"
@@ -16,6 +23,7 @@ class PhotoRecipe(Recipe):
     """A recipe whose inputs are made from photos on the fly."""
 
     bundled = "the photos bundled with scikit-image"
+    keeps = (DEPTH, ALPHA, PROFILE, EXIF, SUFFIX)
 
     def __init__(self, settings, folder=None):
         super().__init__(settings, folder)

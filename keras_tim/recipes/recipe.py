@@ -1,14 +1,18 @@
 """What a run needs to know of its task."""
 
 from keras_tim.inference.alternatives import bicubic_picture
+from keras_tim.inference.originals import ALPHA
 from keras_tim.inference.pictures import (
     PictureError,
     picture_size,
     read_picture,
 )
 
-# Every pixel of the output takes about a kilobyte while it is made.
+# What is measured is made whole: every pixel of the output takes about a
+# kilobyte while it is made. Alternatives are made in tiles: one takes seven
+# bytes while it is written.
 LARGEST_OUTPUT = 16_000_000
+LARGEST_ALTERNATIVE = 500_000_000
 
 
 class Recipe:
@@ -24,6 +28,8 @@ class Recipe:
         title: str, what stands behind a picture's name on its sheet.
         faithfulness_name: str, what `faithfulness` measures, with its unit.
         lower_is_more_faithful: bool, whether that is an error.
+        keeps: names of what results take over from a user's file, see
+            `keras_tim.inference.originals`.
         unusable: list of str, names of the data's pictures that `listed` left
             out because they cannot be used.
 
@@ -38,6 +44,7 @@ class Recipe:
     title = None
     faithfulness_name = None
     lower_is_more_faithful = False
+    keeps = ()
 
     def __init__(self, settings, folder=None):
         self.settings = settings
@@ -175,7 +182,9 @@ class Recipe:
         Raises:
             PictureError: if the file cannot be used.
         """
-        return read_reduced(path, reduce, tim.output_factor)
+        # Colours are not mixed with white where transparency is kept.
+        transparent = "spread" if ALPHA in self.keeps else "white"
+        return read_reduced(path, reduce, tim.output_factor, transparent)
 
     def read_by(self):
         """What `read_input` goes by beside the file, such as classes.
@@ -221,7 +230,7 @@ class Recipe:
         return None
 
 
-def read_reduced(path, reduce, scale):
+def read_reduced(path, reduce, scale, transparent="white"):
     """Reads a picture file, reduces it, and refuses what is too large.
 
     Args:
@@ -229,6 +238,7 @@ def read_reduced(path, reduce, scale):
         reduce: int, factor to reduce it by.
         scale: int, size of the output relative to the picture, see
             `TIM.output_factor`.
+        transparent: str, see `read_picture`.
 
     Returns:
         float32 array `[height, width, 3]` in [0, 1].
@@ -240,14 +250,14 @@ def read_reduced(path, reduce, scale):
     height, width = (side // reduce for side in picture_size(path))
     if 0 in (height, width):
         raise PictureError(f"{path} is too small to be reduced {reduce} times.")
-    refuse_large_output(path, height, width, scale)
-    given = read_picture(path)
+    refuse_large_output(path, height, width, scale, LARGEST_ALTERNATIVE)
+    given = read_picture(path, transparent=transparent)
     if reduce > 1:
         given = bicubic_picture(given, (height, width))
     return given
 
 
-def refuse_large_output(path, height, width, scale=1):
+def refuse_large_output(path, height, width, scale=1, most=None):
     """Raises `PictureError` where an output would not fit in memory.
 
     Args:
@@ -255,12 +265,15 @@ def refuse_large_output(path, height, width, scale=1):
         height: int, pixels of the picture.
         width: int.
         scale: int, size of the output relative to the picture.
+        most: int, pixels of the output that fit; None for those of a picture
+            that is made whole.
     """
-    if height * width * scale**2 <= LARGEST_OUTPUT:
+    most = LARGEST_OUTPUT if most is None else most
+    if height * width * scale**2 <= most:
         return
     times = f"{scale} times larger it" if scale > 1 else "It"
     raise PictureError(
         f"{path} has {width} x {height} pixels. {times} would take more than "
-        f"the {LARGEST_OUTPUT:,} pixels that fit in memory. Crop it, or reduce "
+        f"the {most:,} pixels that fit in memory. Crop it, or reduce "
         "it first."
     )

@@ -5,6 +5,7 @@ from keras_tim.data.super_resolution import (
     super_resolution_pair,
 )
 from keras_tim.inference.alternatives import bicubic_picture
+from keras_tim.inference.originals import GAMUT, GREY
 from keras_tim.metrics import low_resolution_psnr
 from keras_tim.recipes.photos import PhotoRecipe
 
@@ -16,6 +17,7 @@ class SuperResolutionRecipe(PhotoRecipe):
     preset = "super_resolution_x4_nano"
     title = "super-resolution"
     faithfulness_name = "LR-PSNR [dB]"
+    keeps = (GREY, GAMUT, *PhotoRecipe.keeps)
 
     def pair(self, tim, photo):
         return super_resolution_pair(photo, tim.scale)

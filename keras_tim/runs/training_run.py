@@ -13,7 +13,10 @@ from absl import logging
 from keras_tim.conversion.esrgan import load_esrgan
 from keras_tim.data.tfds_pictures import is_tfds
 from keras_tim.files import save_model, write_json
-from keras_tim.inference.alternatives import alternatives_sheet
+from keras_tim.inference.alternatives import (
+    alternative_name,
+    alternatives_sheet,
+)
 from keras_tim.inference.pictures import write_picture
 from keras_tim.models.presets import preset_arguments
 from keras_tim.models.pretrained import preset_folder, shipped_presets
@@ -454,6 +457,7 @@ def _finish(folder, tim, recipe, held_out):
         f"{name}, {recipe.title}",
         recipe.shown(given),
         tim.sample(given[None], num_samples=8, seed=seed)[0],
+        titles=[alternative_name(seed, k) for k in range(8)],
         target=target,
         footer=report_sentence(rows[0]),
         baseline=recipe.baseline(given, size),

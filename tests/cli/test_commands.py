@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_tim.cli.main import COMMANDS, main
-from keras_tim.cli.sample import parse_seeds
+from keras_tim.cli.sample import parse_numbers, parse_tile
 from keras_tim.inference import read_picture, write_picture
 from keras_tim.perceptual.weights import WEIGHTS
 from keras_tim.runs import load_run
@@ -79,14 +79,27 @@ def test_weights_lists_the_cache(capsys, tmp_path, monkeypatch):
     ("text", "seeds"),
     [("0-3", [0, 1, 2, 3]), ("3,14,15", [3, 14, 15]), ("7, 1-2", [7, 1, 2])],
 )
-def test_parse_seeds(text, seeds):
-    assert parse_seeds(text) == seeds
+def test_parse_numbers(text, seeds):
+    assert parse_numbers(text) == seeds
 
 
 @pytest.mark.parametrize("text", ["", "a", "3-1", "-4", "1-", "0-99999"])
-def test_parse_seeds_refuses(text):
-    with pytest.raises(ValueError, match="--seeds"):
-        parse_seeds(text)
+def test_parse_numbers_refuses(text):
+    with pytest.raises(ValueError, match="--seeds must"):
+        parse_numbers(text, "seeds")
+
+
+@pytest.mark.parametrize(
+    ("text", "tile"), [("auto", "auto"), ("none", None), ("512", 512)]
+)
+def test_parse_tile(text, tile):
+    assert parse_tile(text) == tile
+
+
+@pytest.mark.parametrize("text", ["", "0", "-512", "5e2", "large"])
+def test_parse_tile_refuses(text):
+    with pytest.raises(ValueError, match="--tile"):
+        parse_tile(text)
 
 
 def test_train_fills_the_run_folder(finished_run):
@@ -188,28 +201,87 @@ def _sample(run, picture, output, *flags):
     )
 
 
-def test_sample_writes_alternatives_named_by_seed(
+def test_sample_writes_alternatives_of_several_seeds(
     finished_run, photo_folder, tmp_path
 ):
     picture = photo_folder / "coffee.png"
     assert _sample(finished_run, picture, tmp_path, "--seeds=0-2") == 0
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [
+        "coffee_0_0000.png",
+        "coffee_1_0000.png",
+        "coffee_2_0000.png",
         "coffee_differences.png",
-        "coffee_seed0000.png",
-        "coffee_seed0001.png",
-        "coffee_seed0002.png",
         "coffee_sheet.png",
     ]
-    first = read_picture(tmp_path / "coffee_seed0000.png")
+    first = read_picture(tmp_path / "coffee_0_0000.png")
     assert first.shape == (320, 400, 3)
     assert not np.array_equal(
-        first, read_picture(tmp_path / "coffee_seed0001.png")
+        first, read_picture(tmp_path / "coffee_1_0000.png")
     )
     again = tmp_path / "again"
     assert _sample(finished_run, picture, again, "--seeds=2,1") == 0
-    for name in ("coffee_seed0001.png", "coffee_seed0002.png"):
+    for name in ("coffee_1_0000.png", "coffee_2_0000.png"):
         assert (again / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_sample_makes_what_the_sheet_calls_it(
+    finished_run, photo_folder, tmp_path, capsys
+):
+    picture = photo_folder / "coffee.png"
+    flags = ("--reduce=4", "--json")
+    assert _sample(finished_run, picture, tmp_path / "all", *flags) == 0
+    out, err = capsys.readouterr()
+    (line,) = out.splitlines()
+    told = json.loads(line)
+    assert told["picture"] == str(picture)
+    assert [x["index"] for x in told["alternatives"]] == list(range(8))
+    assert "8 of 8 alternatives" in err
+    flags = ("--reduce=4", "--alternatives=3")
+    assert _sample(finished_run, picture, tmp_path / "one", *flags) == 0
+    made = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert made == ["coffee_0_0003.png", "coffee_sheet.png"]
+    one = tmp_path / "one" / "coffee_0_0003.png"
+    in_all = tmp_path / "all" / "coffee_0_0003.png"
+    assert one.read_bytes() == in_all.read_bytes()
+    # By the old flag, alternative 0 of every seed.
+    flags = ("--reduce=4", "--seeds=0", "--format=webp")
+    assert _sample(finished_run, picture, tmp_path / "old", *flags) == 0
+    assert (tmp_path / "old" / "coffee_0_0000.webp").exists()
+    for flags, said in (
+        (("--seeds=1", "--seed=1"), "not both"),
+        (("--alternatives=x",), "--alternatives must be like"),
+    ):
+        assert _sample(finished_run, picture, tmp_path, *flags) == 1
+        assert said in capsys.readouterr().err
+
+
+def test_sample_makes_a_file_again(
+    finished_run, photo_folder, tmp_path, capsys
+):
+    picture = photo_folder / "coffee.png"
+    flags = ("--reduce=4", "--seed=7", "--alternatives=2")
+    assert _sample(finished_run, picture, tmp_path / "one", *flags) == 0
+    made = tmp_path / "one" / "coffee_7_0002.png"
+    flags = (f"--again={made}", "--json")
+    capsys.readouterr()
+    assert _sample(finished_run, picture, tmp_path / "two", *flags) == 0
+    again = tmp_path / "two" / "coffee_7_0002.png"
+    assert json.loads(capsys.readouterr().out) == {
+        "path": str(again),
+        "of": str(made),
+        "same": True,
+    }
+    assert again.read_bytes() == made.read_bytes()
+    command = ["sample", f"--again={made}", f"--output={tmp_path / 'two'}"]
+    for more, said in (
+        ([str(picture)], "give it as --model"),
+        ([f"--model={finished_run}"], "which is not in"),
+        ([f"--model={finished_run}", "--seed=3"], "Leave out --seed"),
+        ([f"--model={finished_run}", "a.png", "b.png"], "takes one picture"),
+    ):
+        assert main([*command, *more]) == 1
+        assert said in capsys.readouterr().err
 
 
 def test_sample_takes_folders_and_skips_what_is_no_picture(
@@ -220,11 +292,11 @@ def test_sample_takes_folders_and_skips_what_is_no_picture(
     said = capsys.readouterr().err
     assert said.splitlines()[-1] == str(photo_folder / "broken.jpg")
     assert "could not be used (1)" in said
-    made = sorted(path.name for path in tmp_path.glob("*_seed*.png"))
+    made = sorted(path.name for path in tmp_path.glob("*_0000.png"))
     assert made == [
-        "astronaut_seed0005.png",
-        "chelsea_seed0005.png",
-        "coffee_seed0005.png",
+        "astronaut_5_0000.png",
+        "chelsea_5_0000.png",
+        "coffee_5_0000.png",
     ]
     assert read_picture(tmp_path / made[0]).shape == (80, 100, 3)
 
@@ -251,7 +323,7 @@ def test_sample_keeps_what_is_there(
     picture = photo_folder / "coffee.png"
     flags = ("--seeds=5", "--reduce=4")
     assert _sample(finished_run, picture, tmp_path, *flags) == 0
-    path = tmp_path / "coffee_seed0005.png"
+    path = tmp_path / "coffee_5_0000.png"
     before = path.stat().st_mtime_ns
     assert _sample(finished_run, picture, tmp_path, *flags) == 0
     assert path.stat().st_mtime_ns == before
@@ -273,7 +345,7 @@ def test_home_is_meant_after_an_equals_sign_too(
     monkeypatch.chdir(tmp_path)
     command = ["sample", "--model=~/m.keras", "--seeds=0", "--reduce=4"]
     assert main([*command, "--output=~/out", "~/photos/coffee.png"]) == 0
-    assert (home / "out" / "coffee_seed0000.png").exists()
+    assert (home / "out" / "coffee_0_0000.png").exists()
     command = ["evaluate", "--model", "~/m.keras", "--data=~/photos"]
     command += ["--count=1", "--crop=32", "--output=~/measured"]
     assert main([*command, "--num_samples=1"]) == 3
@@ -321,12 +393,12 @@ def test_killed_sampling_goes_on(finished_run, photo_folder, tmp_path, capsys):
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         assert process.poll() is None, "ended before it was killed"
-        if len(list(output.glob("*_seed*.png"))) >= 4:
+        if len(list(output.glob("*_0000.png"))) >= 4:
             break
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    finished = {p: os.stat(p).st_mtime_ns for p in output.glob("*_seed*.png")}
+    finished = {p: os.stat(p).st_mtime_ns for p in output.glob("*_0000.png")}
     assert 4 <= len(finished) < 18
     assert main(command) == 3
     for path, moment in finished.items():
@@ -370,13 +442,13 @@ def test_demo_shows_what_a_preset_makes(tmp_path, realsr_weights, capsys):
     assert main(["demo", f"--output={output}"]) == 0
     sheet = read_picture(output / "contact_sheet.png")
     assert sheet.shape[2] == 3
-    made = [read_picture(output / f"chelsea_seed000{k}.png") for k in (0, 1)]
+    made = [read_picture(output / f"chelsea_0_000{k}.png") for k in (0, 1)]
     given = read_picture(output / "chelsea.png")
     assert made[0].shape == (4 * given.shape[0], 4 * given.shape[1], 3)
     assert 0.002 < np.abs(made[0] - made[1]).mean() < 0.1
-    before = (output / "chelsea_seed0000.png").stat().st_mtime_ns
+    before = (output / "chelsea_0_0000.png").stat().st_mtime_ns
     assert main(["demo", f"--output={output}"]) == 0
-    assert (output / "chelsea_seed0000.png").stat().st_mtime_ns == before
+    assert (output / "chelsea_0_0000.png").stat().st_mtime_ns == before
 
 
 @pytest.mark.slow

@@ -131,7 +131,7 @@ def test_sample_writes_alternatives(flags, size, run, layout_folder, tmp_path):
     ]
     assert main(command) == 0
     first, second = (
-        read_picture(tmp_path / f"4_L_seed000{seed}.png") for seed in (0, 1)
+        read_picture(tmp_path / f"4_L_{seed}_0000.png") for seed in (0, 1)
     )
     # Odd sides lose a row: a layout is half as large as its picture.
     expected = (*(side // 2 * 2 for side in size), 3)
@@ -149,7 +149,7 @@ def test_a_model_file_alone_knows_its_classes(
         labels = str(layout_folder / "labels/4_L.png")
         if main(["sample", f"--model={model}", *flags, labels]):
             return None
-        return read_picture(output / "4_L_seed0003.png")
+        return read_picture(output / "4_L_3_0000.png")
 
     expected = sampled(run / "model.keras", "run")
     alone = tmp_path / "alone.keras"

@@ -125,7 +125,7 @@ def test_sample_writes_alternatives(task, run, picture, tmp_path):
     ]
     assert main(command) == 0
     first, second = (
-        read_picture(tmp_path / f"{picture.stem}_seed000{seed}.png")
+        read_picture(tmp_path / f"{picture.stem}_{seed}_0000.png")
         for seed in (0, 1)
     )
     assert first.shape == second.shape == (*case.size, 3)

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tim.imle.codes import draw_codes
+from keras_tim.imle.codes import (
+    NOISE,
+    STYLE,
+    draw_codes,
+    draw_style,
+    draw_window,
+)
 
 SIZES = [(2, 3), (4, 6)]
 
@@ -118,3 +124,49 @@ def test_no_draw_is_used_twice(many):
     assert len(np.unique(firsts)) > 0.999 * len(firsts)
     rows = np.concatenate([x[:, :3] for x in many])
     assert len(np.unique(rows, axis=0)) == len(rows)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5, 8])
+@pytest.mark.parametrize(
+    ("start", "size"),
+    [
+        ((0, 0), (13, 17)),
+        ((3, 5), (4, 7)),
+        ((12, 16), (1, 1)),
+        ((0, 3), (13, 2)),
+    ],
+)
+def test_a_window_is_cut_from_the_field(channels, start, size):
+    seed, index = tf.constant(-7, tf.int64), tf.constant(3, tf.int64)
+    codes = draw_codes(
+        *(seed[None], index[None, None], [(13, 17)] * 2, channels, channels),
+        style_sizes=[(13, 17)] * 2,
+    )
+    window = tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))
+    compiled = tf.function(draw_window)
+    for kind, field in ((STYLE, codes[1][0]), (NOISE, codes[1][1])):
+        for draw in (draw_window, compiled):
+            np.testing.assert_array_equal(
+                draw(seed, index, 1, kind, (17, channels), start, size),
+                field[0][window],
+            )
+
+
+def test_a_style_without_the_noise():
+    seed, index = tf.constant(7, tf.int64), tf.constant(2, tf.int64)
+    for level, (style, _) in enumerate(draw([7], [[2]])):
+        np.testing.assert_array_equal(
+            draw_style(seed, index, level, 5), style[0]
+        )
+
+
+def test_a_window_of_a_huge_field():
+    # The field would take 4 * 10**15 bytes; its places exceed 32 bits.
+    side = 10**7
+    seed, index = tf.constant(7, tf.int64), tf.constant(0, tf.int64)
+    drawn = draw_window(
+        seed, index, 0, NOISE, (side, 10), (side - 40, side - 50), (40, 50)
+    )
+    assert drawn.shape == (40, 50, 10)
+    assert abs(float(tf.reduce_mean(drawn))) < 0.05
+    assert abs(float(tf.math.reduce_std(drawn)) - 1.0) < 0.05

@@ -45,7 +45,7 @@ def test_files_of_one_name_do_not_overwrite_each_other(
     out = tmp_path / "out"
     written = sample_files(tim, recipe, pictures, str(out), seeds=[3])
     names = [path.rsplit("/", 1)[1] for path in written]
-    assert names == ["photo_seed0003.png", "photo-2_seed0003.png"]
+    assert names == ["photo_3_0000.png", "photo-2_3_0000.png"]
     first, second = map(read_picture, written)
     assert first.shape == (48, 80, 3)
     assert not np.array_equal(first, second)

@@ -13,7 +13,9 @@ from keras_tim.inference import (
     write_picture,
 )
 from keras_tim.inference.own import read_record
+from keras_tim.models.tiles import Tiling
 from keras_tim.recipes import get_recipe
+from keras_tim.recipes import recipe as recipes
 from keras_tim.runs import RunSettings
 
 
@@ -74,7 +76,7 @@ def test_inputs_are_not_written_over(make, tmp_path):
     folder = tmp_path / "in"
     photo(folder / "photo.png", 1)
     photo(folder / "photo_sheet.png", 2)
-    photo(folder / "photo_seed0000.png", 3)
+    photo(folder / "photo_0_0000.png", 3)
     before = contents(folder)
     for overwrite in (False, True):
         with pytest.raises(FileExistsError, match=r"Nothing was written"):
@@ -86,7 +88,7 @@ def test_inputs_under_another_name_are_not_written_over(make, tmp_path):
     path = photo(tmp_path / "photo.png")
     (tmp_path / "out").mkdir()
     other = photo(tmp_path / "elsewhere" / "other.png", 1)
-    os.link(other, tmp_path / "out" / "photo_seed0000.png")
+    os.link(other, tmp_path / "out" / "photo_0_0000.png")
     before = other.read_bytes()
     with pytest.raises(FileExistsError, match=r"other\.png, which is to be"):
         make(path, other, overwrite=True)
@@ -94,7 +96,7 @@ def test_inputs_under_another_name_are_not_written_over(make, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["photo_seed0001.png", "photo_sheet.png", "photo_differences.png"]
+    "name", ["photo_1_0000.png", "photo_sheet.png", "photo_differences.png"]
 )
 def test_files_of_somebody_else_are_in_the_way(make, tmp_path, name):
     path = photo(tmp_path / "photo.png")
@@ -149,7 +151,7 @@ def test_the_same_again_changes_nothing(make, tmp_path, monkeypatch):
     def not_again(*args, **options):
         raise AssertionError("made again")
 
-    monkeypatch.setattr(samples, "_sample", not_again)
+    monkeypatch.setattr(samples, "sample_of", not_again)
     again = make(tmp_path / "photos", seeds=[0, 1], out="photos/made")
     assert again == first
     assert contents(tmp_path) == before
@@ -159,19 +161,19 @@ def test_the_same_again_changes_nothing(make, tmp_path, monkeypatch):
 def test_an_interrupted_call_goes_on(make, tmp_path, monkeypatch):
     paths = [photo(tmp_path / f"{n}.png", n) for n in range(3)]
     make(*paths, seeds=[0, 1, 2], out="whole")
-    sample, made = samples._sample, []
+    sample, made = samples.sample_of, []
 
-    def dies(tim, given, seed):
+    def dies(*args):
         if len(made) == 5:
             raise KeyboardInterrupt
-        made.append(seed)
-        return sample(tim, given, seed)
+        made.append(0)
+        return sample(*args)
 
-    monkeypatch.setattr(samples, "_sample", dies)
+    monkeypatch.setattr(samples, "sample_of", dies)
     with pytest.raises(KeyboardInterrupt):
         make(*paths, seeds=[0, 1, 2])
     monkeypatch.setattr(
-        samples, "_sample", lambda *args: made.append(0) or sample(*args)
+        samples, "sample_of", lambda *args: made.append(0) or sample(*args)
     )
     make(*paths, seeds=[0, 1, 2])
     # Each alternative once, and all as if nothing had happened.
@@ -191,9 +193,96 @@ def test_more_alternatives_later(make, tmp_path):
         assert before.get(name, after[name]) == after[name]
     # The sheet shows all that there are.
     sheet = tmp_path / "out" / "photo_sheet.png"
-    assert read_record(sheet)["seeds"] == [0, 1, 7]
+    shown = [[seed, 0] for seed in (0, 1, 7)]
+    assert read_record(sheet)["alternatives"] == shown
     make(path, seeds=[0, 1, 7], out="at_once")
     assert contents(tmp_path / "at_once") == after
+
+
+def test_alternatives_are_known_by_seed_and_number(make, tmp_path):
+    path = photo(tmp_path / "photo.png")
+    made = make(path, seeds=[0, 5], alternatives=[0, 12])
+    assert [os.path.basename(path) for path in made] == [
+        "photo_0_0000.png",
+        "photo_0_0012.png",
+        "photo_5_0000.png",
+        "photo_5_0012.png",
+    ]
+    assert len({read_picture(path).tobytes() for path in made}) == 4
+    for seed, index in ((-1, 0), (0, 1)):
+        (made,) = make(path, seeds=[seed], alternatives=[index])
+        record = read_record(made)
+        assert (record["seed"], record["index"]) == (seed, index)
+    sheet = read_record(tmp_path / "out" / "photo_sheet.png")
+    assert sheet["alternatives"][:3] == [[-1, 0], [0, 0], [0, 1]]
+    for bad in ({"seeds": [0.5]}, {"alternatives": [-1]}):
+        with pytest.raises(ValueError, match=f"`{next(iter(bad))}` must be"):
+            make(path, **bad)
+
+
+def test_sheets_say_what_can_be_typed(make, tmp_path, monkeypatch):
+    said = []
+    sheet = samples.alternatives_sheet
+    monkeypatch.setattr(
+        samples,
+        "alternatives_sheet",
+        lambda *args, titles, **options: (
+            said.extend(titles) or sheet(*args, titles=titles, **options)
+        ),
+    )
+    path = photo(tmp_path / "photo.png")
+    make(path, seeds=[0, 5], alternatives=[3])
+    assert said == ["alternative 3", "seed 5, alternative 3"]
+
+
+def test_another_temperature_is_in_the_way(make, tmp_path):
+    path = photo(tmp_path / "photo.png")
+    (warm,) = make(path)
+    before = read_picture(warm)
+    with pytest.raises(FileExistsError, match="same picture, model"):
+        make(path, temperature=0.0)
+    (cold,) = make(path, temperature=0.0, overwrite=True)
+    assert not np.array_equal(read_picture(cold), before)
+    (other,) = make(path, seeds=[1], temperature=0.0, out="other")
+    np.testing.assert_array_equal(read_picture(cold), read_picture(other))
+
+
+def test_formats_lie_beside_one_another(make, tmp_path):
+    path = photo(tmp_path / "photo.png")
+    make(path)
+    make(path, format="jpg")
+    assert sorted(os.listdir(tmp_path / "out")) == [
+        "photo_0_0000.jpg",
+        "photo_0_0000.png",
+        "photo_sheet.png",
+    ]
+    with pytest.raises(ValueError, match="`format` must be one of png, jpg"):
+        make(path, format="bmp")
+
+
+def test_every_picture_is_told(make, tmp_path):
+    folder = tmp_path / "in"
+    photo(folder / "a.png")
+    (folder / "b.png").write_text("no picture")
+    told = []
+    make(folder, alternatives=[0, 1], tell=told.append)
+    good, bad = told
+    out = tmp_path / "out"
+    assert good.pop("seconds") > 0
+    assert good == {
+        "picture": str(folder / "a.png"),
+        "alternatives": [
+            {"path": str(out / f"a_0_000{k}.png"), "seed": 0, "index": k}
+            for k in (0, 1)
+        ],
+        "sheet": str(out / "a_sheet.png"),
+        "differences": str(out / "a_differences.png"),
+        "made": 2,
+    }
+    assert bad["picture"] == str(folder / "b.png")
+    assert "not a picture" in bad["error"]
+    make(folder, alternatives=[0, 1, 2], tell=told.append)
+    assert told[2]["made"] == 1
 
 
 def test_sub_folders_are_kept(make, tmp_path):
@@ -202,9 +291,9 @@ def test_sub_folders_are_kept(make, tmp_path):
     made = make(tmp_path / "photos")
     names = [os.path.relpath(path, tmp_path / "out") for path in made]
     assert sorted(names) == [
-        "a/b/x_seed0000.png",
-        "a/x_seed0000.png",
-        "x_seed0000.png",
+        "a/b/x_0_0000.png",
+        "a/x_0_0000.png",
+        "x_0_0000.png",
     ]
     assert len({read_picture(path).tobytes() for path in made}) == 3
 
@@ -217,9 +306,9 @@ def test_names_that_collide_are_numbered_and_told(make, tmp_path, caplog):
     # The same file twice is one picture.
     made = make(one, two, jpeg, one, tmp_path / "two")
     assert [os.path.basename(path) for path in made] == [
-        "x_seed0000.png",
-        "X-2_seed0000.png",
-        "x-3_seed0000.png",
+        "x_0_0000.png",
+        "X-2_0_0000.png",
+        "x-3_0_0000.jpg",
     ]
     assert f"What is made of {two} is called X-2" in caplog.text
     assert f"What is made of {jpeg} is called x-3" in caplog.text
@@ -248,7 +337,7 @@ def test_names_that_are_no_utf8(make, tmp_path):
     folder = tmp_path / "in"
     photo(folder / os.fsdecode(b"caf\xe9.png"))
     (made,) = make(folder)
-    assert os.fsencode(made).endswith(b"out/caf\xe9_seed0000.png")
+    assert os.fsencode(made).endswith(b"out/caf\xe9_0_0000.png")
 
 
 def test_what_cannot_be_used_is_listed(make, tmp_path, caplog):
@@ -260,13 +349,13 @@ def test_what_cannot_be_used_is_listed(make, tmp_path, caplog):
     missing = tmp_path / "missing.png"
     failed = []
     (made,) = make(missing, good.parent, failed=failed)
-    assert os.path.basename(made) == "good_seed0000.png"
+    assert os.path.basename(made) == "good_0_0000.png"
     assert failed == [str(missing), str(text), str(truncated)]
     for path in failed:
         assert f"Cannot read `{path}`" in caplog.text
     # Nothing half done is left behind.
     assert sorted(os.listdir(tmp_path / "out")) == [
-        "good_seed0000.png",
+        "good_0_0000.png",
         "good_sheet.png",
     ]
 
@@ -285,6 +374,7 @@ def test_what_is_too_large_is_not_even_decoded(
 ):
     path = tmp_path / "large.png"
     Image.new("L", (1001, 1000)).save(path)
+    monkeypatch.setattr(recipes, "LARGEST_ALTERNATIVE", 16_000_000)
 
     def decoded(*args):
         raise AssertionError("decoded")
@@ -301,3 +391,72 @@ def test_alternatives_are_taken_if_they_are_named(make, tmp_path):
         find_pictures(tmp_path / "out")
     (second,) = make(first, out="again")
     assert read_picture(second).shape == (128, 128, 3)
+
+
+def wide_photo(path):
+    values = np.random.default_rng(0).random((72, 150, 3))
+    write_picture(path, values)
+    return path
+
+
+def test_large_pictures_are_made_in_tiles(make, tim, tmp_path, monkeypatch):
+    path = wide_photo(tmp_path / "photo.png")
+    least = Tiling.of_model(tim).least_tile
+    (whole,) = make(path, tile=None)
+    (tiled,) = make(path, tile=least, out="tiled")
+    assert read_record(tiled) == {**read_record(whole), "tile": least}
+    difference = read_picture(tiled, "uint8").astype(int)
+    difference -= read_picture(whole, "uint8")
+    assert np.abs(difference).max() <= 1
+    # By default it depends on the memory that is needed.
+    make(path, out="small")
+    assert contents(tmp_path / "small") == contents(tmp_path / "out")
+    each = tim.tiled_sampler()._bytes_per_pixel
+    monkeypatch.setattr("keras_tim.models.tiles.MEMORY", least**2 * each)
+    monkeypatch.setattr("keras_tim.models.tiles.LEAST_MEMORY", 1)
+    make(path, out="large")
+    assert contents(tmp_path / "large") == contents(tmp_path / "tiled")
+
+
+def test_other_tiles_make_no_other_picture(make, tim, tmp_path):
+    """What was finished in some tiles, or whole, is finished."""
+    path = wide_photo(tmp_path / "photo.png")
+    make(path, seeds=[0], tile=Tiling.of_model(tim).least_tile)
+    before = contents(tmp_path / "out")
+    make(path, seeds=[0], tile=None)
+    assert contents(tmp_path / "out") == before
+    make(path, seeds=[0, 1], tile=None)
+    name = "photo_0_0000.png"
+    assert contents(tmp_path / "out")[name] == before[name]
+
+
+def test_sides_need_not_be_multiples(make_tim, tmp_path):
+    tim = make_tim("decompression", quick=True)
+    recipe = get_recipe("decompression")(RunSettings.of_task("decompression"))
+    path = tmp_path / "photo.png"
+    write_picture(path, np.random.default_rng(0).random((73, 151, 3)))
+    made = []
+    for tile in (None, Tiling.of_model(tim).least_tile):
+        out = tmp_path / str(tile)
+        (file,) = sample_files(tim, recipe, [path], out, [0], tile=tile)
+        made.append(read_picture(file, "uint8").astype(int))
+    assert made[0].shape == (73, 151, 3)
+    assert np.abs(made[0] - made[1]).max() <= 1
+
+
+def test_sheets_of_huge_pictures(make, tmp_path, monkeypatch):
+    path = wide_photo(tmp_path / "photo.png")
+    monkeypatch.setattr(samples, "LARGEST_ON_SHEET", 288 * 600 // 4)
+    # Ours are read though strangers' would be taken for an attack.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 288 * 600 // 3)
+    make(path, seeds=[0, 1])
+    assert Image.MAX_IMAGE_PIXELS == 288 * 600 // 3
+    map_of_differences = tmp_path / "out" / "photo_differences.png"
+    assert read_picture(map_of_differences).shape == (144, 300, 3)
+
+
+def test_tiles_that_are_too_small_are_told_first(make, tmp_path):
+    path = wide_photo(tmp_path / "photo.png")
+    with pytest.raises(ValueError, match="`tile` must be at least"):
+        make(path, tile=8)
+    assert not (tmp_path / "out").exists()

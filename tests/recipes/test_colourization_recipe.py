@@ -82,7 +82,9 @@ def test_samples_keep_the_lightness_and_the_size(
 
 
 def test_large_pictures_are_refused(tim, recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr("keras_tim.recipes.recipe.LARGEST_OUTPUT", 79 * 97 - 1)
+    monkeypatch.setattr(
+        "keras_tim.recipes.recipe.LARGEST_ALTERNATIVE", 79 * 97 - 1
+    )
     from keras_tim.inference import PictureError, write_picture
 
     path = tmp_path / "large.png"
@@ -90,5 +92,5 @@ def test_large_pictures_are_refused(tim, recipe, tmp_path, monkeypatch):
     with pytest.raises(PictureError, match="It would take"):
         recipe.read_input(tim, path)
     # The output is as large as the input, however many levels there are.
-    monkeypatch.setattr("keras_tim.recipes.recipe.LARGEST_OUTPUT", 79 * 97)
+    monkeypatch.setattr("keras_tim.recipes.recipe.LARGEST_ALTERNATIVE", 79 * 97)
     assert recipe.read_input(tim, path).shape == (79, 97, 1)

@@ -1,0 +1,168 @@
+"""The same file again, from the record that it holds."""
+
+import hashlib
+import os
+import pathlib
+import tempfile
+
+from keras_tim.checks import integer
+from keras_tim.files import write_bytes
+from keras_tim.inference.encoders import writable_suffixes
+from keras_tim.inference.originals import read_original
+from keras_tim.inference.own import read_record
+from keras_tim.inference.pictures import write_picture
+from keras_tim.inference.samples import (
+    picture_digest,
+    refuse_large_side,
+    sample_of,
+    tile_side,
+)
+from keras_tim.models.fingerprint import fingerprint
+
+_READING = {"reduce": {}, "quality": {"most": 100}}
+
+
+def read_recipe(path):
+    """Reads how an alternative was made.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        The record of it, a dict, see `sample_files`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds no such record, or a damaged one.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"There is no file `{path}` to make again.")
+    record = read_record(path)
+    if record is None:
+        raise ValueError(
+            f"`{path}` does not say how it was made: it is none of this "
+            "package's pictures, or another program has written it since."
+        )
+    if record.get("made") != "alternative" or "index" not in record:
+        raise ValueError(
+            f"`{path}` is no alternative that can be made again, but "
+            f"{record.get('made')!r}. Name one of the alternatives; sheets "
+            "and maps come with them."
+        )
+    try:
+        for name, value in record["reading"].items():
+            integer(name, value, **_READING[name])
+        integer("seed", record["seed"], least=None)
+        integer("index", record["index"], least=0)
+        float(record["temperature"])
+        if "tile" in record:
+            integer("tile", record["tile"])
+        str.encode(record["of"] + record["model"] + record["read_by"])
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"What `{path}` says of how it was made is damaged: {error!r}"
+        ) from error
+    return record
+
+
+def sample_again(tim, recipe, path, picture, folder, overwrite=False):
+    """Makes an alternative again, to the last bit.
+
+    Args:
+        tim: the `TIM` that made it.
+        recipe: the `keras_tim.recipes.Recipe` of its task.
+        path: path of the alternative.
+        picture: path of the picture that it was made of, or a folder that it
+            lies in; None to look for it beside `path`, in the folder above,
+            and in the working folder.
+        folder: where the new file goes, under the name of the old one; made
+            if missing.
+        overwrite: bool, whether another file that is in the way is written
+            over.
+
+    Returns:
+        `(made, same)`: the new file's path, and whether it is the same as the
+        old one to the last bit.
+
+    Raises:
+        FileNotFoundError: if the file or its picture is missing.
+        FileExistsError: if another file is in the way.
+        ValueError: if the file holds no record, the picture has changed, or
+            the model is another one.
+    """
+    record = read_recipe(path)
+    picture = _picture(path, record, picture)
+    if record["model"] != fingerprint(tim):
+        raise ValueError(
+            f"`{path}` was made by another model. Name that one with --model; "
+            f"its fingerprint is {record['model']}."
+        )
+    if record["read_by"] != hashlib.sha256(recipe.read_by()).hexdigest():
+        raise ValueError(
+            f"`{path}` was made with other classes or components. Name the "
+            "model's whole folder with --model."
+        )
+    suffix = pathlib.Path(path).suffix.lower()
+    if suffix not in writable_suffixes():
+        raise ValueError(f"Files like `{path}` cannot be written here.")
+    given = recipe.read_input(tim, picture, **record["reading"])
+    refuse_large_side(picture, given.shape, tim, suffix)
+    original = read_original(picture, recipe.keeps)
+    sample = sample_of(
+        tim,
+        given,
+        record["seed"],
+        record["index"],
+        float(record["temperature"]),
+        tile_side(tim, given, record.get("tile")),
+        original.deep,
+    )
+    os.makedirs(folder, exist_ok=True)
+    made = os.path.join(folder, os.path.basename(path))
+    with tempfile.TemporaryDirectory() as temporary:
+        new = os.path.join(temporary, f"new{suffix}")
+        write_picture(new, sample, record, original)
+        content = pathlib.Path(new).read_bytes()
+    same = content == pathlib.Path(path).read_bytes()
+    if os.path.exists(made) and pathlib.Path(made).read_bytes() != content:
+        if not overwrite:
+            raise FileExistsError(
+                f"`{made}` holds something else. Choose another folder, or "
+                "write over it with --overwrite. Nothing was written."
+            )
+        write_bytes(made, content)
+    elif not os.path.exists(made):
+        write_bytes(made, content)
+    return made, same
+
+
+def _picture(path, record, given):
+    """The picture that an alternative was made of, as it was then."""
+    name = os.path.basename(str(record.get("picture", "")))
+    if given is None:
+        beside = os.path.dirname(os.path.abspath(path))
+        folders = [beside, os.path.dirname(beside), os.curdir]
+    elif os.path.isdir(given):
+        folders = [given]
+    elif os.path.isfile(given):
+        if picture_digest(given) != record["of"]:
+            raise ValueError(
+                f"`{path}` was made of another picture than `{given}`, or "
+                "that one has changed since. Its SHA-256 was "
+                f"{record['of']}, and its name {name!r}."
+            )
+        return given
+    else:
+        raise FileNotFoundError(f"There is no picture `{given}`.")
+    places = [os.path.join(folder, name) for folder in folders]
+    found = [place for place in places if name and os.path.isfile(place)]
+    for place in found:
+        if picture_digest(place) == record["of"]:
+            return place
+    changed = f" {found[0]} is another one, or has changed." if found else ""
+    raise FileNotFoundError(
+        f"`{path}` was made of the picture {name!r} with the SHA-256 "
+        f"{record['of']}, which is not in "
+        f"{', '.join(map(os.path.abspath, folders))}.{changed} Name it, or "
+        "its folder, after the file."
+    )

@@ -1,0 +1,425 @@
+"""Pictures of any size, made tile by tile.
+
+A tile is what the model makes of a window of the input. The codes of a window
+are cut from those of the whole picture, so that a picture made in tiles is the
+one that is made whole, but for what a window does not see beyond its border.
+That fades within a few pixels: windows overlap, their borders are thrown away,
+and what is left is blended. Memory goes with the tile; of the picture no more
+than a row of tiles is held.
+"""
+
+import dataclasses
+import itertools
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from keras_tim.checks import integer
+from keras_tim.imle import codes
+from keras_tim.layers.modulation import SharedStatistics
+from keras_tim.tasks import get_task
+
+# What the windows see beyond the tiles' seams, on either side, in pixels of
+# the first level's input.
+MARGIN = 16
+# What a tile may take unless it is told, and what is left to try where the
+# machine has less than twice as much to spare.
+MEMORY = 2 * 10**9
+LEAST_MEMORY = MEMORY // 16
+# Statistics of a picture are those of so many of its windows, found in so many
+# rounds, each normalised by what the one before has found.
+MOST_MEASURED = 9
+ROUNDS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """One window along one side of a picture, and its share in the output.
+
+    Attributes:
+        start: int, its first pixel of the finest input.
+        stop: int, the first one behind it.
+        first: int, the first pixel of the output that it has a share in.
+        shares: float32 array, its shares in the pixels from there on.
+        inside: slice, these pixels in what is made of the window.
+        core: `(start, stop)` of the window's own part, counted from its first
+            pixel: every pixel of the input is in the core of one window.
+    """
+
+    start: int
+    stop: int
+    first: int
+    shares: np.ndarray
+    inside: slice
+    core: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiling:
+    """How the pictures of a model are cut.
+
+    Attributes:
+        grid: int, pixels of the finest input: windows begin at multiples.
+        overlap: int, how many of them neighbours share at least.
+        output_factor: int, size of the output relative to that input.
+    """
+
+    grid: int
+    overlap: int
+    output_factor: int
+
+    @classmethod
+    def of_model(cls, tim):
+        """The tiling of a `TIM`."""
+        multiple = tim.input_multiple
+        grid = multiple * (tim.style_cell or 1)
+        # Between the centres of cells styles are interpolated.
+        margin = multiple * (MARGIN + (tim.style_cell or 0) // 2)
+        overlap = -(-2 * margin // grid) * grid
+        return cls(grid, overlap, tim.output_factor)
+
+    @property
+    def least_tile(self):
+        """The side of the smallest tile, in pixels of the output."""
+        return 2 * self.overlap * self.output_factor
+
+    def check_tile(self, tile):
+        """Raises unless pictures can be made in such tiles.
+
+        Args:
+            tile: int, "auto" or None.
+
+        Raises:
+            ValueError: if they cannot.
+        """
+        if tile is None or (isinstance(tile, str) and tile == "auto"):
+            return
+        if isinstance(tile, str):
+            raise ValueError(
+                '`tile` must be an integer, "auto" or None. Received: '
+                f"tile={tile!r}"
+            )
+        if integer("tile", tile) < self.least_tile:
+            raise ValueError(
+                f"`tile` must be at least {self.least_tile} pixels of the "
+                "output: what lies beyond a tile counts, too, and neighbours "
+                f"overlap. Received: tile={tile}"
+            )
+
+    def windows(self, length, tile):
+        """Where windows along one side of a picture lie.
+
+        Args:
+            length: int, the side's length.
+            tile: int, the tiles' side in pixels of the output.
+
+        Returns:
+            List of `(start, stop)`, evenly spread, all of one length but the
+            last, which may be longer by less than `grid`.
+        """
+        side = tile // self.output_factor // self.grid * self.grid
+        if length < side + self.grid:
+            return [(0, length)]
+        gaps = -(-(length - side) // (side - self.overlap))
+        last = (length - side) // self.grid
+        starts = [last * n // gaps * self.grid for n in range(gaps + 1)]
+        return [(n, n + side) for n in starts[:-1]] + [(starts[-1], length)]
+
+    def spans(self, length, tile):
+        """The `windows` along one side, and what is kept of each.
+
+        Args:
+            length: int, the side's length.
+            tile: int, the tiles' side in pixels of the output.
+
+        Returns:
+            List of `Span`. Their shares add up to one everywhere.
+        """
+        windows = self.windows(length, tile)
+        factor = self.output_factor
+        pixels = np.arange(length * factor) + 0.5
+        # From one window to the next one in the middle of what they share.
+        fade = self.overlap * factor / 4
+        steps, bounds = [np.ones(len(pixels))], [0]
+        for (_, stop), (start, _) in itertools.pairwise(windows):
+            middle = (stop + start) * factor / 2
+            steps.append(np.clip((pixels - middle) / fade + 0.5, 0.0, 1.0))
+            bounds.append((stop + start) // 2 // self.grid * self.grid)
+        steps.append(np.zeros(len(pixels)))
+        bounds.append(length)
+        spans = []
+        for (start, stop), (step, following), bound in zip(
+            windows,
+            itertools.pairwise(steps),
+            itertools.pairwise(bounds),
+            strict=True,
+        ):
+            core = tuple(n - start for n in bound)
+            shares = step - following
+            (places,) = np.nonzero(shares)
+            first, end = int(places[0]), int(places[-1]) + 1
+            inside = slice(first - start * factor, end - start * factor)
+            shares = shares[first:end].astype("float32")
+            spans.append(Span(start, stop, first, shares, inside, core))
+        return spans
+
+
+class TiledSampler:
+    """Samples of one model, in tiles.
+
+    Args:
+        tim: the `TIM`.
+        generator: its `keras_tim.export.generator.Generator`, by whose plain
+            kernels float32 pictures are made, as `TIM.sample` makes them.
+
+    Attributes:
+        tiling: the model's `Tiling`.
+    """
+
+    def __init__(self, tim, generator):
+        self.tim = tim
+        self.tiling = Tiling.of_model(tim)
+        self._bytes_per_pixel = generator.bytes_per_output_pixel
+        self._model = generator.tim if tim.compute_dtype == "float32" else tim
+        integers = tf.TensorSpec([2], tf.int64)
+        signature = [
+            tf.TensorSpec([None, None, tim.input_channels]),
+            integers,  # the window's first row and column
+            tf.TensorSpec([4], tf.int64),  # its core's rows and columns
+            integers,  # the picture's height and width
+            integers,  # seed and index
+            tf.TensorSpec([], tf.float32),  # temperature
+        ]
+        count = 0
+        if tim.normalization == "instance":
+            count = sum(len(module.modulations) for module in tim.tower)
+        self._normalises = count > 0
+        shared = [tf.TensorSpec([2, None])] * count
+        self._own = tf.function(
+            self._trace, input_signature=signature, autograph=False
+        )
+        self._shared = tf.function(
+            self._trace, input_signature=[*signature, *shared], autograph=False
+        )
+
+    def tile_of(self, tile, height, width):
+        """The side of the tiles that a picture is to be made of.
+
+        Args:
+            tile: int, "auto" or None, as in `TIM.sample`.
+            height: int, of the finest input.
+            width: the same.
+
+        Returns:
+            int, in pixels of the output; None where the picture is to be made
+            whole.
+
+        Raises:
+            ValueError: if tiles would be too small.
+        """
+        self.tiling.check_tile(tile)
+        if tile is None:
+            return None
+        if tile == "auto":
+            pixels = memory_of_a_tile() / self._bytes_per_pixel
+            tile = max(self.tiling.least_tile, int(pixels**0.5))
+        whole = height * width * self.tiling.output_factor**2 <= tile**2
+        return None if whole else tile
+
+    def num_tiles(self, height, width, tile):
+        """How many tiles a picture is made of.
+
+        Args:
+            height: int, of the finest input.
+            width: the same.
+            tile: int, the tiles' side in pixels of the output.
+
+        Returns:
+            int.
+        """
+        windows = self.tiling.windows
+        return len(windows(height, tile)) * len(windows(width, tile))
+
+    def rows(self, given, seed, index, tile, temperature=1.0, progress=None):
+        """One picture from top to bottom.
+
+        Args:
+            given: float array `[height, width, channels]` in [0, 1].
+            seed: int.
+            index: int, the sample's number.
+            tile: int, the tiles' side in pixels of the output.
+            temperature: float, see `TIM.sample`.
+            progress: None, or a function that is told how many tiles are made,
+                and of how many.
+
+        Yields:
+            float32 arrays `[rows, width', 3]` in [0, 1], one below the other.
+        """
+        height, width = given.shape[:2]
+        down = self.tiling.spans(height, tile)
+        across = self.tiling.spans(width, tile)
+        arguments = (
+            tf.constant([height, width], tf.int64),
+            tf.constant([seed, index], tf.int64),
+            tf.constant(temperature, tf.float32),
+        )
+        statistics = self._statistics(given, down, across, arguments)
+        factor = self.tiling.output_factor
+        ends = [row.first for row in down[1:]] + [height * factor]
+        # Rows that are not finished, the first of them `top`.
+        tallest = max(len(row.shares) for row in down)
+        pending = np.zeros((tallest, width * factor, 3), "float32")
+        top = count = 0
+        for row, end in zip(down, ends, strict=True):
+            for column in across:
+                made, _ = self._make(given, row, column, arguments, statistics)
+                part = made.numpy()[row.inside, column.inside]
+                shares = row.shares[:, None, None] * column.shares[:, None]
+                into = pending[row.first - top :, column.first :]
+                into[: part.shape[0], : part.shape[1]] += part * shares
+                count += 1
+                if progress is not None:
+                    progress(count, len(down) * len(across))
+            finished = end - top
+            # The sum of the shares may miss one by rounding.
+            yield np.clip(pending[:finished], 0.0, 1.0)
+            pending[: tallest - finished] = pending[finished:].copy()
+            pending[tallest - finished :] = 0.0
+            top = end
+
+    def _statistics(self, given, down, across, arguments):
+        """What all of a picture's windows are normalised by; maybe nothing."""
+        if not self._normalises:
+            return []
+        windows = list(itertools.product(down, across))
+        places = np.linspace(0, len(windows) - 1, MOST_MEASURED)
+        windows = [windows[n] for n in sorted(set(places.round().astype(int)))]
+        statistics = []
+        areas = [
+            np.prod([stop - start for start, stop in (row.core, column.core)])
+            for row, column in windows
+        ]
+        for _ in range(ROUNDS):
+            moments = [
+                self._make(given, *window, arguments, statistics)[1]
+                for window in windows
+            ]
+            statistics = [
+                pooled(several, areas) for several in zip(*moments, strict=True)
+            ]
+        return statistics
+
+    def _make(self, given, row, column, arguments, statistics):
+        """What is made of a window, and the moments of its features."""
+        window = given[row.start : row.stop, column.start : column.stop]
+        corner = tf.constant([row.start, column.start], tf.int64)
+        core = tf.constant([*row.core, *column.core], tf.int64)
+        make = self._shared if statistics else self._own
+        return make(tf.constant(window), corner, core, *arguments, *statistics)
+
+    def _trace(
+        self, window, corner, core, size, sample, temperature, *statistics
+    ):
+        extent = tf.shape(window, tf.int64)[:2]
+        cut = []
+        for level in range(self.tim.num_levels):
+            corner_here, extent_here, size_here = (
+                self._at_level(level, n) for n in (corner, extent, size)
+            )
+            style = self._style(
+                level, corner_here, extent_here, size_here, sample
+            )
+            noise = codes.draw_window(
+                *(sample[0], sample[1], level, codes.NOISE),
+                (size_here[1], self.tim.noise_channels),
+                (corner_here[0], corner_here[1]),
+                (extent_here[0], extent_here[1]),
+            )
+            cut.append((temperature * style[None], temperature * noise[None]))
+        with SharedStatistics(
+            tf.unstack(tf.shape(window)[:2]),
+            tf.unstack(tf.cast(core, tf.int32)),
+            statistics or None,
+        ) as shared:
+            picture = self._model.decode(window[None], cut)[-1][0]
+        return picture, shared.found
+
+    def _style(self, level, corner, extent, size, sample):
+        """A window's map of styles, or the one style of the picture."""
+        if not self.tim.style_cell:
+            return codes.draw_style(
+                sample[0], sample[1], level, self.tim.style_dim
+            )
+        cell = self.tim.style_cell * 2**level
+        cells, columns = -(-extent // cell), -(-size[1] // cell)
+        return codes.draw_window(
+            *(sample[0], sample[1], level, codes.STYLE),
+            (columns, self.tim.style_dim),
+            (corner[0] // cell, corner[1] // cell),
+            (cells[0], cells[1]),
+        )
+
+    def _at_level(self, level, pixels):
+        """Pixels of the finest input as those of a level's input."""
+        if get_task(self.tim.task).chained:
+            return pixels * 2**level
+        return pixels // 2 ** (self.tim.num_levels - 1 - level)
+
+
+def pooled(moments, areas):
+    """Mean and variance of several parts taken together.
+
+    Args:
+        moments: sequence of arrays `[2, channels]`, means and variances.
+        areas: sequence of numbers, how large each part is.
+
+    Returns:
+        float32 array `[2, channels]`.
+    """
+    moments = np.asarray(moments, "float64")
+    mean = np.average(moments[:, 0], axis=0, weights=areas)
+    squares = moments[:, 1] + (moments[:, 0] - mean) ** 2
+    variance = np.average(squares, axis=0, weights=areas)
+    return np.stack([mean, variance]).astype("float32")
+
+
+def memory_of_a_tile():
+    """Bytes that the making of a tile may take where nothing else is said.
+
+    The same from run to run wherever there is enough: in other tiles a sample
+    is not the same to the last bit.
+    """
+    free, memory = available_memory(), MEMORY
+    while free is not None and memory > max(free / 2, LEAST_MEMORY):
+        memory //= 2
+    if memory < MEMORY:
+        logging.warning(
+            "Only %.1f GB of memory are free: pictures are made in smaller "
+            "tiles, and may differ in their last bits from those made "
+            "otherwise.",
+            free / 1e9,
+        )
+    return memory
+
+
+def available_memory():
+    """Bytes of memory that can be had now; None where that is not known."""
+    found = []
+    try:
+        with open("/proc/meminfo") as file:
+            fields = dict(line.split(":", 1) for line in file)
+        found.append(1024 * int(fields["MemAvailable"].split()[0]))
+    except (OSError, KeyError, ValueError):
+        return None
+    # A container's own limit.
+    try:
+        limit, used = (
+            int(pathlib.Path("/sys/fs/cgroup", name).read_text())
+            for name in ("memory.max", "memory.current")
+        )
+        found.append(limit - used)
+    except (OSError, ValueError):  # none, or "max"
+        pass
+    return min(found)
