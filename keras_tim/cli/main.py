@@ -1,10 +1,12 @@
 """The command `keras-tim`: finds the subcommand, parses flags, reports errors.
 
 Subcommands are modules with `DESCRIPTION`, `define_flags(values)` and
-`run(values, arguments)`, which may return an exit status. They are imported
-when they are asked for, so that help is quick.
+`run(values, arguments)`, which may return an exit status. Some also have
+`check(values, arguments)`, which refuses what no run could make sense of. Help
+and refusals come at once: only `run` imports Keras and TensorFlow.
 """
 
+import difflib
 import importlib
 import os
 import signal
@@ -49,8 +51,11 @@ def main(argv=None):
         print(f"keras-tim {version('keras-tim')}")
         return 0
     if argv[0] not in COMMANDS:
+        meant = difflib.get_close_matches(argv[0], COMMANDS, n=1)
+        hint = f". Did you mean {meant[0]!r}?" if meant else ""
         print(
-            f"keras-tim: there is no command {argv[0]!r}\n\n{_overview()}",
+            f"keras-tim: there is no command {argv[0]!r}{hint}\n\n"
+            f"{_overview()}",
             file=sys.stderr,
         )
         return 2
@@ -82,6 +87,8 @@ def _run(name, argv):
     logging.set_verbosity(logging.DEBUG if values.debug else logging.INFO)
     logging.get_absl_handler().setFormatter(_Plain())
     try:
+        if hasattr(command, "check"):
+            command.check(values, arguments)
         return command.run(values, arguments) or 0
     except KeyboardInterrupt as error:
         print(f"keras-tim {name}: {error or 'interrupted'}", file=sys.stderr)
@@ -91,6 +98,14 @@ def _run(name, argv):
             raise
         print(f"keras-tim {name}: error: {error}", file=sys.stderr)
         return 1
+
+
+def reject_arguments(arguments):
+    """Raises if something was given that is no flag."""
+    if arguments:
+        raise ValueError(
+            "only flags are understood here. Received: " + " ".join(arguments)
+        )
 
 
 def report_failed(names):

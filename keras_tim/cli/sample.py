@@ -4,6 +4,8 @@ import re
 
 from absl import flags, logging
 
+from keras_tim.cli.main import report_failed
+
 DESCRIPTION = """make alternatives of picture files.
 
   keras-tim sample --output=FOLDER PICTURE_OR_FOLDER ...
@@ -25,7 +27,7 @@ def define_flags(values):
     Args:
         values: `flags.FlagValues` to define them in.
     """
-    from keras_tim.recipes import RECIPES
+    from keras_tim.task_names import SPELLINGS, TASK_NAMES
 
     text = {"flag_values": values}
     flags.DEFINE_string(
@@ -38,7 +40,7 @@ def define_flags(values):
     flags.DEFINE_enum(
         "task",
         None,
-        sorted(RECIPES),
+        sorted({*TASK_NAMES, *SPELLINGS}),
         "what to do; checked where a model is named",
         **text,
     )
@@ -71,6 +73,31 @@ def define_flags(values):
     )
 
 
+def check(values, arguments):
+    """Raises where there is no picture, no model, or no seed.
+
+    Args:
+        values: parsed flags.
+        arguments: list of str, picture files and folders.
+    """
+    if not arguments:
+        raise ValueError(
+            "give picture files or folders to make alternatives of"
+        )
+    parse_seeds(values.seeds)
+    _model(values)
+
+
+def _model(values):
+    """What names the model."""
+    from keras_tim.models.pretrained import default_preset, find_model
+
+    if values.model is None:
+        return default_preset(values.task or "super_resolution")
+    find_model(values.model)
+    return values.model
+
+
 def run(values, arguments):
     """Makes alternatives.
 
@@ -81,24 +108,18 @@ def run(values, arguments):
     Returns:
         int, the exit status.
     """
-    from keras_tim.cli.main import report_failed
     from keras_tim.inference.samples import sample_files
-    from keras_tim.models.pretrained import default_preset
     from keras_tim.recipes import get_recipe
     from keras_tim.runs.settings import RunSettings, load_settings
     from keras_tim.runs.training_run import load_run
+    from keras_tim.task_names import task_name
 
-    if not arguments:
-        raise ValueError(
-            "give picture files or folders to make alternatives of"
-        )
     seeds = parse_seeds(values.seeds)
-    model = values.model
-    if model is None:
-        model = default_preset(values.task or "super_resolution")
+    model = _model(values)
+    if values.model is None:
         logging.info("Alternatives are made by the preset %s.", model)
     tim = load_run(model)
-    if values.task not in (None, tim.task):
+    if values.task is not None and task_name(values.task) != tim.task:
         raise ValueError(f"{model} has learned {tim.task}, not {values.task}")
     reading = {"reduce": values.reduce}
     if values.quality is not None:

@@ -2,6 +2,8 @@
 
 from absl import flags
 
+from keras_tim.cli.main import reject_arguments
+
 DESCRIPTION = """list cached weights, or fetch them ahead of time.
 
   keras-tim weights                  lists them
@@ -29,7 +31,6 @@ def run(values, arguments):
         values: parsed flags.
         arguments: list of str, what was given besides flags.
     """
-    from keras_tim.cli.train import reject_arguments
     from keras_tim.perceptual import cached_weights, fetch_weights
 
     reject_arguments(arguments)

@@ -183,6 +183,7 @@ class TIM(keras.Model):
         # themselves, and the skip keeps every grey level.
         super().__init__(autocast=False, **kwargs)
         self._task = get_task(task)
+        task = self._task.name
         residual_channels = integers("residual_channels", residual_channels)
         growth_channels = integers("growth_channels", growth_channels)
         if len(residual_channels) != len(growth_channels):

@@ -19,7 +19,6 @@ class DecompressionRecipe(PhotoRecipe):
     """Photos compressed at the settings' quality, and the photos themselves."""
 
     task = "decompression"
-    preset = "decompression_nano"
     title = "JPEG repair"
     faithfulness_name = "recompressed PSNR [dB]"
 

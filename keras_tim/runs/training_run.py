@@ -16,7 +16,11 @@ from keras_tim.files import save_model, write_json
 from keras_tim.inference.alternatives import alternatives_sheet
 from keras_tim.inference.pictures import write_picture
 from keras_tim.models.presets import preset_arguments
-from keras_tim.models.pretrained import preset_folder, shipped_presets
+from keras_tim.models.pretrained import (
+    MODEL_FILE,
+    find_model,
+    preset_folder,
+)
 from keras_tim.models.tim import TIM
 from keras_tim.recipes import get_recipe
 from keras_tim.runs.callbacks import (
@@ -51,7 +55,6 @@ from keras_tim.runs.settings import (
 )
 from keras_tim.runs.stopping import StopSignals
 
-MODEL_FILE = "model.keras"
 REPORT_FILE = "report.json"
 EPOCHS = 10
 # What a run leaves in its folder, as patterns: what `overwrite` removes.
@@ -400,18 +403,8 @@ def load_run(path):
         FileNotFoundError: if there is no model at the path.
         ValueError: if the file is damaged or holds something else.
     """
-    path = os.fspath(path)
-    if preset_folder(path):
-        return TIM.from_preset(path)
-    if os.path.isdir(path):
-        path = os.path.join(path, MODEL_FILE)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f"There is no model at {path}. Give a run folder that has finished "
-            "training, a .keras file, or one of the trained presets "
-            f"{sorted(shipped_presets())}."
-        )
-    return load_tim(path)
+    path = find_model(path)
+    return TIM.from_preset(path) if preset_folder(path) else load_tim(path)
 
 
 def centres(examples, side=96):
