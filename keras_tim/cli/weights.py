@@ -9,6 +9,8 @@ DESCRIPTION = """list cached weights, or fetch them ahead of time.
   keras-tim weights                  lists them
   keras-tim weights --fetch=all      fetches what is missing"""
 
+NEEDS_TENSORFLOW = False
+
 
 def define_flags(values):
     """Defines the command's flags.
