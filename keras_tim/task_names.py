@@ -23,7 +23,7 @@ def task_name(name):
     Raises:
         ValueError: if there is no such task.
     """
-    name = SPELLINGS.get(name, name) if isinstance(name, str) else name
+    name = spelled_here(name)
     if name not in TASK_NAMES:
         raise ValueError(
             f"`task` must be one of {sorted(TASK_NAMES)}. Received: "
@@ -33,15 +33,17 @@ def task_name(name):
 
 
 def spelled_here(name):
-    """The name of a preset with its task spelled as in `TASK_NAMES`.
+    """The name of a task or a preset as it is spelled here.
 
     Args:
-        name: str, such as "colorization_nano".
+        name: str, such as "colorization_nano". Anything else passes.
 
     Returns:
         str, such as "colourization_nano".
     """
+    if not isinstance(name, str):
+        return name
     for other, own in SPELLINGS.items():
-        if isinstance(name, str) and name.startswith(f"{other}_"):
+        if name == other or name.startswith(f"{other}_"):
             return own + name.removeprefix(other)
     return name

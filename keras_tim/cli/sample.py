@@ -4,7 +4,7 @@ import re
 
 from absl import flags, logging
 
-from keras_tim.cli.main import report_failed
+from keras_tim.cli.main import flag_of_names, report_failed
 
 DESCRIPTION = """make alternatives of picture files.
 
@@ -27,7 +27,7 @@ def define_flags(values):
     Args:
         values: `flags.FlagValues` to define them in.
     """
-    from keras_tim.task_names import SPELLINGS, TASK_NAMES
+    from keras_tim.task_names import TASK_NAMES
 
     text = {"flag_values": values}
     flags.DEFINE_string(
@@ -37,11 +37,13 @@ def define_flags(values):
         "by default the one that comes with the package for the task",
         **text,
     )
-    flags.DEFINE_enum(
-        "task",
-        None,
-        sorted({*TASK_NAMES, *SPELLINGS}),
-        "what to do; checked where a model is named",
+    flags.DEFINE_flag(
+        flag_of_names(
+            "task",
+            None,
+            sorted(TASK_NAMES),
+            "what to do; checked where a model is named",
+        ),
         **text,
     )
     flags.DEFINE_string("output", "alternatives", "where to write", **text)
@@ -112,14 +114,13 @@ def run(values, arguments):
     from keras_tim.recipes import get_recipe
     from keras_tim.runs.settings import RunSettings, load_settings
     from keras_tim.runs.training_run import load_run
-    from keras_tim.task_names import task_name
 
     seeds = parse_seeds(values.seeds)
     model = _model(values)
     if values.model is None:
         logging.info("Alternatives are made by the preset %s.", model)
     tim = load_run(model)
-    if values.task is not None and task_name(values.task) != tim.task:
+    if values.task not in (None, tim.task):
         raise ValueError(f"{model} has learned {tim.task}, not {values.task}")
     reading = {"reduce": values.reduce}
     if values.quality is not None:

@@ -5,7 +5,7 @@ import functools
 
 from absl import flags, logging
 
-from keras_tim.cli.main import reject_arguments
+from keras_tim.cli.main import flag_of_names, reject_arguments
 
 DESCRIPTION = """train a model into a run folder, or resume one.
 
@@ -27,7 +27,7 @@ def define_flags(values):
     """
     from keras_tim.models.presets import PARTS, preset_names
     from keras_tim.runs.precision import DTYPES
-    from keras_tim.task_names import SPELLINGS, TASK_NAMES
+    from keras_tim.task_names import TASK_NAMES
 
     text = {"flag_values": values}
     flags.DEFINE_string("run", None, "the run folder", **text)
@@ -40,13 +40,11 @@ def define_flags(values):
         lower_bound=0.0,
         **text,
     )
-    flags.DEFINE_enum(
-        "task",
-        "super_resolution",
-        sorted({*TASK_NAMES, *SPELLINGS}),
-        "what to learn",
-        **text,
-    )
+    for flag in (
+        ("task", "super_resolution", sorted(TASK_NAMES), "what to learn"),
+        ("preset", None, preset_names(), _help("preset", "model")),
+    ):
+        flags.DEFINE_flag(flag_of_names(*flag), **text)
     strings = {
         "data": "folder of photos (recursive), or tfds:NAME or "
         "tfds:NAME:SPLIT; by default what the task comes with",
@@ -78,9 +76,6 @@ def define_flags(values):
         "pixel_weight": "factor of the L1 term",
         "enlarged": "share of the crops whose middle is enlarged twice",
     }
-    flags.DEFINE_enum(
-        "preset", None, preset_names(), _help("preset", "model"), **text
-    )
     flags.DEFINE_string(
         "start",
         None,
@@ -123,6 +118,7 @@ def define_flags(values):
         ),
         **text,
     )
+    flags.DEFINE_alias("num_candidates", "num_samples", flag_values=values)
     for name in ("residual_channels", "growth_channels"):
         flags.DEFINE_list(
             name,

@@ -1,6 +1,7 @@
 """The Tower Implicit Model."""
 
 import functools
+import inspect
 import os
 
 import keras
@@ -29,13 +30,14 @@ from keras_tim.models.presets import (
     preset_training,
 )
 from keras_tim.models.pretrained import (
-    load_weights as load_weights_of_preset,
-)
-from keras_tim.models.pretrained import (
+    MODEL_FILE,
     preset_folder,
     read_preset,
     save_preset,
     shipped_presets,
+)
+from keras_tim.models.pretrained import (
+    load_weights as load_weights_of_preset,
 )
 from keras_tim.models.trunk import set_trunk
 from keras_tim.perceptual.hypercolumns import Hypercolumns
@@ -43,6 +45,7 @@ from keras_tim.tasks import get_task
 from keras_tim.tasks.pyramid import doubled
 
 ARCHITECTURES = ("camnet", "hyperrim")
+_FIT = inspect.signature(keras.Model.fit)
 
 # TensorFlow is imported where codes are drawn and where training happens: the
 # layers and the forward pass run on every Keras backend.
@@ -406,7 +409,8 @@ class TIM(keras.Model):
 
         Args:
             name: str, one of `TIM.presets()`; or the path of a preset's
-                folder, as `save_to_preset` writes it.
+                folder, as `save_to_preset` writes it, of a run folder that
+                has finished training, or of a `.keras` file.
             load_weights: bool or None. True: trained weights, or an error
                 where the preset has none. False: fresh ones. None: trained
                 ones where the preset has them.
@@ -420,12 +424,18 @@ class TIM(keras.Model):
                 weights.
             keras_tim.models.pretrained.PresetError: if its files are missing
                 or damaged, or its weights do not fit the overrides.
+            keras_tim.models.model_file.ModelFileError: if a `.keras` file is
+                damaged or holds something else.
             keras_tim.perceptual.WeightsError: if what it stands on can be had
                 neither from the cache nor from the package index.
         """
         name = os.fspath(name)
         folder = preset_folder(name)
-        if folder is None and os.path.isdir(name):
+        if folder is None and os.path.exists(name):
+            in_folder = os.path.join(name, MODEL_FILE)
+            path = in_folder if os.path.isfile(in_folder) else name
+            if os.path.isfile(path):
+                return cls._of_file(path, load_weights, overrides)
             folder = name  # and its files will be missed
         if folder is None:
             arguments = preset_arguments(name)
@@ -441,6 +451,27 @@ class TIM(keras.Model):
         tim = cls._of_preset(config["model"], overrides)
         if load_weights or load_weights is None:
             load_weights_of_preset(tim, folder, config)
+        return tim
+
+    @classmethod
+    def _of_file(cls, path, load_weights, overrides):
+        """The model of a `.keras` file, or one like it."""
+        from keras_tim.models.model_file import load_tim
+
+        saved = load_tim(path)
+        if load_weights is not False and not overrides:
+            return saved
+        tim = cls(**{**saved.get_config(), **overrides})
+        if load_weights is False:
+            return tim
+        shapes = [[w.shape for w in model.weights] for model in (saved, tim)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"the weights of {path} belong to another model than the "
+                "overrides make. Give `load_weights=False` to change the "
+                f"architecture. Received: {overrides}"
+            )
+        tim.set_weights(saved.get_weights())
         return tim
 
     @classmethod
@@ -582,7 +613,7 @@ class TIM(keras.Model):
 
     # -- Forward pass ------------------------------------------------------
 
-    def call(self, inputs, codes, begun=None):
+    def call(self, inputs, codes=None, begun=None):
         """Every level's output in the network's own space.
 
         Args:
@@ -605,6 +636,14 @@ class TIM(keras.Model):
             [-1, 1].
         """
         inputs = check_inputs(self, inputs)
+        if codes is None:
+            raise ValueError(
+                "`codes` must be given: a model has as many outputs for an "
+                "input as there are codes. `tim.sample(inputs, num_samples=8, "
+                "seed=0)` draws pictures; `tim.draw_codes(inputs, "
+                "num_samples=8, seed=0)` draws codes for `tim(inputs, codes)`. "
+                "Received: codes=None"
+            )
         check_codes(self, inputs, codes)
         guides = self.guides(inputs)
         if begun is None and self.has_plain_blocks:
@@ -1112,7 +1151,7 @@ class TIM(keras.Model):
         self,
         optimizer="adam",
         distance="lpips_vgg",
-        num_samples=120,
+        num_candidates=120,
         sampling=None,
         images_per_selection=None,
         steps_per_selection=1,
@@ -1128,6 +1167,7 @@ class TIM(keras.Model):
         auto_scale_loss=True,
         loss=None,
         loss_weights=None,
+        num_samples=None,
     ):
         """Prepares training by conditional IMLE (Algorithm 1).
 
@@ -1146,9 +1186,11 @@ class TIM(keras.Model):
 
         Args:
             optimizer: name or `keras.optimizers.Optimizer`.
-            distance: "lpips_vgg", "lpips_alex", a `keras_tim.LPIPS`, or a
+            distance: "lpips_vgg", "lpips_alex", a `keras_tim.LPIPS`, a
+                `keras.losses.Loss`, whose reduction does not count, or a
                 callable `(pictures, targets) -> [batch]` of RGB in [0, 1].
-            num_samples: int, or a sequence of one int per level: the
+                Values per pixel are averaged over every picture.
+            num_candidates: int, or a sequence of one int per level: the
                 candidates m drawn per image at each level.
             sampling: "hierarchical" (level by level, each by its own
                 distance) or "vanilla" (whole codes, by the sum of the
@@ -1175,8 +1217,9 @@ class TIM(keras.Model):
                 that pictures lie in [0, 1], and draws other codes than are
                 drawn without it.
             auto_scale_loss: as in `keras.Model.compile`.
-            loss: must be None: `distance` takes its place.
+            loss: another name of `distance`.
             loss_weights: must be None: the levels count alike.
+            num_samples: an earlier name of `num_candidates`.
 
         Raises:
             ValueError: if an argument is out of range, or hierarchical
@@ -1184,17 +1227,21 @@ class TIM(keras.Model):
         """
         from keras_tim.imle.training import ConditionalIMLE
 
-        if loss is not None or loss_weights is not None:
+        if loss_weights is not None:
             raise ValueError(
-                "`loss` and `loss_weights` must be None: TIM is trained by the "
-                "sum of `distance` over its levels. Received: "
-                f"loss={loss!r}, loss_weights={loss_weights!r}"
+                "`loss_weights` must be None: TIM is trained by the sum of "
+                "`distance` over its levels. Received: "
+                f"loss_weights={loss_weights!r}"
             )
+        distance = _one_of("distance", distance, "loss", loss, "lpips_vgg")
+        num_candidates = _one_of(
+            "num_candidates", num_candidates, "num_samples", num_samples, 120
+        )
         imle = ConditionalIMLE(
             self.num_levels,
             self.supervised_levels,
             distance=distance,
-            num_samples=num_samples,
+            num_candidates=num_candidates,
             sampling=sampling,
             images_per_selection=images_per_selection,
             steps_per_selection=steps_per_selection,
@@ -1269,6 +1316,10 @@ class TIM(keras.Model):
     def fit(self, *args, **kwargs):
         from keras_tim.imle.remapping import without_remapping
 
+        given = _FIT.bind(self, *args, **kwargs).arguments
+        if "shuffle" not in given and not _is_shuffled(given.get("x")):
+            # Keras would warn that it is ignored.
+            kwargs["shuffle"] = False
         with without_remapping():
             return super().fit(*args, **kwargs)
 
@@ -1509,6 +1560,25 @@ class TIM(keras.Model):
         return export_model(
             self, filepath, format=format, verbose=verbose, **options
         )
+
+
+def _is_shuffled(data):
+    """Whether `fit` can shuffle data that it is given: not what flows by."""
+    if isinstance(data, keras.utils.PyDataset):
+        return data.num_batches is not None
+    return hasattr(data, "shape") or isinstance(data, list | tuple | dict)
+
+
+def _one_of(name, value, other_name, other, default):
+    """The value of an argument that has two names."""
+    if other is None:
+        return value
+    if not (value is None or value is other) and np.any(value != default):
+        raise ValueError(
+            f"`{name}` and `{other_name}` are one argument; give one of them. "
+            f"Received: {name}={value!r}, {other_name}={other!r}"
+        )
+    return other
 
 
 def _repeat_for(inputs, codes):

@@ -19,7 +19,6 @@ from keras_tim.models.presets import preset_arguments
 from keras_tim.models.pretrained import (
     MODEL_FILE,
     find_model,
-    preset_folder,
 )
 from keras_tim.models.tim import TIM
 from keras_tim.recipes import get_recipe
@@ -39,7 +38,6 @@ from keras_tim.runs.checkpoints import (
     load_checkpoint,
 )
 from keras_tim.runs.lock import locked
-from keras_tim.runs.model_file import load_tim
 from keras_tim.runs.precision import fastest_dtype
 from keras_tim.runs.report import (
     averaged,
@@ -319,7 +317,7 @@ def _new_model(recipe):
             epsilon=settings.epsilon,
         ),
         distance=settings.distance,
-        num_samples=settings.candidates,
+        num_candidates=settings.candidates,
         sampling=settings.sampling,
         images_per_selection=settings.images_per_selection,
         steps_per_selection=settings.steps_per_selection,
@@ -403,8 +401,7 @@ def load_run(path):
         FileNotFoundError: if there is no model at the path.
         ValueError: if the file is damaged or holds something else.
     """
-    path = find_model(path)
-    return TIM.from_preset(path) if preset_folder(path) else load_tim(path)
+    return TIM.from_preset(find_model(path))
 
 
 def centres(examples, side=96):
