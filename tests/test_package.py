@@ -1,3 +1,5 @@
+import importlib.resources
+import inspect
 import subprocess
 import sys
 
@@ -71,3 +73,49 @@ def test_a_late_name_is_imported_once():
 
 def test_tasks_and_recipes_are_those_that_are_named():
     assert list(TASKS) == list(RECIPES) == list(TASK_NAMES)
+
+
+@pytest.mark.parametrize(
+    "package", ["conversion", "evaluation", "export", "runs"]
+)
+def test_public_functions_are_annotated(package):
+    module = getattr(keras_tim, package)
+    functions = [getattr(module, name) for name in module.__all__]
+    functions = [f for f in functions if inspect.isfunction(f)]
+    assert functions
+    for function in functions:
+        check_annotated(function)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "__init__",
+        "compile",
+        "draw_codes",
+        "export",
+        "folded",
+        "from_preset",
+        "full_precision",
+        "presets",
+        "sample",
+        "save_to_preset",
+    ],
+)
+def test_the_model_is_annotated(name):
+    check_annotated(getattr(keras_tim.TIM, name))
+
+
+def check_annotated(function):
+    signature = inspect.signature(function)
+    assert signature.return_annotation is not inspect.Signature.empty
+    for parameter in signature.parameters.values():
+        if parameter.name not in ("self", "cls"):
+            assert parameter.annotation is not inspect.Parameter.empty, (
+                f"{function.__qualname__}({parameter.name})"
+            )
+
+
+def test_types_are_told_to_checkers():
+    files = importlib.resources.files("keras_tim")
+    assert (files / "py.typed").is_file()

@@ -6,6 +6,8 @@ import hashlib
 import importlib.metadata
 import os
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from absl import logging
@@ -46,16 +48,16 @@ _PACKAGES = ("keras-tim", "keras", "tensorflow", "numpy", "pillow")
 
 
 def evaluate(
-    tim,
-    recipe,
-    folder,
-    settings=None,
-    names=None,
-    model="TIM",
-    overwrite=False,
-    extractor=None,
-    verbose=1,
-):
+    tim: keras.Model,
+    recipe: Any,
+    folder: str | os.PathLike,
+    settings: EvaluationSettings | None = None,
+    names: Sequence[str] | None = None,
+    model: str = "TIM",
+    overwrite: bool = False,
+    extractor: Callable | None = None,
+    verbose: int = 1,
+) -> dict[str, Any]:
     """Measures samples of pictures that a model has not been trained on.
 
     The folder gets `evaluation.md`, `.json` and `.csv`, sheets of the best and

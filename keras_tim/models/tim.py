@@ -3,6 +3,8 @@
 import functools
 import inspect
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -148,40 +150,40 @@ class TIM(keras.Model):
 
     def __init__(
         self,
-        task="super_resolution",
-        residual_channels=(128, 64, 64, 64),
-        growth_channels=(256, 192, 128, 64),
-        num_blocks=6,
-        input_channels=None,
-        style_dim=128,
-        noise_channels=None,
-        mapping_width=512,
-        mapping_depth=8,
-        mapping_learning_rate_multiplier=0.01,
-        mapping_gain=1.0,
-        feature_scale=None,
-        residual_scale=0.2,
-        weight_norm=True,
-        mapping_network=True,
-        intermediate_supervision=True,
-        input_skip=False,
-        stochastic=True,
-        architecture="camnet",
-        plain_blocks=0,
-        normalization="instance",
-        style_cell=None,
-        output_activation="tanh",
-        consistency=0,
-        num_resize_convolutions=2,
-        modulated_head=False,
-        guidance=None,
-        guidance_channels=32,
-        trunk_learning_rate_multiplier=1.0,
-        trunk=None,
-        freeze_plain=False,
-        classes=None,
-        **kwargs,
-    ):
+        task: str = "super_resolution",
+        residual_channels: Sequence[int] = (128, 64, 64, 64),
+        growth_channels: Sequence[int] = (256, 192, 128, 64),
+        num_blocks: int | Sequence[int] = 6,
+        input_channels: int | None = None,
+        style_dim: int = 128,
+        noise_channels: int | None = None,
+        mapping_width: int = 512,
+        mapping_depth: int = 8,
+        mapping_learning_rate_multiplier: float = 0.01,
+        mapping_gain: float = 1.0,
+        feature_scale: float | None = None,
+        residual_scale: float = 0.2,
+        weight_norm: bool = True,
+        mapping_network: bool = True,
+        intermediate_supervision: bool = True,
+        input_skip: bool | str = False,
+        stochastic: bool = True,
+        architecture: str = "camnet",
+        plain_blocks: int | Sequence[int] = 0,
+        normalization: str = "instance",
+        style_cell: int | None = None,
+        output_activation: str = "tanh",
+        consistency: int = 0,
+        num_resize_convolutions: int | Sequence[int] = 2,
+        modulated_head: bool | Sequence[bool] = False,
+        guidance: str | None = None,
+        guidance_channels: int = 32,
+        trunk_learning_rate_multiplier: float = 1.0,
+        trunk: str | None = None,
+        freeze_plain: bool = False,
+        classes: Any = None,
+        **kwargs: Any,
+    ) -> None:
         # Inputs stay float32 under mixed precision: the sub-layers cast for
         # themselves, and the skip keeps every grey level.
         super().__init__(autocast=False, **kwargs)
@@ -404,7 +406,12 @@ class TIM(keras.Model):
         return value[level]
 
     @classmethod
-    def from_preset(cls, name, load_weights=None, **overrides):
+    def from_preset(
+        cls,
+        name: str | os.PathLike,
+        load_weights: bool | None = None,
+        **overrides: Any,
+    ) -> "TIM":
         """Builds a model of a named size.
 
         Args:
@@ -486,7 +493,13 @@ class TIM(keras.Model):
             set_trunk(tim, read_trunk(tim.trunk))
         return tim
 
-    def save_to_preset(self, folder, card=None, dtype="float16", training=None):
+    def save_to_preset(
+        self,
+        folder: str | os.PathLike,
+        card: dict | None = None,
+        dtype: str = "float16",
+        training: dict | None = None,
+    ) -> None:
         """Writes this model as a preset, which `from_preset` reads.
 
         Args:
@@ -504,12 +517,12 @@ class TIM(keras.Model):
         save_preset(self, folder, card, dtype, training)
 
     @staticmethod
-    def presets():
+    def presets() -> list[str]:
         """Names that `from_preset` takes."""
         return preset_names()
 
     @staticmethod
-    def training_settings(name):
+    def training_settings(name: str) -> dict[str, Any]:
         """Arguments of `compile` that a preset is meant to be trained with.
 
         For "paper" and "hyperrim" they are the published ones: LPIPS with
@@ -551,7 +564,7 @@ class TIM(keras.Model):
         return arguments
 
     @staticmethod
-    def data_settings(name):
+    def data_settings(name: str) -> dict[str, Any]:
         """Arguments of `keras_tim.data` that go with `training_settings`.
 
         Args:
@@ -577,35 +590,35 @@ class TIM(keras.Model):
         }
 
     @property
-    def num_levels(self):
+    def num_levels(self) -> int:
         """Number of levels of the tower."""
         return len(self.residual_channels)
 
     @property
-    def has_plain_blocks(self):
+    def has_plain_blocks(self) -> bool:
         """Whether the samples of an input share more than the input."""
         return self._of_level("plain_blocks", 0) > 0
 
     @property
-    def scale(self):
+    def scale(self) -> int:
         """Size of the last output relative to the first level's input."""
         factor = 2 ** (self.num_levels - 1)
         return factor * self._wiring[-1].output_factor
 
     @property
-    def output_factor(self):
+    def output_factor(self) -> int:
         """Size of the last output relative to the one picture given."""
         return (
             self.scale if self._task.chained else self._wiring[-1].output_factor
         )
 
     @property
-    def input_multiple(self):
+    def input_multiple(self) -> int:
         """What the sides of the finest level's input must be multiples of."""
         return 1 if self._task.chained else 2 ** (self.num_levels - 1)
 
     @property
-    def supervised_levels(self):
+    def supervised_levels(self) -> list[int]:
         """Levels whose output is held against the target, coarsest first."""
         if self.intermediate_supervision:
             return list(range(self.num_levels))
@@ -890,7 +903,13 @@ class TIM(keras.Model):
 
     # -- Sampling ----------------------------------------------------------
 
-    def draw_codes(self, inputs, num_samples, seed, temperature=1.0):
+    def draw_codes(
+        self,
+        inputs: Any,
+        num_samples: int,
+        seed: int | Sequence[int] | np.ndarray,
+        temperature: float = 1.0,
+    ) -> list[tuple[Any, Any]]:
         """Draws latent codes from N(0, I).
 
         Sample k of input i depends on `(seed_i, k)` and the picture's size
@@ -929,13 +948,13 @@ class TIM(keras.Model):
 
     def sample(
         self,
-        inputs,
-        num_samples=8,
-        seed=0,
-        batch_size=1,
-        temperature=1.0,
-        verbose=0,
-    ):
+        inputs: Any,
+        num_samples: int = 8,
+        seed: int | Sequence[int] | np.ndarray = 0,
+        batch_size: int = 1,
+        temperature: float = 1.0,
+        verbose: int = 0,
+    ) -> np.ndarray:
         """Draws alternatives.
 
         Sample k of input i depends on `(seed_i, k)` alone: not on the batch,
@@ -1149,26 +1168,26 @@ class TIM(keras.Model):
 
     def compile(
         self,
-        optimizer="adam",
-        distance="lpips_vgg",
-        num_candidates=120,
-        sampling=None,
-        images_per_selection=None,
-        steps_per_selection=1,
-        mini_batch_size=None,
-        candidate_chunk=16,
-        pixel_weight=0.0,
-        seed=0,
-        metrics=None,
-        weighted_metrics=None,
-        run_eagerly=False,
-        steps_per_execution=1,
-        jit_compile=False,
-        auto_scale_loss=True,
-        loss=None,
-        loss_weights=None,
-        num_samples=None,
-    ):
+        optimizer: Any = "adam",
+        distance: Any = "lpips_vgg",
+        num_candidates: int | Sequence[int] = 120,
+        sampling: str | None = None,
+        images_per_selection: int | None = None,
+        steps_per_selection: int = 1,
+        mini_batch_size: int | None = None,
+        candidate_chunk: int = 16,
+        pixel_weight: float = 0.0,
+        seed: int = 0,
+        metrics: list | None = None,
+        weighted_metrics: list | None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = False,
+        auto_scale_loss: bool = True,
+        loss: Any = None,
+        loss_weights: None = None,
+        num_samples: int | Sequence[int] | None = None,
+    ) -> None:
         """Prepares training by conditional IMLE (Algorithm 1).
 
         Every batch that `fit` delivers is treated thus: for each group of
@@ -1293,7 +1312,7 @@ class TIM(keras.Model):
         ]
 
     @property
-    def nonfinite_step(self):
+    def nonfinite_step(self) -> int | None:
         """The gradient step at which training diverged, None if it did not.
 
         The first step of the last `fit`, counted from 1, whose loss or
@@ -1438,7 +1457,7 @@ class TIM(keras.Model):
 
     # -- Saving ------------------------------------------------------------
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "task": self.task,
@@ -1504,7 +1523,7 @@ class TIM(keras.Model):
             distance=distance, **keras.saving.deserialize_keras_object(config)
         )
 
-    def folded(self):
+    def folded(self) -> "TIM":
         """This model with plain kernels in place of weight normalisation.
 
         Returns:
@@ -1517,7 +1536,7 @@ class TIM(keras.Model):
         copy_folded(self, plain)
         return plain
 
-    def full_precision(self):
+    def full_precision(self) -> "TIM":
         """This model with all of its computation in float32.
 
         Returns:
@@ -1538,8 +1557,12 @@ class TIM(keras.Model):
         return full
 
     def export(
-        self, filepath, format="tf_saved_model", verbose=True, **options
-    ):
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool = True,
+        **options: Any,
+    ) -> str | dict:
         """Exports the model for servers, devices or other stacks.
 
         Args:

@@ -200,7 +200,7 @@ def cache_folder():
     return pathlib.Path(base).expanduser() / "keras_tim"
 
 
-def cached_weights():
+def cached_weights() -> list[CachedWeights]:
     """Lists every weights file and what the cache folder holds of it.
 
     Returns:
@@ -219,7 +219,7 @@ def cached_weights():
     return records
 
 
-def fetch_weights(name):
+def fetch_weights(name: str) -> pathlib.Path:
     """Makes sure that a weights file is in the cache folder, intact.
 
     Files of the same source archive are unpacked together, so one download

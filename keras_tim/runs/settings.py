@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from typing import Any
 
 import numpy as np
 
@@ -224,7 +225,7 @@ class RunSettings:
         return self.num_samples
 
     @classmethod
-    def of_task(cls, task, **chosen):
+    def of_task(cls, task: str, **chosen: Any) -> "RunSettings":
         """What a task's preset is meant to be trained with, but for the chosen.
 
         Args:
@@ -291,7 +292,7 @@ def _preset_of(start):
     return None if earlier is None else earlier.preset
 
 
-def load_settings(path):
+def load_settings(path: str | os.PathLike) -> RunSettings | None:
     """The settings of a run.
 
     Args:

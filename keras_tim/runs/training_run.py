@@ -5,6 +5,7 @@ import glob
 import importlib.metadata
 import importlib.util
 import os
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -47,6 +48,7 @@ from keras_tim.runs.report import (
 )
 from keras_tim.runs.settings import (
     CONFIG_FILE,
+    RunSettings,
     load_settings,
     record_held_out,
     recorded_held_out,
@@ -71,13 +73,13 @@ OUTPUTS = (
 
 
 def train(
-    folder,
-    settings,
-    overwrite=False,
-    verbose=1,
-    callbacks=(),
-    checkpoint_every=5.0,
-):
+    folder: str | os.PathLike,
+    settings: RunSettings,
+    overwrite: bool = False,
+    verbose: int | str = 1,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    checkpoint_every: float = 5.0,
+) -> TIM:
     """Trains a model into a run folder, or goes on where it was stopped.
 
     The folder gets `config.json`, `checkpoints/`, `logs/` (TensorBoard),
@@ -387,7 +389,7 @@ def _begin_anew(folder, settings):
     )
 
 
-def load_run(path):
+def load_run(path: str | os.PathLike) -> TIM:
     """Loads the model of a run, or a trained preset.
 
     Args:
