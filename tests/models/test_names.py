@@ -44,6 +44,11 @@ def test_candidates_go_by_either_name(make_tim):
     for name in ("distance", "num_candidates"):
         assert again[name] == config[name]
     assert again["num_candidates"] == [3, 2]
+    # As older files have it.
+    again["num_samples"] = again.pop("num_candidates")
+    other = make_tim(quick=True)
+    other.compile_from_config(again)
+    assert other.get_compile_config()["num_candidates"] == [3, 2]
     with pytest.raises(ValueError, match="`num_candidates` and `num_samples`"):
         tim.compile(num_candidates=3, num_samples=2)
     with pytest.raises(ValueError, match="`distance` and `loss` are one"):
