@@ -38,7 +38,7 @@ def time_rounds():
     tim.compile(
         optimizer=keras.optimizers.Adam(settings.learning_rate),
         distance=settings.distance,
-        num_samples=settings.candidates,
+        num_candidates=settings.candidates,
         images_per_selection=settings.images_per_selection,
         steps_per_selection=settings.steps_per_selection,
         mini_batch_size=settings.mini_batch_size,

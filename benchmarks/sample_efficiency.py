@@ -85,7 +85,7 @@ def chooser(tim, sampling, num_samples):
         tim.num_levels,
         tim.supervised_levels,
         distance=FLAGS.distance,
-        num_samples=num_samples,
+        num_candidates=num_samples,
         sampling=sampling,
         images_per_selection=None,
         steps_per_selection=1,

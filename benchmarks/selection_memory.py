@@ -25,7 +25,7 @@ def measure(num_samples, candidate_chunk, images, sampling):
     tim = keras_tim.TIM.from_preset("super_resolution_x4_nano")
     tim.compile(
         distance="lpips_alex",
-        num_samples=num_samples,
+        num_candidates=num_samples,
         candidate_chunk=candidate_chunk,
         sampling=sampling,
     )

@@ -37,13 +37,13 @@ def main(_):
     tim.compile(
         optimizer=keras.optimizers.Adam(1e-3, beta_2=0.99),
         distance="lpips_alex",
-        num_samples=8,
+        num_candidates=8,
         steps_per_selection=12,
         mini_batch_size=8,
         candidate_chunk=64,
         pixel_weight=0.2,
     )
-    tim.fit(photos, steps_per_epoch=FLAGS.rounds, shuffle=False)
+    tim.fit(photos, steps_per_epoch=FLAGS.rounds)
     tim.save(FLAGS.model)
 
     ((_, photo),) = keras_tim.data.whole_photos(only=["chelsea"], downsample=2)

@@ -40,13 +40,13 @@ def main(_):
     tim.compile(
         optimizer=keras.optimizers.Adam(1e-3, beta_2=0.99),
         distance="lpips_alex",
-        num_samples=4,
+        num_candidates=4,
         steps_per_selection=12,
         mini_batch_size=8,
         candidate_chunk=32,
         pixel_weight=1.0,
     )
-    tim.fit(photos, steps_per_epoch=FLAGS.rounds, shuffle=False)
+    tim.fit(photos, steps_per_epoch=FLAGS.rounds)
     tim.save(FLAGS.model)
 
     photo = keras_tim.data.sample_photos()["chelsea"]

@@ -54,13 +54,13 @@ def main(_):
     tim.compile(
         optimizer=keras.optimizers.Adam(1e-3, beta_2=0.99),
         distance="lpips_alex",
-        num_samples=[32, 8, 4],
+        num_candidates=[32, 8, 4],
         steps_per_selection=12,
         mini_batch_size=8,
         candidate_chunk=32,
         pixel_weight=1.0,
     )
-    tim.fit(layouts, steps_per_epoch=FLAGS.rounds, shuffle=False)
+    tim.fit(layouts, steps_per_epoch=FLAGS.rounds)
     tim.save(FLAGS.model)
 
     samples = tim.sample(layout[None], num_samples=8, seed=0)[0]

@@ -44,13 +44,13 @@ def main(_):
             beta_2=0.99,
         ),
         distance="mean_squared_error",
-        num_samples=(32, 8, 4),
+        num_candidates=(32, 8, 4),
         steps_per_selection=FLAGS.steps,
         mini_batch_size=16,
         candidate_chunk=1024,
         pixel_weight=0.3,
     )
-    tim.fit(digits, steps_per_epoch=FLAGS.rounds, shuffle=False)
+    tim.fit(digits, steps_per_epoch=FLAGS.rounds)
     tim.save(FLAGS.model)
 
     examples = keras_tim.data.held_out_digits(components, count=8, **source)

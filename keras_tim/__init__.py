@@ -1,25 +1,52 @@
 """Many plausible outputs for one input: TIM trained by conditional IMLE."""
 
 import importlib
+from typing import TYPE_CHECKING
 
-from keras_tim import conversion, layers
-from keras_tim.models.tim import TIM
-from keras_tim.perceptual import LPIPS
+from keras_tim.lazy import is_command, lazy_names
+
+if TYPE_CHECKING:
+    from keras_tim import (
+        conversion,
+        data,
+        evaluation,
+        export,
+        inference,
+        layers,
+        metrics,
+        runs,
+    )
+    from keras_tim.models.tim import TIM
+    from keras_tim.perceptual.lpips import LPIPS
 
 __version__ = "0.1.0"
 
-__all__ = ["LPIPS", "TIM", "conversion", "data", "layers", "metrics"]
+__all__ = [
+    "LPIPS",
+    "TIM",
+    "conversion",
+    "data",
+    "evaluation",
+    "export",
+    "inference",
+    "layers",
+    "metrics",
+    "runs",
+]
 
-# These need TensorFlow, which takes seconds to import. Without them layers,
-# models and LPIPS come up with whatever backend Keras is told to use.
-_WITH_TENSORFLOW = ("data", "metrics")
+# Some of these need TensorFlow, which takes seconds to import. Without them
+# layers, models and LPIPS come up with whatever backend Keras is told to use.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        **{name: f"{__name__}.{name}" for name in __all__ if name.islower()},
+        "TIM": "keras_tim.models.tim",
+        "LPIPS": "keras_tim.perceptual.lpips",
+    },
+)
 
-
-def __getattr__(name):
-    if name in _WITH_TENSORFLOW:
-        return importlib.import_module(f"keras_tim.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted({*globals(), *_WITH_TENSORFLOW})
+# Keras loads from files what is registered, which the import takes care of.
+# The command imports what it needs once its flags are understood.
+if not is_command():
+    for _part in ("conversion", "layers", "models.tim", "perceptual.mixed"):
+        importlib.import_module(f"{__name__}.{_part}")

@@ -3,7 +3,6 @@
 import operator
 
 import numpy as np
-from keras import ops
 
 # Half a grey level of 8 bits: what rounding may add, and no file would show.
 SLACK = 0.5 / 255
@@ -190,6 +189,9 @@ def _at_hand(pictures):
     """The values as an array, or None where they are symbols of a graph."""
     if isinstance(pictures, np.ndarray):
         return pictures
+    # Settings are checked without Keras.
+    from keras import ops
+
     try:
         return np.asarray(ops.convert_to_numpy(pictures))
     except Exception:  # every backend has its own error for a symbol

@@ -4,6 +4,8 @@ import os
 
 from absl import flags, logging
 
+from keras_tim.cli.main import reject_arguments
+
 DESCRIPTION = """make alternatives of a sample photo with a trained preset.
 
 Takes the photo of a cat that comes with scikit-image, reduces it four times,
@@ -55,6 +57,19 @@ def define_flags(values):
     )
 
 
+def check(values, arguments):
+    """Raises where the flags do not fit together.
+
+    Args:
+        values: parsed flags.
+        arguments: list of str, what was given besides flags.
+    """
+    reject_arguments(arguments)
+    for name in ("minutes", "steps", "seed"):
+        if values[name].value is not None and not values.train:
+            raise ValueError(f"--{name} needs --train")
+
+
 def run(values, arguments):
     """Makes the sheet and says where to look.
 
@@ -62,16 +77,10 @@ def run(values, arguments):
         values: parsed flags.
         arguments: list of str, what was given besides flags.
     """
-    from keras_tim.cli.train import reject_arguments
-
-    reject_arguments(arguments)
     if values.train:
         sheet = _trained(values)
         model = f"--model={values.output} "
     else:
-        for name in ("minutes", "steps", "seed"):
-            if values[name].value is not None:
-                raise ValueError(f"--{name} needs --train")
         sheet = _sampled(values)
         model = ""
     logging.info(

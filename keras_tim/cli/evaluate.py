@@ -5,6 +5,8 @@ import os
 
 from absl import flags, logging
 
+from keras_tim.cli.main import reject_arguments, report_failed
+
 DESCRIPTION = """measure samples of held-out pictures, in one table.
 
   keras-tim evaluate --model=RUN
@@ -26,7 +28,7 @@ def define_flags(values):
     Args:
         values: `flags.FlagValues` to define them in.
     """
-    from keras_tim.evaluation import EvaluationSettings
+    from keras_tim.evaluation.settings import EvaluationSettings
 
     defaults = EvaluationSettings()
     text = {"flag_values": values}
@@ -139,6 +141,33 @@ def define_flags(values):
     flags.mark_flag_as_required("model", **text)
 
 
+def check(values, arguments):
+    """Raises where there is no model, or the flags do not fit together.
+
+    Args:
+        values: parsed flags.
+        arguments: list of str, what was given besides flags.
+    """
+    from keras_tim.models.pretrained import find_model
+
+    reject_arguments(arguments)
+    _settings(values)
+    find_model(values.model)
+
+
+def _settings(values):
+    """How to evaluate."""
+    from keras_tim.evaluation.settings import EvaluationSettings
+
+    chosen = {
+        field.name: values[field.name].value
+        for field in dataclasses.fields(EvaluationSettings)
+    }
+    chosen["nets"] = tuple(values.nets)
+    chosen["bandwidths"] = _numbers(values.bandwidths)
+    return EvaluationSettings(**chosen)
+
+
 def run(values, arguments):
     """Evaluates.
 
@@ -149,22 +178,13 @@ def run(values, arguments):
     Returns:
         int, the exit status.
     """
-    from keras_tim.cli.main import report_failed
-    from keras_tim.cli.train import reject_arguments
-    from keras_tim.evaluation import EvaluationSettings, evaluate
+    from keras_tim.evaluation import evaluate
     from keras_tim.evaluation.table import table_text
     from keras_tim.models.pretrained import preset_folder
     from keras_tim.recipes import get_recipe
     from keras_tim.runs.training_run import load_run
 
-    reject_arguments(arguments)
-    chosen = {
-        field.name: values[field.name].value
-        for field in dataclasses.fields(EvaluationSettings)
-    }
-    chosen["nets"] = tuple(values.nets)
-    chosen["bandwidths"] = _numbers(values.bandwidths)
-    settings = EvaluationSettings(**chosen)
+    settings = _settings(values)
     tim = load_run(values.model)
     run_settings, trained_on = _settings_of(values, tim.task)
     recipe = get_recipe(tim.task)(run_settings, values.model)

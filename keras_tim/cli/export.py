@@ -4,6 +4,8 @@ import os
 
 from absl import flags, logging
 
+from keras_tim.cli.main import reject_arguments
+
 DESCRIPTION = """export a model for servers, devices or other stacks.
 
   keras-tim export --model=RUN --output=models/photos
@@ -89,21 +91,17 @@ def define_flags(values):
     flags.mark_flag_as_required("output", **text)
 
 
-def run(values, arguments):
-    """Exports.
+def check(values, arguments):
+    """Raises where there is no model, or the flags do not fit together.
 
     Args:
         values: parsed flags.
         arguments: list of str, what was given besides flags.
     """
-    from keras_tim.cli.train import reject_arguments
-    from keras_tim.recipes import get_recipe
-    from keras_tim.runs.settings import RunSettings, load_settings
-    from keras_tim.runs.training_run import load_run
+    from keras_tim.models.pretrained import find_model
 
     reject_arguments(arguments)
-    ending = os.path.splitext(values.output)[1]
-    format = FORMAT_OF_ENDING.get(ending, "tf_saved_model")
+    format = _format(values)
     _reject_flags_of_others(values, format)
     if (
         format != "tf_saved_model"
@@ -114,6 +112,28 @@ def run(values, arguments):
             f"{values.output} is there already. Choose another name, or write "
             "over it with --overwrite."
         )
+    if format == "tflite" and values.size is None:
+        raise ValueError("--size must be given for TFLite, such as 64x64")
+    find_model(values.model)
+
+
+def _format(values):
+    ending = os.path.splitext(values.output)[1]
+    return FORMAT_OF_ENDING.get(ending, "tf_saved_model")
+
+
+def run(values, arguments):
+    """Exports.
+
+    Args:
+        values: parsed flags.
+        arguments: list of str, what was given besides flags.
+    """
+    from keras_tim.recipes import get_recipe
+    from keras_tim.runs.settings import RunSettings, load_settings
+    from keras_tim.runs.training_run import load_run
+
+    format = _format(values)
     tim = load_run(values.model)
     settings = load_settings(values.model)
     recipe = get_recipe(tim.task)(
@@ -175,8 +195,6 @@ def _tflite_options(values, tim, recipe):
     from keras_tim.perceptual import LPIPS, WeightsError, fetch_weights
     from keras_tim.recipes.layout_synthesis import parsed_size
 
-    if values.size is None:
-        raise ValueError("--size must be given for TFLite, such as 64x64")
     size = parsed_size(values.size)
     options = {"size": size, "precision": values.precision}
     if values.pictures is None:

@@ -1,16 +1,24 @@
 """The command `keras-tim`: finds the subcommand, parses flags, reports errors.
 
 Subcommands are modules with `DESCRIPTION`, `define_flags(values)` and
-`run(values, arguments)`, which may return an exit status. They are imported
-when they are asked for, so that help is quick.
+`run(values, arguments)`, which may return an exit status. Some also have
+`check(values, arguments)`, which refuses what no run could make sense of. Help
+and refusals come at once: TensorFlow is imported between `check` and `run`, but
+for commands with `NEEDS_TENSORFLOW = False`.
 """
 
+import contextlib
+import difflib
 import importlib
 import os
 import signal
 import sys
+import warnings
 
 from absl import flags, logging
+
+from keras_tim.cli.startup import start_tensorflow
+from keras_tim.task_names import spelled_here
 
 COMMANDS = {
     "demo": "train a small model on bundled photos and look at its samples",
@@ -49,8 +57,11 @@ def main(argv=None):
         print(f"keras-tim {version('keras-tim')}")
         return 0
     if argv[0] not in COMMANDS:
+        meant = difflib.get_close_matches(argv[0], COMMANDS, n=1)
+        hint = f". Did you mean {meant[0]!r}?" if meant else ""
         print(
-            f"keras-tim: there is no command {argv[0]!r}\n\n{_overview()}",
+            f"keras-tim: there is no command {argv[0]!r}{hint}\n\n"
+            f"{_overview()}",
             file=sys.stderr,
         )
         return 2
@@ -61,6 +72,16 @@ def _run(name, argv):
     command = importlib.import_module(f"keras_tim.cli.{name}")
     values = flags.FlagValues()
     flags.DEFINE_bool("debug", False, "show tracebacks", flag_values=values)
+    flags.DEFINE_integer(
+        "verbosity",
+        logging.INFO,
+        "1: what TensorFlow says of itself, too; 0: what the command says; -1: "
+        "warnings and errors; -2: errors",
+        lower_bound=logging.ERROR,
+        upper_bound=logging.DEBUG,
+        flag_values=values,
+    )
+    flags.DEFINE_bool("quiet", False, "print errors alone", flag_values=values)
     command.define_flags(values)
     # Before parsing, which would ask for required flags first.
     if any(argument in ("-h", "--help", "-help") for argument in argv):
@@ -78,11 +99,25 @@ def _run(name, argv):
         if isinstance(values[flag].value, str):
             values[flag].value = os.path.expanduser(values[flag].value)
     arguments = [os.path.expanduser(argument) for argument in arguments]
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.DEBUG if values.debug else logging.INFO)
-    logging.get_absl_handler().setFormatter(_Plain())
+    verbosity = logging.ERROR if values.quiet else values.verbosity
+    # What other packages say for their makers is left to --debug.
+    _log_to_stderr(
+        logging.DEBUG if values.debug else min(verbosity, logging.INFO)
+    )
     try:
-        return command.run(values, arguments) or 0
+        with (
+            _errors_alone()
+            if verbosity == logging.ERROR
+            else contextlib.nullcontext()
+        ):
+            if hasattr(command, "check"):
+                command.check(values, arguments)
+            if getattr(command, "NEEDS_TENSORFLOW", True):
+                start_tensorflow(
+                    errors_alone=verbosity == logging.ERROR,
+                    talkative=verbosity > logging.INFO,
+                )
+            return command.run(values, arguments) or 0
     except KeyboardInterrupt as error:
         print(f"keras-tim {name}: {error or 'interrupted'}", file=sys.stderr)
         return 128 + getattr(error, "signum", signal.SIGINT)
@@ -91,6 +126,61 @@ def _run(name, argv):
             raise
         print(f"keras-tim {name}: error: {error}", file=sys.stderr)
         return 1
+
+
+def _log_to_stderr(verbosity):
+    """Has messages printed as a person reads them."""
+    if not flags.FLAGS.is_parsed():
+        # absl would warn that its own flags, which are not ours, are not.
+        flags.FLAGS.logtostderr = True
+        flags.FLAGS.mark_as_parsed()
+    logging.use_absl_handler()
+    logging.set_verbosity(verbosity)
+    logging.get_absl_handler().setFormatter(_Plain())
+
+
+@contextlib.contextmanager
+def _errors_alone():
+    """The scope in which tables, progress and warnings are not printed."""
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def flag_of_names(name, default, names, text):
+    """A flag for names of tasks or presets, however these are spelled.
+
+    Args:
+        name: str, the flag's.
+        default: str or None.
+        names: list of str, those that there are.
+        text: str, help.
+
+    Returns:
+        A flag for `flags.DEFINE_flag`.
+    """
+    flag = flags.EnumFlag(name, default, text, names)
+    flag.parser = _Names(names)
+    return flag
+
+
+class _Names(flags.EnumParser):
+    """Names in the spelling of this package."""
+
+    def parse(self, argument):
+        return super().parse(spelled_here(argument))
+
+
+def reject_arguments(arguments):
+    """Raises if something was given that is no flag."""
+    if arguments:
+        raise ValueError(
+            "only flags are understood here. Received: " + " ".join(arguments)
+        )
 
 
 def report_failed(names):

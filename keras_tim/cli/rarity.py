@@ -4,6 +4,8 @@ import os
 
 from absl import flags, logging
 
+from keras_tim.cli.main import reject_arguments
+
 DESCRIPTION = """weigh rare appearances of classes, for layout synthesis.
 
   keras-tim rarity --data=PICTURES --labels=MAPS --output=rarity.npz
@@ -35,6 +37,20 @@ def define_flags(values):
     flags.mark_flags_as_required(("data", "labels"), **text)
 
 
+def check(values, arguments):
+    """Raises where the flags make no sense.
+
+    Args:
+        values: parsed flags.
+        arguments: list of str, what was given besides flags.
+    """
+    reject_arguments(arguments)
+    if not values.output.endswith(".npz"):
+        raise ValueError(
+            f"--output must end in .npz. Received: {values.output!r}"
+        )
+
+
 def run(values, arguments):
     """Computes rarity, or finds it computed.
 
@@ -42,15 +58,9 @@ def run(values, arguments):
         values: parsed flags.
         arguments: list of str, what was given besides flags.
     """
-    from keras_tim.cli.train import reject_arguments
     from keras_tim.data.layouts import list_layouts
     from keras_tim.data.rarity import compute_rarity, fingerprint, load_rarity
 
-    reject_arguments(arguments)
-    if not values.output.endswith(".npz"):
-        raise ValueError(
-            f"--output must end in .npz. Received: {values.output!r}"
-        )
     layouts, classes = list_layouts(values.data, values.labels, values.classes)
     if os.path.exists(values.output):
         # Another file of that name is not written over.

@@ -5,6 +5,8 @@ import re
 
 from absl import flags, logging
 
+from keras_tim.cli.main import flag_of_names, report_failed
+
 DESCRIPTION = """make alternatives of picture files.
 
   keras-tim sample --output=FOLDER PICTURE_OR_FOLDER ...
@@ -40,7 +42,7 @@ def define_flags(values):
     Args:
         values: `flags.FlagValues` to define them in.
     """
-    from keras_tim.recipes import RECIPES
+    from keras_tim.task_names import TASK_NAMES
 
     text = {"flag_values": values}
     flags.DEFINE_string(
@@ -50,11 +52,13 @@ def define_flags(values):
         "by default the one that comes with the package for the task",
         **text,
     )
-    flags.DEFINE_enum(
-        "task",
-        None,
-        sorted(RECIPES),
-        "what to do; checked where a model is named",
+    flags.DEFINE_flag(
+        flag_of_names(
+            "task",
+            None,
+            sorted(TASK_NAMES),
+            "what to do; checked where a model is named",
+        ),
         **text,
     )
     flags.DEFINE_string("output", "alternatives", "where to write", **text)
@@ -134,6 +138,36 @@ def define_flags(values):
     )
 
 
+def check(values, arguments):
+    """Raises where there is no picture, no model, or no seed.
+
+    Args:
+        values: parsed flags.
+        arguments: list of str, picture files and folders.
+    """
+    from keras_tim.models.pretrained import find_model
+
+    if values.model is not None:
+        find_model(values.model)
+    if values.again is None:
+        if not arguments:
+            raise ValueError(
+                "give picture files or folders to make alternatives of"
+            )
+        _wanted(values)
+        _model(values)
+        parse_tile(values.tile)
+
+
+def _model(values):
+    """What names the model."""
+    from keras_tim.models.pretrained import default_preset
+
+    if values.model is None:
+        return default_preset(values.task or "super_resolution")
+    return values.model
+
+
 def run(values, arguments):
     """Makes alternatives.
 
@@ -144,17 +178,12 @@ def run(values, arguments):
     Returns:
         int, the exit status.
     """
-    from keras_tim.cli.main import report_failed
     from keras_tim.inference.samples import sample_files
 
     if values.again is not None:
         return _again(values, arguments)
-    if not arguments:
-        raise ValueError(
-            "give picture files or folders to make alternatives of"
-        )
     seeds, alternatives = _wanted(values)
-    tim, recipe, preset = _loaded(values, values.model)
+    tim, recipe, preset = _loaded(values, _model(values))
     reading = {"reduce": values.reduce}
     if values.quality is not None:
         if tim.task != "decompression":
@@ -186,13 +215,12 @@ def run(values, arguments):
 
 def _loaded(values, model):
     """The model, its task's recipe, and its name if it is a preset."""
-    from keras_tim.models.pretrained import default_preset, shipped_presets
+    from keras_tim.models.pretrained import shipped_presets
     from keras_tim.recipes import get_recipe
     from keras_tim.runs.settings import RunSettings, load_settings
     from keras_tim.runs.training_run import load_run
 
-    if model is None:
-        model = default_preset(values.task or "super_resolution")
+    if values.model is None:
         logging.info("Alternatives are made by the preset %s.", model)
     tim = load_run(model)
     if values.task not in (None, tim.task):

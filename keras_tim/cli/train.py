@@ -1,8 +1,11 @@
 """keras-tim train."""
 
 import dataclasses
+import functools
 
 from absl import flags, logging
+
+from keras_tim.cli.main import flag_of_names, reject_arguments
 
 DESCRIPTION = """train a model into a run folder, or resume one.
 
@@ -23,8 +26,8 @@ def define_flags(values):
         values: `flags.FlagValues` to define them in.
     """
     from keras_tim.models.presets import PARTS, preset_names
-    from keras_tim.recipes import RECIPES
     from keras_tim.runs.precision import DTYPES
+    from keras_tim.task_names import TASK_NAMES
 
     text = {"flag_values": values}
     flags.DEFINE_string("run", None, "the run folder", **text)
@@ -37,9 +40,11 @@ def define_flags(values):
         lower_bound=0.0,
         **text,
     )
-    flags.DEFINE_enum(
-        "task", "super_resolution", sorted(RECIPES), "what to learn", **text
-    )
+    for flag in (
+        ("task", "super_resolution", sorted(TASK_NAMES), "what to learn"),
+        ("preset", None, preset_names(), _help("preset", "model")),
+    ):
+        flags.DEFINE_flag(flag_of_names(*flag), **text)
     strings = {
         "data": "folder of photos (recursive), or tfds:NAME or "
         "tfds:NAME:SPLIT; by default what the task comes with",
@@ -71,9 +76,6 @@ def define_flags(values):
         "pixel_weight": "factor of the L1 term",
         "enlarged": "share of the crops whose middle is enlarged twice",
     }
-    flags.DEFINE_enum(
-        "preset", None, preset_names(), _help("preset", "model"), **text
-    )
     flags.DEFINE_string(
         "start",
         None,
@@ -116,6 +118,7 @@ def define_flags(values):
         ),
         **text,
     )
+    flags.DEFINE_alias("num_candidates", "num_samples", flag_values=values)
     for name in ("residual_channels", "growth_channels"):
         flags.DEFINE_list(
             name,
@@ -164,11 +167,9 @@ def define_flags(values):
 
 def _help(name, text):
     """The text with the settings of each task's own preset."""
-    from keras_tim.recipes import RECIPES
-    from keras_tim.runs.settings import RunSettings
-
     defaults = {
-        task: getattr(RunSettings.of_task(task), name) for task in RECIPES
+        task: getattr(settings, name)
+        for task, settings in _settings_of_tasks().items()
     }
     if set(defaults.values()) == {None}:
         return text
@@ -178,6 +179,25 @@ def _help(name, text):
     return f"{text} (defaults: {listed})"
 
 
+@functools.cache
+def _settings_of_tasks():
+    from keras_tim.runs.settings import RunSettings
+    from keras_tim.task_names import TASK_NAMES
+
+    return {task: RunSettings.of_task(task) for task in TASK_NAMES}
+
+
+def check(values, arguments):
+    """Raises where the flags do not make a run.
+
+    Args:
+        values: parsed flags.
+        arguments: list of str, what was given besides flags.
+    """
+    reject_arguments(arguments)
+    _settings(values)
+
+
 def run(values, arguments):
     """Trains.
 
@@ -185,10 +205,22 @@ def run(values, arguments):
         values: parsed flags.
         arguments: list of str, what was given besides flags.
     """
-    from keras_tim.runs.settings import RunSettings
     from keras_tim.runs.training_run import train
 
-    reject_arguments(arguments)
+    settings = _settings(values)
+    logging.info("%s", settings.description())
+    train(
+        values.run,
+        settings,
+        overwrite=values.overwrite,
+        checkpoint_every=values.checkpoint_every,
+    )
+
+
+def _settings(values):
+    """The run's settings."""
+    from keras_tim.runs.settings import RunSettings
+
     names = [field.name for field in dataclasses.fields(RunSettings)]
     chosen = {name: values[name].value for name in names}
     for name in ("held_out", "without"):
@@ -200,14 +232,7 @@ def run(values, arguments):
     for name in ("residual_channels", "growth_channels"):
         if chosen[name] is not None:
             chosen[name] = _numbers(name, chosen[name])
-    settings = RunSettings.of_task(**chosen)
-    logging.info("%s", settings.description())
-    train(
-        values.run,
-        settings,
-        overwrite=values.overwrite,
-        checkpoint_every=values.checkpoint_every,
-    )
+    return RunSettings.of_task(**chosen)
 
 
 def _numbers(name, texts):
@@ -218,11 +243,3 @@ def _numbers(name, texts):
             f"Received: {','.join(texts)!r}"
         )
     return tuple(int(text) for text in texts)
-
-
-def reject_arguments(arguments):
-    """Raises if something was given that is no flag."""
-    if arguments:
-        raise ValueError(
-            "only flags are understood here. Received: " + " ".join(arguments)
-        )

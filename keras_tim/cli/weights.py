@@ -2,10 +2,14 @@
 
 from absl import flags
 
+from keras_tim.cli.main import reject_arguments
+
 DESCRIPTION = """list cached weights, or fetch them ahead of time.
 
   keras-tim weights                  lists them
   keras-tim weights --fetch=all      fetches what is missing"""
+
+NEEDS_TENSORFLOW = False
 
 
 def define_flags(values):
@@ -29,7 +33,6 @@ def run(values, arguments):
         values: parsed flags.
         arguments: list of str, what was given besides flags.
     """
-    from keras_tim.cli.train import reject_arguments
     from keras_tim.perceptual import cached_weights, fetch_weights
 
     reject_arguments(arguments)

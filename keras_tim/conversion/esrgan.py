@@ -1,5 +1,8 @@
 """ESRGAN-type upscalers -> TIM."""
 
+import os
+from typing import Any
+
 from keras_tim.assets.upscalers import (
     BLOCK_CONVOLUTIONS,
     OTHER_CONVOLUTIONS,
@@ -10,7 +13,9 @@ from keras_tim.models.tim import TIM
 from keras_tim.models.trunk import set_trunk, trunk_arguments
 
 
-def load_esrgan(path, modulated_blocks=4, **overrides):
+def load_esrgan(
+    path: str | os.PathLike, modulated_blocks: int = 4, **overrides: Any
+) -> TIM:
     """Builds a TIM on the weights of an ESRGAN-type 4x upscaler.
 
     With codes of zeros the TIM makes the ESRGAN's picture, with whatever

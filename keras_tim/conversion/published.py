@@ -4,6 +4,7 @@ import json
 import os
 import re
 import zipfile
+from typing import Any
 
 import numpy as np
 
@@ -24,13 +25,13 @@ _ARRAY_PREFIX = "param/"
 
 
 def load_published_checkpoint(
-    path,
-    architecture="camnet",
-    task="super_resolution",
-    feature_scale=None,
-    noise_channels=None,
-    classes=None,
-):
+    path: str | os.PathLike,
+    architecture: str = "camnet",
+    task: str = "super_resolution",
+    feature_scale: float | None = None,
+    noise_channels: int | None = None,
+    classes: Any = None,
+) -> TIM:
     """Builds a TIM from a checkpoint of the published PyTorch code.
 
     Every width is worked out from the arrays. PyTorch is not needed.

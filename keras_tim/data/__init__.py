@@ -36,10 +36,16 @@ from keras_tim.data.super_resolution import (
     super_resolution_pair,
 )
 
+# The other spelling.
+colorization_dataset = colourization_dataset
+colorization_pair = colourization_pair
+
 __all__ = [
     "Classes",
     "PrincipalComponents",
     "Rarity",
+    "colorization_dataset",
+    "colorization_pair",
     "colourization_dataset",
     "colourization_pair",
     "compressed",

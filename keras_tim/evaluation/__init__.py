@@ -1,6 +1,22 @@
 """Evaluation: every measure that applies to a model's task, in one table."""
 
-from keras_tim.evaluation.evaluation import EvaluationSettings, evaluate
-from keras_tim.evaluation.measures import picture_measures
+from typing import TYPE_CHECKING
+
+from keras_tim.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from keras_tim.evaluation.evaluation import evaluate
+    from keras_tim.evaluation.measures import picture_measures
+    from keras_tim.evaluation.settings import EvaluationSettings
 
 __all__ = ["EvaluationSettings", "evaluate", "picture_measures"]
+
+# Settings are known without Keras.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "EvaluationSettings": "keras_tim.evaluation.settings",
+        "evaluate": "keras_tim.evaluation.evaluation",
+        "picture_measures": "keras_tim.evaluation.measures",
+    },
+)

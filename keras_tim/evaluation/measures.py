@@ -1,6 +1,8 @@
 """The measures of one picture's samples, and what they are called."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -107,7 +109,14 @@ def variance_key(net, bandwidth):
     return f"variance_{net}_{bandwidth:g}"
 
 
-def picture_measures(samples, target, given, recipe, distances, bandwidths):
+def picture_measures(
+    samples: np.ndarray,
+    target: np.ndarray,
+    given: np.ndarray,
+    recipe: Any,
+    distances: Mapping[str, Any],
+    bandwidths: Sequence[float],
+) -> dict[str, Any]:
     """Measures samples of one picture, and the task's plain answer.
 
     A sample's LPIPS features are computed once for all that needs them, and

@@ -1,5 +1,10 @@
 """Exported models: for servers, for devices, for other stacks."""
 
+import os
+from typing import Any
+
+import keras
+
 from keras_tim.export.onnx import export_onnx
 from keras_tim.export.saved_model import export_saved_model
 from keras_tim.export.signatures import Limits
@@ -15,8 +20,12 @@ FORMATS = {
 
 
 def export_model(
-    tim, filepath, format="tf_saved_model", verbose=True, **options
-):
+    tim: keras.Model,
+    filepath: str | os.PathLike,
+    format: str = "tf_saved_model",
+    verbose: bool = True,
+    **options: Any,
+) -> str | dict:
     """Exports a model in one of the formats; see `TIM.export`.
 
     Args:

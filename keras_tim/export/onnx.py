@@ -17,7 +17,7 @@ OUTPUT = "alternative"
 TOLERANCE = 1e-4
 
 
-def export_onnx(tim, path):
+def export_onnx(tim: keras.Model, path: str | os.PathLike) -> dict[str, float]:
     """Writes an ONNX model of pictures and codes, and checks it.
 
     Its inputs are `picture` `[batch, height, width, channels]` in [0, 1] and

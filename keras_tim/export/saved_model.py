@@ -3,6 +3,7 @@
 import os
 import shutil
 import uuid
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,17 +25,17 @@ SMALL_SIDE = 16
 
 
 def export_saved_model(
-    tim,
-    path,
-    version=None,
-    name=None,
-    dtype="float32",
-    frozen=False,
-    limits=None,
-    classes=None,
-    training=None,
-    measures=None,
-):
+    tim: keras.Model,
+    path: str | os.PathLike,
+    version: int | None = None,
+    name: str | None = None,
+    dtype: str = "float32",
+    frozen: bool = False,
+    limits: Limits | dict[str, int] | None = None,
+    classes: Any = None,
+    training: dict | None = None,
+    measures: list[dict] | None = None,
+) -> str:
     """Writes a model as a version of a SavedModel, whole or not at all.
 
     The folder `PATH/VERSION` gets the SavedModel with the signatures of

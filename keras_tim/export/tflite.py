@@ -8,6 +8,7 @@ but built-in operations.
 import os
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -36,8 +37,13 @@ _NEEDS_LITERT = (
 
 
 def export_tflite(
-    tim, path, size, precision="float32", pictures=None, distance=None
-):
+    tim: keras.Model,
+    path: str | os.PathLike,
+    size: Sequence[int],
+    precision: str = "float32",
+    pictures: Sequence[np.ndarray] | None = None,
+    distance: Callable | None = None,
+) -> dict[str, float]:
     """Writes a TFLite model with the signature `decode`, and checks it.
 
     Its inputs are `picture` `[1, height, width, channels]` in [0, 1] and the

@@ -22,8 +22,9 @@ class SelectionDistance:
             "mean_absolute_error", a dict from the first two to weights (see
             `MixedLPIPS`), the same as text, such as
             "lpips_vgg+0.5*lpips_alex", a layer with `features(pictures)` and
-            `compare(a, b)` such as `keras_tim.LPIPS`, or a callable
-            `(pictures, targets) -> [batch]`.
+            `compare(a, b)` such as `keras_tim.LPIPS`, a `keras.losses.Loss`,
+            or a callable `(pictures, targets) -> [batch]`; of values per
+            pixel the mean is taken.
         pixel_weight: float, factor of the mean absolute difference added.
         dtype: dtype policy of the networks of a distance given by its name.
 
@@ -186,6 +187,8 @@ _PIXELWISE = {mean_squared_error: ops.square, mean_absolute_error: ops.abs}
 
 def _resolve(distance, dtype):
     plain = {function.__name__: function for function in _PIXELWISE}
+    # As Keras has them.
+    plain |= {"mse": mean_squared_error, "mae": mean_absolute_error}
     if isinstance(distance, str):
         if distance in plain:
             return plain[distance]
@@ -237,7 +240,20 @@ def _call_on_pairs(distance, a, b):
     """Calls `distance` on flat batches of pairs; `b` is broadcast to `a`."""
     shape = ops.shape(a)
     b = ops.broadcast_to(b, shape)
-    flat = distance(
-        ops.reshape(a, (-1, *shape[-3:])), ops.reshape(b, (-1, *shape[-3:]))
-    )
+    a, b = (ops.reshape(x, (-1, *shape[-3:])) for x in (a, b))
+    if isinstance(distance, keras.losses.Loss):
+        # Before its reduction, which would leave one number for the batch.
+        flat = ops.convert_to_tensor(distance.call(b, a))
+    else:
+        flat = ops.convert_to_tensor(distance(a, b))
+    # TensorFlow may not know it.
+    known = getattr(flat.shape, "rank", 0) is not None
+    rank = len(flat.shape) if known else None
+    if rank == 0:
+        raise ValueError(
+            "`distance` must give one value per picture, [batch]. Received: "
+            f"distance={distance!r}, which gives a single value"
+        )
+    if rank is not None and rank > 1:
+        flat = ops.mean(flat, axis=tuple(range(1, rank)))
     return ops.reshape(flat, shape[:-3])

@@ -44,7 +44,7 @@ class ConditionalIMLE:
         num_levels: int, levels of the model.
         supervised_levels: list of int, levels that the loss sums over.
         distance: see `TIM.compile`, as are all that follow.
-        num_samples: int or sequence of int.
+        num_candidates: int or sequence of int.
         sampling: str or None.
         images_per_selection: int or None.
         steps_per_selection: int.
@@ -59,7 +59,7 @@ class ConditionalIMLE:
         num_levels,
         supervised_levels,
         distance,
-        num_samples,
+        num_candidates,
         sampling,
         images_per_selection,
         steps_per_selection,
@@ -85,7 +85,7 @@ class ConditionalIMLE:
         self.num_levels = num_levels
         self.supervised_levels = supervised_levels
         self.sampling = sampling
-        self.num_samples = _per_level(num_samples, num_levels, sampling)
+        self.num_candidates = _per_level(num_candidates, num_levels, sampling)
         self.images_per_selection = _optional(
             "images_per_selection", images_per_selection
         )
@@ -107,7 +107,7 @@ class ConditionalIMLE:
             "distance": keras.saving.serialize_keras_object(
                 self.distance.distance
             ),
-            "num_samples": self.num_samples,
+            "num_candidates": self.num_candidates,
             "sampling": self.sampling,
             "images_per_selection": self.images_per_selection,
             "steps_per_selection": self.steps_per_selection,
@@ -226,7 +226,7 @@ class ConditionalIMLE:
             Tuple `(selection, features)`: a `Selection`, and the targets'
             features, masks among them, over the supervised levels.
         """
-        most = max(self.num_samples)
+        most = max(self.num_candidates)
         chunk = min(self.candidate_chunk, most)
         images = max(1, self.candidate_chunk // most)
 
@@ -277,7 +277,7 @@ class ConditionalIMLE:
                 features,
                 self.distance,
                 draw,
-                self.num_samples,
+                self.num_candidates,
                 chunk,
             )
         return select_vanilla(
@@ -286,7 +286,7 @@ class ConditionalIMLE:
             [features[i] for i in self.supervised_levels],
             self.distance,
             draw,
-            self.num_samples[0],
+            self.num_candidates[0],
             chunk,
         )
 
@@ -420,24 +420,24 @@ def _optional(name, value):
     return None if value is None else integer(name, value)
 
 
-def _per_level(num_samples, num_levels, sampling):
+def _per_level(num_candidates, num_levels, sampling):
     # Arrays of one number are numbers, too.
     given = (
-        list(num_samples)
-        if np.ndim(num_samples)
-        else [num_samples] * num_levels
+        list(num_candidates)
+        if np.ndim(num_candidates)
+        else [num_candidates] * num_levels
     )
     if len(given) != num_levels:
         raise ValueError(
-            "`num_samples` must be one integer, or one for each of the "
-            f"{num_levels} levels. Received: num_samples={num_samples}"
+            "`num_candidates` must be one integer, or one for each of the "
+            f"{num_levels} levels. Received: num_candidates={num_candidates}"
         )
-    given = [integer("num_samples", value) for value in given]
+    given = [integer("num_candidates", value) for value in given]
     if sampling == "vanilla" and len(set(given)) > 1:
         raise ValueError(
-            "`num_samples` must be a single integer for vanilla sampling, "
+            "`num_candidates` must be a single integer for vanilla sampling, "
             "which draws whole codes. Received: "
-            f"num_samples={num_samples}"
+            f"num_candidates={num_candidates}"
         )
     return given
 

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_tim.models.pretrained import place
+
 
 def copy_folded(source, target):
     """Copies a model's weights into a twin without weight normalisation.
@@ -50,8 +52,3 @@ def _kernels(directions, lengths):
         v * (g / ops.sqrt(ops.sum(ops.square(v), axis=(0, 1, 2))))
         for v, g in zip(directions, lengths, strict=True)
     ]
-
-
-def place(weight):
-    """A weight's place within the tower, such as "level0/head/v"."""
-    return weight.path[weight.path.rindex("level") :]

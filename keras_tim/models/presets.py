@@ -6,6 +6,7 @@ with weights, are folders that hold both, see `keras_tim.models.pretrained`.
 """
 
 from keras_tim.models.pretrained import read_preset, shipped_presets
+from keras_tim.task_names import spelled_here
 
 PAPER_RESIDUAL_CHANNELS = (128, 64, 64, 64)
 PAPER_GROWTH_CHANNELS = (256, 192, 128, 64)
@@ -193,6 +194,16 @@ PRESETS = {
 }
 
 
+# What a task trains where nothing else is asked for.
+PRESET_OF_TASK = {
+    "super_resolution": "super_resolution_x4_nano",
+    "colourization": "colourization_nano",
+    "decompression": "decompression_nano",
+    "layout_synthesis": "layout_synthesis_nano",
+    "mnist": "mnist_nano",
+}
+
+
 # The paper's ablations: the constructor arguments by which a model does without
 # a part (section 4.3; how codes are selected is up to `compile`), and the two
 # methods that do without several of them.
@@ -326,7 +337,7 @@ def preset_training(name):
     Raises:
         ValueError: if there is no such preset.
     """
-    shipped = shipped_presets()
+    shipped, name = shipped_presets(), spelled_here(name)
     if name in shipped:
         return _with_tuples(read_preset(shipped[name])["training"])
     _check(name)
@@ -358,7 +369,7 @@ def preset_arguments(name):
     Raises:
         ValueError: if there is no such preset.
     """
-    shipped = shipped_presets()
+    shipped, name = shipped_presets(), spelled_here(name)
     if name in shipped:
         return _with_tuples(read_preset(shipped[name])["model"])
     _check(name)

@@ -16,10 +16,12 @@ import numpy as np
 
 from keras_tim.assets.npz import NpzError, read_npz
 from keras_tim.files import write_bytes, write_json
-from keras_tim.models.folding import place
+from keras_tim.task_names import spelled_here, task_name
 
 FORMAT = 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "weights.npz"
+# What a run leaves.
+MODEL_FILE = "model.keras"
 # What a task's pictures are made with where no model is named.
 DEFAULT_PRESETS = {
     "super_resolution": "super_resolution_x4_realsr",
@@ -58,10 +60,38 @@ def preset_folder(name):
         str, or None where it is neither.
     """
     name = os.fspath(name)
-    folder = shipped_presets().get(name)
+    folder = shipped_presets().get(spelled_here(name))
     if folder is None and os.path.isfile(os.path.join(name, WEIGHTS_FILE)):
         folder = name
     return folder
+
+
+def find_model(path):
+    """What a trained model is read from.
+
+    Args:
+        path: str or path: the name of a shipped preset, a preset's folder, a
+            run folder that has finished training, or a `.keras` file.
+
+    Returns:
+        str, the preset's folder, or the `.keras` file.
+
+    Raises:
+        FileNotFoundError: if there is no model.
+    """
+    path = os.fspath(path)
+    folder = preset_folder(path)
+    if folder is not None:
+        return folder
+    if os.path.isdir(path):
+        path = os.path.join(path, MODEL_FILE)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f"There is no model at {path}. Give a run folder that has finished "
+            "training, a .keras file, or one of the trained presets "
+            f"{sorted(shipped_presets())}."
+        )
+    return path
 
 
 def default_preset(task):
@@ -74,8 +104,9 @@ def default_preset(task):
         str, its name.
 
     Raises:
-        ValueError: if none is shipped for the task.
+        ValueError: if there is no such task, or none is shipped for it.
     """
+    task = task_name(task)
     if task not in DEFAULT_PRESETS:
         raise ValueError(
             f"No trained preset for {task} comes with the package yet, only "
@@ -240,3 +271,8 @@ def stored_weights(tim):
         for weight in tim.weights
         if id(weight) not in elsewhere
     }
+
+
+def place(weight):
+    """A weight's place within the tower, such as "level0/head/v"."""
+    return weight.path[weight.path.rindex("level") :]

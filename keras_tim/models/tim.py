@@ -1,7 +1,10 @@
 """The Tower Implicit Model."""
 
 import functools
+import inspect
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -32,13 +35,14 @@ from keras_tim.models.presets import (
     preset_training,
 )
 from keras_tim.models.pretrained import (
-    load_weights as load_weights_of_preset,
-)
-from keras_tim.models.pretrained import (
+    MODEL_FILE,
     preset_folder,
     read_preset,
     save_preset,
     shipped_presets,
+)
+from keras_tim.models.pretrained import (
+    load_weights as load_weights_of_preset,
 )
 from keras_tim.models.trunk import set_trunk
 from keras_tim.perceptual.hypercolumns import Hypercolumns
@@ -48,6 +52,7 @@ from keras_tim.tasks.pyramid import doubled
 ARCHITECTURES = ("camnet", "hyperrim")
 # Keys of codes have 64 bits, of which 5 are the level's and the kind's.
 LARGEST_INDEX = 2**58 - 1
+_FIT = inspect.signature(keras.Model.fit)
 
 # TensorFlow is imported where codes are drawn and where training happens: the
 # layers and the forward pass run on every Keras backend.
@@ -151,44 +156,45 @@ class TIM(keras.Model):
 
     def __init__(
         self,
-        task="super_resolution",
-        residual_channels=(128, 64, 64, 64),
-        growth_channels=(256, 192, 128, 64),
-        num_blocks=6,
-        input_channels=None,
-        style_dim=128,
-        noise_channels=None,
-        mapping_width=512,
-        mapping_depth=8,
-        mapping_learning_rate_multiplier=0.01,
-        mapping_gain=1.0,
-        feature_scale=None,
-        residual_scale=0.2,
-        weight_norm=True,
-        mapping_network=True,
-        intermediate_supervision=True,
-        input_skip=False,
-        stochastic=True,
-        architecture="camnet",
-        plain_blocks=0,
-        normalization="instance",
-        style_cell=None,
-        output_activation="tanh",
-        consistency=0,
-        num_resize_convolutions=2,
-        modulated_head=False,
-        guidance=None,
-        guidance_channels=32,
-        trunk_learning_rate_multiplier=1.0,
-        trunk=None,
-        freeze_plain=False,
-        classes=None,
-        **kwargs,
-    ):
+        task: str = "super_resolution",
+        residual_channels: Sequence[int] = (128, 64, 64, 64),
+        growth_channels: Sequence[int] = (256, 192, 128, 64),
+        num_blocks: int | Sequence[int] = 6,
+        input_channels: int | None = None,
+        style_dim: int = 128,
+        noise_channels: int | None = None,
+        mapping_width: int = 512,
+        mapping_depth: int = 8,
+        mapping_learning_rate_multiplier: float = 0.01,
+        mapping_gain: float = 1.0,
+        feature_scale: float | None = None,
+        residual_scale: float = 0.2,
+        weight_norm: bool = True,
+        mapping_network: bool = True,
+        intermediate_supervision: bool = True,
+        input_skip: bool | str = False,
+        stochastic: bool = True,
+        architecture: str = "camnet",
+        plain_blocks: int | Sequence[int] = 0,
+        normalization: str = "instance",
+        style_cell: int | None = None,
+        output_activation: str = "tanh",
+        consistency: int = 0,
+        num_resize_convolutions: int | Sequence[int] = 2,
+        modulated_head: bool | Sequence[bool] = False,
+        guidance: str | None = None,
+        guidance_channels: int = 32,
+        trunk_learning_rate_multiplier: float = 1.0,
+        trunk: str | None = None,
+        freeze_plain: bool = False,
+        classes: Any = None,
+        **kwargs: Any,
+    ) -> None:
         # Inputs stay float32 under mixed precision: the sub-layers cast for
         # themselves, and the skip keeps every grey level.
         super().__init__(autocast=False, **kwargs)
         self._task = get_task(task)
+        task = self._task.name
         residual_channels = integers("residual_channels", residual_channels)
         growth_channels = integers("growth_channels", growth_channels)
         if len(residual_channels) != len(growth_channels):
@@ -415,12 +421,18 @@ class TIM(keras.Model):
         return value[level]
 
     @classmethod
-    def from_preset(cls, name, load_weights=None, **overrides):
+    def from_preset(
+        cls,
+        name: str | os.PathLike,
+        load_weights: bool | None = None,
+        **overrides: Any,
+    ) -> "TIM":
         """Builds a model of a named size.
 
         Args:
             name: str, one of `TIM.presets()`; or the path of a preset's
-                folder, as `save_to_preset` writes it.
+                folder, as `save_to_preset` writes it, of a run folder that
+                has finished training, or of a `.keras` file.
             load_weights: bool or None. True: trained weights, or an error
                 where the preset has none. False: fresh ones. None: trained
                 ones where the preset has them.
@@ -434,12 +446,18 @@ class TIM(keras.Model):
                 weights.
             keras_tim.models.pretrained.PresetError: if its files are missing
                 or damaged, or its weights do not fit the overrides.
+            keras_tim.models.model_file.ModelFileError: if a `.keras` file is
+                damaged or holds something else.
             keras_tim.perceptual.WeightsError: if what it stands on can be had
                 neither from the cache nor from the package index.
         """
         name = os.fspath(name)
         folder = preset_folder(name)
-        if folder is None and os.path.isdir(name):
+        if folder is None and os.path.exists(name):
+            in_folder = os.path.join(name, MODEL_FILE)
+            path = in_folder if os.path.isfile(in_folder) else name
+            if os.path.isfile(path):
+                return cls._of_file(path, load_weights, overrides)
             folder = name  # and its files will be missed
         if folder is None:
             arguments = preset_arguments(name)
@@ -458,6 +476,27 @@ class TIM(keras.Model):
         return tim
 
     @classmethod
+    def _of_file(cls, path, load_weights, overrides):
+        """The model of a `.keras` file, or one like it."""
+        from keras_tim.models.model_file import load_tim
+
+        saved = load_tim(path)
+        if load_weights is not False and not overrides:
+            return saved
+        tim = cls(**{**saved.get_config(), **overrides})
+        if load_weights is False:
+            return tim
+        shapes = [[w.shape for w in model.weights] for model in (saved, tim)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"the weights of {path} belong to another model than the "
+                "overrides make. Give `load_weights=False` to change the "
+                f"architecture. Received: {overrides}"
+            )
+        tim.set_weights(saved.get_weights())
+        return tim
+
+    @classmethod
     def _of_preset(cls, arguments, overrides):
         """A new model that computes its trunk's pictures, if it has one."""
         arguments = {**arguments, **overrides}
@@ -469,7 +508,13 @@ class TIM(keras.Model):
             set_trunk(tim, read_trunk(tim.trunk))
         return tim
 
-    def save_to_preset(self, folder, card=None, dtype="float16", training=None):
+    def save_to_preset(
+        self,
+        folder: str | os.PathLike,
+        card: dict | None = None,
+        dtype: str = "float16",
+        training: dict | None = None,
+    ) -> None:
         """Writes this model as a preset, which `from_preset` reads.
 
         Args:
@@ -487,12 +532,12 @@ class TIM(keras.Model):
         save_preset(self, folder, card, dtype, training)
 
     @staticmethod
-    def presets():
+    def presets() -> list[str]:
         """Names that `from_preset` takes."""
         return preset_names()
 
     @staticmethod
-    def training_settings(name):
+    def training_settings(name: str) -> dict[str, Any]:
         """Arguments of `compile` that a preset is meant to be trained with.
 
         For "paper" and "hyperrim" they are the published ones: LPIPS with
@@ -534,7 +579,7 @@ class TIM(keras.Model):
         return arguments
 
     @staticmethod
-    def data_settings(name):
+    def data_settings(name: str) -> dict[str, Any]:
         """Arguments of `keras_tim.data` that go with `training_settings`.
 
         Args:
@@ -560,35 +605,35 @@ class TIM(keras.Model):
         }
 
     @property
-    def num_levels(self):
+    def num_levels(self) -> int:
         """Number of levels of the tower."""
         return len(self.residual_channels)
 
     @property
-    def has_plain_blocks(self):
+    def has_plain_blocks(self) -> bool:
         """Whether the samples of an input share more than the input."""
         return self._of_level("plain_blocks", 0) > 0
 
     @property
-    def scale(self):
+    def scale(self) -> int:
         """Size of the last output relative to the first level's input."""
         factor = 2 ** (self.num_levels - 1)
         return factor * self._wiring[-1].output_factor
 
     @property
-    def output_factor(self):
+    def output_factor(self) -> int:
         """Size of the last output relative to the one picture given."""
         return (
             self.scale if self._task.chained else self._wiring[-1].output_factor
         )
 
     @property
-    def input_multiple(self):
+    def input_multiple(self) -> int:
         """What the sides of the finest level's input must be multiples of."""
         return 1 if self._task.chained else 2 ** (self.num_levels - 1)
 
     @property
-    def supervised_levels(self):
+    def supervised_levels(self) -> list[int]:
         """Levels whose output is held against the target, coarsest first."""
         if self.intermediate_supervision:
             return list(range(self.num_levels))
@@ -596,7 +641,7 @@ class TIM(keras.Model):
 
     # -- Forward pass ------------------------------------------------------
 
-    def call(self, inputs, codes, begun=None):
+    def call(self, inputs, codes=None, begun=None):
         """Every level's output in the network's own space.
 
         Args:
@@ -619,6 +664,14 @@ class TIM(keras.Model):
             [-1, 1].
         """
         inputs = check_inputs(self, inputs)
+        if codes is None:
+            raise ValueError(
+                "`codes` must be given: a model has as many outputs for an "
+                "input as there are codes. `tim.sample(inputs, num_samples=8, "
+                "seed=0)` draws pictures; `tim.draw_codes(inputs, "
+                "num_samples=8, seed=0)` draws codes for `tim(inputs, codes)`. "
+                "Received: codes=None"
+            )
         check_codes(self, inputs, codes)
         guides = self.guides(inputs)
         if begun is None and self.has_plain_blocks:
@@ -902,7 +955,13 @@ class TIM(keras.Model):
 
     # -- Sampling ----------------------------------------------------------
 
-    def draw_codes(self, inputs, num_samples, seed, temperature=1.0):
+    def draw_codes(
+        self,
+        inputs: Any,
+        num_samples: int,
+        seed: int | Sequence[int] | np.ndarray,
+        temperature: float = 1.0,
+    ) -> list[tuple[Any, Any]]:
         """Draws latent codes from N(0, I).
 
         Sample k of input i depends on `(seed_i, k)` and the picture's size
@@ -941,15 +1000,15 @@ class TIM(keras.Model):
 
     def sample(
         self,
-        inputs,
-        num_samples=8,
-        seed=0,
-        batch_size=1,
-        temperature=1.0,
-        verbose=0,
-        first=0,
-        tile=None,
-    ):
+        inputs: Any,
+        num_samples: int = 8,
+        seed: int | Sequence[int] | np.ndarray = 0,
+        batch_size: int = 1,
+        temperature: float = 1.0,
+        verbose: int = 0,
+        first: int = 0,
+        tile: int | str | None = None,
+    ) -> np.ndarray:
         """Draws alternatives.
 
         Sample k of input i depends on `(seed_i, k)` alone: not on the batch,
@@ -1229,25 +1288,26 @@ class TIM(keras.Model):
 
     def compile(
         self,
-        optimizer="adam",
-        distance="lpips_vgg",
-        num_samples=120,
-        sampling=None,
-        images_per_selection=None,
-        steps_per_selection=1,
-        mini_batch_size=None,
-        candidate_chunk=16,
-        pixel_weight=0.0,
-        seed=0,
-        metrics=None,
-        weighted_metrics=None,
-        run_eagerly=False,
-        steps_per_execution=1,
-        jit_compile=False,
-        auto_scale_loss=True,
-        loss=None,
-        loss_weights=None,
-    ):
+        optimizer: Any = "adam",
+        distance: Any = "lpips_vgg",
+        num_candidates: int | Sequence[int] = 120,
+        sampling: str | None = None,
+        images_per_selection: int | None = None,
+        steps_per_selection: int = 1,
+        mini_batch_size: int | None = None,
+        candidate_chunk: int = 16,
+        pixel_weight: float = 0.0,
+        seed: int = 0,
+        metrics: list | None = None,
+        weighted_metrics: list | None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = False,
+        auto_scale_loss: bool = True,
+        loss: Any = None,
+        loss_weights: None = None,
+        num_samples: int | Sequence[int] | None = None,
+    ) -> None:
         """Prepares training by conditional IMLE (Algorithm 1).
 
         Every batch that `fit` delivers is treated thus: for each group of
@@ -1265,9 +1325,11 @@ class TIM(keras.Model):
 
         Args:
             optimizer: name or `keras.optimizers.Optimizer`.
-            distance: "lpips_vgg", "lpips_alex", a `keras_tim.LPIPS`, or a
+            distance: "lpips_vgg", "lpips_alex", a `keras_tim.LPIPS`, a
+                `keras.losses.Loss`, whose reduction does not count, or a
                 callable `(pictures, targets) -> [batch]` of RGB in [0, 1].
-            num_samples: int, or a sequence of one int per level: the
+                Values per pixel are averaged over every picture.
+            num_candidates: int, or a sequence of one int per level: the
                 candidates m drawn per image at each level.
             sampling: "hierarchical" (level by level, each by its own
                 distance) or "vanilla" (whole codes, by the sum of the
@@ -1294,8 +1356,9 @@ class TIM(keras.Model):
                 that pictures lie in [0, 1], and draws other codes than are
                 drawn without it.
             auto_scale_loss: as in `keras.Model.compile`.
-            loss: must be None: `distance` takes its place.
+            loss: another name of `distance`.
             loss_weights: must be None: the levels count alike.
+            num_samples: an earlier name of `num_candidates`.
 
         Raises:
             ValueError: if an argument is out of range, or hierarchical
@@ -1303,17 +1366,21 @@ class TIM(keras.Model):
         """
         from keras_tim.imle.training import ConditionalIMLE
 
-        if loss is not None or loss_weights is not None:
+        if loss_weights is not None:
             raise ValueError(
-                "`loss` and `loss_weights` must be None: TIM is trained by the "
-                "sum of `distance` over its levels. Received: "
-                f"loss={loss!r}, loss_weights={loss_weights!r}"
+                "`loss_weights` must be None: TIM is trained by the sum of "
+                "`distance` over its levels. Received: "
+                f"loss_weights={loss_weights!r}"
             )
+        distance = _one_of("distance", distance, "loss", loss, "lpips_vgg")
+        num_candidates = _one_of(
+            "num_candidates", num_candidates, "num_samples", num_samples, 120
+        )
         imle = ConditionalIMLE(
             self.num_levels,
             self.supervised_levels,
             distance=distance,
-            num_samples=num_samples,
+            num_candidates=num_candidates,
             sampling=sampling,
             images_per_selection=images_per_selection,
             steps_per_selection=steps_per_selection,
@@ -1365,7 +1432,7 @@ class TIM(keras.Model):
         ]
 
     @property
-    def nonfinite_step(self):
+    def nonfinite_step(self) -> int | None:
         """The gradient step at which training diverged, None if it did not.
 
         The first step of the last `fit`, counted from 1, whose loss or
@@ -1388,6 +1455,10 @@ class TIM(keras.Model):
     def fit(self, *args, **kwargs):
         from keras_tim.imle.remapping import without_remapping
 
+        given = _FIT.bind(self, *args, **kwargs).arguments
+        if "shuffle" not in given and not _is_shuffled(given.get("x")):
+            # Keras would warn that it is ignored.
+            kwargs["shuffle"] = False
         with without_remapping():
             return super().fit(*args, **kwargs)
 
@@ -1506,7 +1577,7 @@ class TIM(keras.Model):
 
     # -- Saving ------------------------------------------------------------
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "task": self.task,
@@ -1572,7 +1643,7 @@ class TIM(keras.Model):
             distance=distance, **keras.saving.deserialize_keras_object(config)
         )
 
-    def folded(self):
+    def folded(self) -> "TIM":
         """This model with plain kernels in place of weight normalisation.
 
         Returns:
@@ -1585,7 +1656,7 @@ class TIM(keras.Model):
         copy_folded(self, plain)
         return plain
 
-    def full_precision(self):
+    def full_precision(self) -> "TIM":
         """This model with all of its computation in float32.
 
         Returns:
@@ -1606,8 +1677,12 @@ class TIM(keras.Model):
         return full
 
     def export(
-        self, filepath, format="tf_saved_model", verbose=True, **options
-    ):
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool = True,
+        **options: Any,
+    ) -> str | dict:
         """Exports the model for servers, devices or other stacks.
 
         Args:
@@ -1628,6 +1703,25 @@ class TIM(keras.Model):
         return export_model(
             self, filepath, format=format, verbose=verbose, **options
         )
+
+
+def _is_shuffled(data):
+    """Whether `fit` can shuffle data that it is given: not what flows by."""
+    if isinstance(data, keras.utils.PyDataset):
+        return data.num_batches is not None
+    return hasattr(data, "shape") or isinstance(data, list | tuple | dict)
+
+
+def _one_of(name, value, other_name, other, default):
+    """The value of an argument that has two names."""
+    if other is None:
+        return value
+    if not (value is None or value is other) and np.any(value != default):
+        raise ValueError(
+            f"`{name}` and `{other_name}` are one argument; give one of them. "
+            f"Received: {name}={value!r}, {other_name}={other!r}"
+        )
+    return other
 
 
 def _repeat_for(inputs, codes):

@@ -1,13 +1,18 @@
 """Perceptual distances, and where their published weights come from."""
 
-from keras_tim.perceptual.hypercolumns import Hypercolumns
-from keras_tim.perceptual.lpips import LPIPS
-from keras_tim.perceptual.mixed import MixedLPIPS
-from keras_tim.perceptual.weights import (
-    WeightsError,
-    cached_weights,
-    fetch_weights,
-)
+from typing import TYPE_CHECKING
+
+from keras_tim.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from keras_tim.perceptual.hypercolumns import Hypercolumns
+    from keras_tim.perceptual.lpips import LPIPS
+    from keras_tim.perceptual.mixed import MixedLPIPS
+    from keras_tim.perceptual.weights import (
+        WeightsError,
+        cached_weights,
+        fetch_weights,
+    )
 
 __all__ = [
     "LPIPS",
@@ -17,3 +22,16 @@ __all__ = [
     "cached_weights",
     "fetch_weights",
 ]
+
+# Which weights there are is known without Keras.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "LPIPS": "keras_tim.perceptual.lpips",
+        "Hypercolumns": "keras_tim.perceptual.hypercolumns",
+        "MixedLPIPS": "keras_tim.perceptual.mixed",
+        "WeightsError": "keras_tim.perceptual.weights",
+        "cached_weights": "keras_tim.perceptual.weights",
+        "fetch_weights": "keras_tim.perceptual.weights",
+    },
+)

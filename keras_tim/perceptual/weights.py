@@ -28,7 +28,6 @@ from keras_tim.assets.archives import (
 from keras_tim.assets.damage import damage_explained
 from keras_tim.assets.pickles import read_pickled_arrays
 from keras_tim.files import write_bytes
-from keras_tim.perceptual.backbones import BACKBONES
 
 try:
     import fcntl
@@ -201,7 +200,7 @@ def cache_folder():
     return pathlib.Path(base).expanduser() / "keras_tim"
 
 
-def cached_weights():
+def cached_weights() -> list[CachedWeights]:
     """Lists every weights file and what the cache folder holds of it.
 
     Returns:
@@ -220,7 +219,7 @@ def cached_weights():
     return records
 
 
-def fetch_weights(name):
+def fetch_weights(name: str) -> pathlib.Path:
     """Makes sure that a weights file is in the cache folder, intact.
 
     Files of the same source archive are unpacked together, so one download
@@ -293,6 +292,9 @@ def load_lpips_arrays(net, weights="default", *, fetch=True):
         WeightsError: if the values cannot be had or are not what they should
             be.
     """
+    # Which weights there are is known without Keras.
+    from keras_tim.perceptual.backbones import BACKBONES
+
     if net not in BACKBONES:
         raise ValueError(
             f"`net` must be one of {sorted(BACKBONES)}. Received: net={net}"
@@ -391,6 +393,8 @@ def _read_given(path, file):
 
 def _lpips_arrays(net, found, origin):
     """Checks a checkpoint's structure and puts its arrays in order."""
+    from keras_tim.perceptual.backbones import BACKBONES
+
     backbone = BACKBONES[net]
     top = {"alex": "AlexNet_0", "vgg": "VGG16_0"}[net]
 

@@ -6,6 +6,7 @@ from keras_tim.recipes.layout_synthesis import LayoutSynthesisRecipe
 from keras_tim.recipes.mnist import MnistRecipe
 from keras_tim.recipes.recipe import Recipe
 from keras_tim.recipes.super_resolution import SuperResolutionRecipe
+from keras_tim.task_names import task_name
 
 RECIPES = {
     recipe.task: recipe
@@ -31,11 +32,7 @@ def get_recipe(task):
     Raises:
         ValueError: if there is none.
     """
-    if task not in RECIPES:
-        raise ValueError(
-            f"`task` must be one of {sorted(RECIPES)}. Received: task={task!r}"
-        )
-    return RECIPES[task]
+    return RECIPES[task_name(task)]
 
 
 __all__ = ["RECIPES", "Recipe", "get_recipe"]

@@ -16,7 +16,6 @@ class ColourizationRecipe(PhotoRecipe):
     """The lightness of photos, and the photos themselves."""
 
     task = "colourization"
-    preset = "colourization_nano"
     title = "colourization"
     faithfulness_name = "error in L"
     lower_is_more_faithful = True

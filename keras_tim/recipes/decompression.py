@@ -20,7 +20,6 @@ class DecompressionRecipe(PhotoRecipe):
     """Photos compressed at the settings' quality, and the photos themselves."""
 
     task = "decompression"
-    preset = "decompression_nano"
     title = "JPEG repair"
     faithfulness_name = "recompressed PSNR [dB]"
     # As a JPEG, what was repaired would be compressed once more.

@@ -37,7 +37,6 @@ class LayoutSynthesisRecipe(Recipe):
     """
 
     task = "layout_synthesis"
-    preset = "layout_synthesis_nano"
     bundled = "tones and textures of the photos bundled with scikit-image"
     title = "layout synthesis"
 

@@ -31,7 +31,6 @@ class MnistRecipe(Recipe):
     """
 
     task = "mnist"
-    preset = "mnist_nano"
     bundled = "55,000 digits of MNIST"
     title = "from ten principal components"
     faithfulness_name = "PSNR of the ten components [dB]"

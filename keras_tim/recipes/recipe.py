@@ -23,7 +23,6 @@ class Recipe:
 
     Attributes:
         task: str, the task's name.
-        preset: str, what is trained where nothing else is asked for.
         bundled: str, what is trained on where no data are given.
         title: str, what stands behind a picture's name on its sheet.
         faithfulness_name: str, what `faithfulness` measures, with its unit.
@@ -39,7 +38,6 @@ class Recipe:
     """
 
     task = None
-    preset = None
     bundled = None
     title = None
     faithfulness_name = None

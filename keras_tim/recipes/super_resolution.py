@@ -14,7 +14,6 @@ class SuperResolutionRecipe(PhotoRecipe):
     """Photos reduced by the model's scale, and the photos themselves."""
 
     task = "super_resolution"
-    preset = "super_resolution_x4_nano"
     title = "super-resolution"
     faithfulness_name = "LR-PSNR [dB]"
     keeps = (GREY, GAMUT, *PhotoRecipe.keeps)

@@ -1,8 +1,13 @@
 """Runs: training into a folder, and what it says of the result."""
 
-from keras_tim.runs.report import examples_report, report_table
-from keras_tim.runs.settings import RunSettings, load_settings
-from keras_tim.runs.training_run import load_run, train
+from typing import TYPE_CHECKING
+
+from keras_tim.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from keras_tim.runs.report import examples_report, report_table
+    from keras_tim.runs.settings import RunSettings, load_settings
+    from keras_tim.runs.training_run import load_run, train
 
 __all__ = [
     "RunSettings",
@@ -12,3 +17,16 @@ __all__ = [
     "report_table",
     "train",
 ]
+
+# Settings are known without Keras.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "RunSettings": "keras_tim.runs.settings",
+        "examples_report": "keras_tim.runs.report",
+        "load_run": "keras_tim.runs.training_run",
+        "load_settings": "keras_tim.runs.settings",
+        "report_table": "keras_tim.runs.report",
+        "train": "keras_tim.runs.training_run",
+    },
+)

@@ -9,7 +9,7 @@ import zlib
 from absl import logging
 
 from keras_tim.files import read_json, write_json, written
-from keras_tim.runs.model_file import load_tim
+from keras_tim.models.model_file import load_tim
 
 LATEST, PREVIOUS = "latest.keras", "previous.keras"
 # For whoever watches a run, and of checkpoints of earlier versions of this

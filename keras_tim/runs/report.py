@@ -1,12 +1,21 @@
 """How a model does on examples that it has not seen."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
 from keras_tim.metrics import lpips_diversity, lpips_to_target
 from keras_tim.perceptual import LPIPS
 
 
-def examples_report(tim, recipe, examples, num_samples=8, seed=0):
+def examples_report(
+    tim: Any,
+    recipe: Any,
+    examples: Iterable[tuple],
+    num_samples: int = 8,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
     """Measures samples of held-out examples beside the task's plain answer.
 
     Args:
@@ -86,7 +95,7 @@ def _ratios(row):
     }
 
 
-def report_table(rows):
+def report_table(rows: list[dict[str, Any]]) -> str:
     """The report as a text table, a line per example."""
     first = rows[0]
     columns = [["LPIPS-alex of", *(row["name"] for row in rows)]]

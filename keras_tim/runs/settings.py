@@ -2,21 +2,22 @@
 
 import dataclasses
 import os
+from typing import Any
 
 import numpy as np
 
 from keras_tim.checks import integer, integers
-from keras_tim.data.decompression import check_quality
 from keras_tim.files import read_json, write_json
 from keras_tim.models.presets import (
     PARTS,
+    PRESET_OF_TASK,
     SHORT_TRAINING,
     preset_arguments,
     preset_training,
 )
 from keras_tim.models.pretrained import DEFAULT_PRESETS, shipped_presets
-from keras_tim.recipes import get_recipe
 from keras_tim.runs.precision import DTYPES
+from keras_tim.task_names import spelled_here, task_name
 
 CONFIG_FILE = "config.json"
 # Arguments of `TIM` that take the place of the preset's.
@@ -46,7 +47,7 @@ class RunSettings:
     with; these defaults are `SHORT_TRAINING`.
 
     Attributes:
-        task: name of the task, a key of `keras_tim.recipes.RECIPES`.
+        task: name of the task, one of `keras_tim.task_names.TASK_NAMES`.
         preset: name of the preset, see `TIM.presets`. Where it comes with
             trained weights, training starts from them, unless parts of the
             model are changed.
@@ -146,16 +147,24 @@ class RunSettings:
             if np.ndim(value):
                 value = integers(name, value)
             elif value is not None:
-                value = integer(name, value, least=0 if name == "seed" else 1)
+                value = integer(
+                    name,
+                    value,
+                    least=0 if name == "seed" else 1,
+                    most=100 if name == "quality" else None,
+                )
             object.__setattr__(self, name, value)  # it is frozen
-        get_recipe(self.task)
+        for name, spelled in (
+            ("task", task_name(self.task)),
+            ("preset", spelled_here(self.preset)),
+        ):
+            object.__setattr__(self, name, spelled)
         preset_task = preset_arguments(self.preset)["task"]
         if preset_task != self.task:
             raise ValueError(
                 f"`preset` must be one of the task {self.task!r}. Received: "
                 f"preset={self.preset!r}, which is of {preset_task!r}"
             )
-        check_quality(self.quality)
         if self.dtype not in (*DTYPES, "auto"):
             raise ValueError(
                 f"`dtype` must be one of {(*DTYPES, 'auto')}. Received: "
@@ -216,11 +225,11 @@ class RunSettings:
         return self.num_samples
 
     @classmethod
-    def of_task(cls, task, **chosen):
+    def of_task(cls, task: str, **chosen: Any) -> "RunSettings":
         """What a task's preset is meant to be trained with, but for the chosen.
 
         Args:
-            task: str, a key of `keras_tim.recipes.RECIPES`.
+            task: str, one of `keras_tim.task_names.TASK_NAMES`.
             **chosen: settings; None stands for the preset's own, and for the
                 preset that the task has of its own.
 
@@ -232,7 +241,7 @@ class RunSettings:
                 fit together.
         """
         given = {k: v for k, v in chosen.items() if v is not None}
-        preset = get_recipe(task).preset
+        preset = PRESET_OF_TASK[task_name(task)]
         if "trunk" in given:
             preset = DEFAULT_PRESETS["super_resolution"]
         elif "start" in given:
@@ -283,7 +292,7 @@ def _preset_of(start):
     return None if earlier is None else earlier.preset
 
 
-def load_settings(path):
+def load_settings(path: str | os.PathLike) -> RunSettings | None:
     """The settings of a run.
 
     Args:

@@ -5,6 +5,7 @@ import glob
 import importlib.metadata
 import importlib.util
 import os
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -19,7 +20,10 @@ from keras_tim.inference.alternatives import (
 )
 from keras_tim.inference.pictures import write_picture
 from keras_tim.models.presets import preset_arguments
-from keras_tim.models.pretrained import preset_folder, shipped_presets
+from keras_tim.models.pretrained import (
+    MODEL_FILE,
+    find_model,
+)
 from keras_tim.models.tim import TIM
 from keras_tim.recipes import get_recipe
 from keras_tim.runs.callbacks import (
@@ -38,7 +42,6 @@ from keras_tim.runs.checkpoints import (
     load_checkpoint,
 )
 from keras_tim.runs.lock import locked
-from keras_tim.runs.model_file import load_tim
 from keras_tim.runs.precision import fastest_dtype
 from keras_tim.runs.report import (
     averaged,
@@ -48,13 +51,13 @@ from keras_tim.runs.report import (
 )
 from keras_tim.runs.settings import (
     CONFIG_FILE,
+    RunSettings,
     load_settings,
     record_held_out,
     recorded_held_out,
 )
 from keras_tim.runs.stopping import StopSignals
 
-MODEL_FILE = "model.keras"
 REPORT_FILE = "report.json"
 EPOCHS = 10
 # What a run leaves in its folder, as patterns: what `overwrite` removes.
@@ -73,13 +76,13 @@ OUTPUTS = (
 
 
 def train(
-    folder,
-    settings,
-    overwrite=False,
-    verbose=1,
-    callbacks=(),
-    checkpoint_every=5.0,
-):
+    folder: str | os.PathLike,
+    settings: RunSettings,
+    overwrite: bool = False,
+    verbose: int | str = 1,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    checkpoint_every: float = 5.0,
+) -> TIM:
     """Trains a model into a run folder, or goes on where it was stopped.
 
     The folder gets `config.json`, `checkpoints/`, `logs/` (TensorBoard),
@@ -320,7 +323,7 @@ def _new_model(recipe):
             epsilon=settings.epsilon,
         ),
         distance=settings.distance,
-        num_samples=settings.candidates,
+        num_candidates=settings.candidates,
         sampling=settings.sampling,
         images_per_selection=settings.images_per_selection,
         steps_per_selection=settings.steps_per_selection,
@@ -390,7 +393,7 @@ def _begin_anew(folder, settings):
     )
 
 
-def load_run(path):
+def load_run(path: str | os.PathLike) -> TIM:
     """Loads the model of a run, or a trained preset.
 
     Args:
@@ -404,18 +407,7 @@ def load_run(path):
         FileNotFoundError: if there is no model at the path.
         ValueError: if the file is damaged or holds something else.
     """
-    path = os.fspath(path)
-    if preset_folder(path):
-        return TIM.from_preset(path)
-    if os.path.isdir(path):
-        path = os.path.join(path, MODEL_FILE)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f"There is no model at {path}. Give a run folder that has finished "
-            "training, a .keras file, or one of the trained presets "
-            f"{sorted(shipped_presets())}."
-        )
-    return load_tim(path)
+    return TIM.from_preset(find_model(path))
 
 
 def centres(examples, side=96):

@@ -1,5 +1,6 @@
 """Tasks: what the inputs are and how an output becomes a picture."""
 
+from keras_tim.task_names import task_name
 from keras_tim.tasks.colourization import Colourization
 from keras_tim.tasks.decompression import Decompression
 from keras_tim.tasks.layout_synthesis import LayoutSynthesis
@@ -35,11 +36,7 @@ def get_task(name):
     Raises:
         ValueError: if there is no such task.
     """
-    if name not in TASKS:
-        raise ValueError(
-            f"`task` must be one of {sorted(TASKS)}. Received: task={name!r}"
-        )
-    return TASKS[name]
+    return TASKS[task_name(name)]
 
 
 __all__ = [

@@ -22,6 +22,7 @@ from keras_tim.assets.torch_file import (
 from keras_tim.conversion import CheckpointError, load_published_checkpoint
 from keras_tim.metrics import FeatureStatistics
 from keras_tim.metrics.inception import folded_arrays
+from keras_tim.models.model_file import load_tim
 from keras_tim.perceptual import WeightsError
 from keras_tim.perceptual import weights as weights_module
 from keras_tim.perceptual.weights import (
@@ -30,7 +31,6 @@ from keras_tim.perceptual.weights import (
     load_lpips_arrays,
     read_weights,
 )
-from keras_tim.runs.model_file import load_tim
 
 NUMBERS = [0, 1, 0x7F, 0xFF, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1]
 

@@ -720,10 +720,10 @@ def test_refuses_ranges_inside_a_graph(compiled, make_pairs, name):
     ("kwargs", "message"),
     [
         ({"sampling": "random"}, "sampling='random'"),
-        ({"num_samples": 0}, "`num_samples` must be a positive integer"),
-        ({"num_samples": [3, 0]}, "`num_samples` must be a positive integer"),
+        ({"num_samples": 0}, "`num_candidates` must be a positive integer"),
+        ({"num_samples": [3, 0]}, "`num_candidates` must be a positive"),
         ({"num_samples": [3, 2, 1]}, "one for each of the 2 levels"),
-        ({"num_samples": True}, "`num_samples`"),
+        ({"num_samples": True}, "`num_candidates`"),
         (
             {"num_samples": [3, 2], "sampling": "vanilla"},
             "single integer for vanilla",

@@ -154,7 +154,8 @@ def test_metrics_of_an_earlier_call_are_gone(tim):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"loss": "mse"}, "`loss` and `loss_weights` must be None.*'mse'"),
+        ({"loss": "mse"}, "`distance` and `loss` are one argument.*'mse'"),
+        ({"num_candidates": 3}, "`num_candidates` and `num_samples` are one"),
         ({"loss_weights": [1.0]}, "`loss_weights` must be None"),
         ({"metrics": "mae"}, "`metrics` argument to be a list"),
         ({"metrics": ["nothing"]}, "nothing"),
@@ -254,7 +255,7 @@ def test_integers_of_numpy(tim, tmp_path):
         **{name: np.int64(value) for name, value in arguments.items()},
     )
     config = tim.get_compile_config()
-    assert config["num_samples"] == [3, 2]
+    assert config["num_candidates"] == [3, 2]
     assert {name: config[name] for name in arguments} == arguments
     assert re.search("int64", repr(config)) is None
     tim.save(tmp_path / "tim.keras")

@@ -173,7 +173,7 @@ def test_files_without_the_mapping_gain(make_tim, pictures, tmp_path):
 
 
 COMPILED = {
-    "num_samples": [3, 2],
+    "num_candidates": [3, 2],
     "sampling": "hierarchical",
     "images_per_selection": 2,
     "steps_per_selection": 3,

@@ -230,7 +230,7 @@ def test_full_precision_keeps_the_weights(make_tim, pictures, policy):
     half.compile(distance="mean_squared_error", num_samples=3, pixel_weight=0.1)
     again = half.full_precision()
     expected, found = half.get_compile_config(), again.get_compile_config()
-    assert found["num_samples"] == [3, 3]
+    assert found["num_candidates"] == [3, 3]
     assert found == expected
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from keras_tim import TIM
+from keras_tim.models.model_file import ModelFileError, load_tim
 from keras_tim.runs import load_run
-from keras_tim.runs.model_file import ModelFileError, load_tim
 
 
 @keras.saving.register_keras_serializable(package="test_model_file")

@@ -1,0 +1,50 @@
+"""Names of a package that are imported when they are first asked for."""
+
+import importlib
+import os
+import sys
+
+
+def lazy_names(package, places):
+    """What a package needs to import its names late (PEP 562).
+
+    Args:
+        package: str, its `__name__`.
+        places: dict from name to the module that defines it, or that it is.
+
+    Returns:
+        Tuple of the package's `__getattr__` and `__dir__`.
+    """
+
+    def get(name):
+        if name not in places:
+            raise AttributeError(
+                f"module {package!r} has no attribute {name!r}"
+            )
+        found = importlib.import_module(places[name])
+        if places[name] != f"{package}.{name}":
+            found = getattr(found, name)
+        setattr(sys.modules[package], name, found)
+        return found
+
+    def names():
+        return sorted({*vars(sys.modules[package]), *places})
+
+    return get, names
+
+
+def is_command():
+    """Whether this process is `keras-tim`, which has to answer at once.
+
+    Where that is not told from how the process was started, a command is
+    slower to begin, and nothing else.
+    """
+    arguments = getattr(sys, "argv", None) or [""]
+    program, ending = os.path.splitext(os.path.basename(arguments[0]))
+    if program == "keras-tim" and ending in ("", ".exe"):
+        return True
+    as_module = ["-m", "keras_tim.cli.main"]
+    started = sys.orig_argv
+    return arguments[0] == "-m" and any(
+        started[place : place + 2] == as_module for place in range(len(started))
+    )
