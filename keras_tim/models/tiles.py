@@ -290,7 +290,12 @@ class TiledSampler:
             top = end
 
     def _statistics(self, given, down, across, arguments):
-        """What all of a picture's windows are normalised by; maybe nothing."""
+        """What all of a picture's windows are normalised by; maybe nothing.
+
+        At first every window goes by what it finds in itself, so that what
+        its first normalisation is to go by comes out right; with every round
+        that holds for one more.
+        """
         if not self._normalises:
             return []
         windows = list(itertools.product(down, across))
@@ -313,7 +318,9 @@ class TiledSampler:
 
     def _make(self, given, row, column, arguments, statistics):
         """What is made of a window, and the moments of its features."""
-        window = given[row.start : row.stop, column.start : column.stop]
+        window = np.asarray(
+            given[row.start : row.stop, column.start : column.stop], "float32"
+        )
         corner = tf.constant([row.start, column.start], tf.int64)
         core = tf.constant([*row.core, *column.core], tf.int64)
         make = self._shared if statistics else self._own
