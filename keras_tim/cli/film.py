@@ -82,12 +82,9 @@ def run(values, arguments):
     Returns:
         int, the exit status.
     """
+    from keras_tim.cli.opening import open_model
     from keras_tim.cli.sample import parse_seeds
     from keras_tim.inference.walks import film_file
-    from keras_tim.models.pretrained import default_preset
-    from keras_tim.recipes import get_recipe
-    from keras_tim.runs.settings import RunSettings, load_settings
-    from keras_tim.runs.training_run import load_run
 
     if len(arguments) != 1:
         raise ValueError(
@@ -100,16 +97,7 @@ def run(values, arguments):
         stem = os.path.splitext(os.path.basename(path))[0]
         film = f"{stem}_film.webp"
     seeds = parse_seeds(values.seeds)
-    model = values.model
-    if model is None:
-        model = default_preset(values.task or "super_resolution")
-        logging.info("The film is made by the preset %s.", model)
-    tim = load_run(model)
-    if values.task not in (None, tim.task):
-        raise ValueError(f"{model} has learned {tim.task}, not {values.task}")
-    settings = load_settings(model) or RunSettings.of_task(tim.task)
-    recipe = get_recipe(tim.task)(settings, model)
-    recipe.take_over(tim)
+    tim, recipe = open_model(values)
     count = film_file(
         tim,
         recipe,

@@ -4,15 +4,14 @@ import math
 import os
 
 import keras
-import numpy as np
 from absl import logging
 
 from keras_tim.checks import integer
 from keras_tim.inference.films import FILM_SUFFIXES, write_film
 from keras_tim.inference.pictures import as_uint8
+from keras_tim.inference.rendering import Renderer
 from keras_tim.inference.sheets import fitted
 from keras_tim.models.fingerprint import fingerprint
-from keras_tim.models.inputs import check_inputs
 
 # A film is held in memory until it is written.
 LARGEST_FILM = 300_000_000
@@ -146,33 +145,18 @@ def walk(tim, given, seeds, steps):
 
     Yields:
         float32 arrays `[H, W, 3]` in [0, 1], `len(seeds) * steps` of them; the
-        last one leads to the first.
+        last one leads to the first. Those of the alternatives are `sample`'s
+        to the last bit.
     """
-    import tensorflow as tf
-
-    height, width = (tim.output_factor * n for n in given.shape[:2])
-    missing = [(0, -n % tim.input_multiple) for n in given.shape[:2]]
-    padded = np.pad(given, (*missing, (0, 0)), mode="edge")[None]
-    tim = tim.folded()
-    begun = None
-    if tim.has_plain_blocks:
-        first = tim.level_input(0, check_inputs(tim, padded), None)
-        begun = tim.begin_level(0, first)
-
-    @tf.function(autograph=False)
-    def picture(codes):
-        return tim.decode(padded, codes, begun=begun)[-1][0]
-
+    renderer = Renderer(tim, given)
     # One alternative's codes at a time: they are larger than its picture.
-    first = end = tim.draw_codes(padded, num_samples=1, seed=seeds[0])
-    for number in range(len(seeds)):
-        start, end = end, first
-        if number + 1 < len(seeds):
-            end = tim.draw_codes(padded, num_samples=1, seed=seeds[number + 1])
+    first = end = renderer.draw(seeds[0])
+    for following in [*seeds[1:], None]:
+        start = end
+        end = first if following is None else renderer.draw(following)
         for step in range(steps):
             eased = 0.5 - 0.5 * math.cos(math.pi * step / steps)
-            codes = tim.interpolate(start, end, eased)
-            yield picture(codes).numpy()[:height, :width]
+            yield renderer.picture(tim.interpolate(start, end, eased))
 
 
 def _film_size(tim, given, side):
