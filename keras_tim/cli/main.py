@@ -24,6 +24,8 @@ COMMANDS = {
     "demo": "train a small model on bundled photos and look at its samples",
     "train": "train a model into a run folder, or resume one",
     "sample": "make alternatives of picture files",
+    "film": "walk smoothly through alternatives of a picture, in a loop",
+    "gallery": "open a page to choose among alternatives on",
     "evaluate": "measure samples of held-out pictures, in one table",
     "export": "export a model for servers, devices or other stacks",
     "rarity": "weigh rare appearances of classes, for layout synthesis",

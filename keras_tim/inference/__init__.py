@@ -14,6 +14,7 @@ from keras_tim.inference.pictures import (
 )
 from keras_tim.inference.samples import sample_files
 from keras_tim.inference.sheets import contact_sheet, difference_map
+from keras_tim.inference.walks import film_file, walk
 
 __all__ = [
     "PictureError",
@@ -21,10 +22,12 @@ __all__ = [
     "bicubic_picture",
     "contact_sheet",
     "difference_map",
+    "film_file",
     "find_pictures",
     "read_picture",
     "sample_again",
     "sample_files",
+    "walk",
     "write_film",
     "write_picture",
 ]

@@ -15,6 +15,7 @@ _OPTIONS = {
     # The palette is made of every frame anew; no frame is left out.
     ".gif": {"format": "GIF", "disposal": 1, "optimize": False},
 }
+FILM_SUFFIXES = tuple(_OPTIONS)
 
 
 def write_film(path, frames, milliseconds=100, hold=1500, record=None):

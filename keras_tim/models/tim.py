@@ -20,6 +20,7 @@ from keras_tim.checks import (
 )
 from keras_tim.layers.clipping import clip_straight_through
 from keras_tim.layers.tower import TowerModule
+from keras_tim.models import choosing
 from keras_tim.models.folding import copy_folded
 from keras_tim.models.inputs import (
     check_codes,
@@ -1220,6 +1221,110 @@ class TIM(keras.Model):
             (temperature * style, temperature * noise) for style, noise in drawn
         ]
         return self.decode(inputs, scaled)[-1]
+
+    # -- Choosing ----------------------------------------------------------
+
+    def vary(self, codes, amount, seed, levels=None, temperature=1.0):
+        """Codes near given ones: more like this.
+
+        `sqrt(1 - amount^2) * code + amount * draw`, with a new draw from
+        N(0, I): what comes out is distributed as draws are. Whatever the
+        seed, the draw is none that `draw_codes` gives. Of what was varied
+        already, vary with another seed: the same would mix in the same again.
+
+        Args:
+            codes: as `draw_codes` lays them out, list over levels of `(style
+                [n, style_dim], noise [n, height, width, noise_channels])`,
+                with `style_cell` the styles `[n, rows, columns, style_dim]`.
+            amount: float in [0, 1]. 0 gives the same codes, 1 others that are
+                independent of them.
+            seed: int: code k is mixed with what depends on it and on k alone.
+                Or ints `[n]`, one for every code, as if that were the only
+                one. Or for a single code ints `[m]`, to get m variations.
+            levels: ints, the levels to vary, 0 the coarsest, -1 the finest;
+                the others' codes stay the same to the last bit. All by
+                default.
+            temperature: float, that of the codes, see `sample`.
+
+        Returns:
+            Codes laid out like `codes`, float32, for `decode`; n of them, or
+            m.
+
+        Raises:
+            ValueError: if an argument is not as described.
+
+        Example:
+        >>> tim = TIM.from_preset("super_resolution_x4_nano")
+        >>> small = keras.random.uniform((1, 16, 24, 3), seed=0)
+        >>> chosen = tim.draw_codes(small, num_samples=1, seed=3)
+        >>> codes = tim.vary(chosen, 0.3, seed=range(8), levels=[-1])
+        >>> tim.decode(small, codes)[-1].shape
+        TensorShape([8, 64, 96, 3])
+        """
+        return choosing.vary(self, codes, amount, seed, levels, temperature)
+
+    def interpolate(self, a, b, t):
+        """Codes between two: the way from one alternative to another.
+
+        Every style and noise goes along the arc between its ends, at a
+        constant speed. On the straight line between them, which passes nearer
+        to zero, the variance would fall to half. Where the ends are equal
+        nothing changes.
+
+        Args:
+            a: codes, as `draw_codes` lays them out.
+            b: as many codes, for pictures of the same size.
+            t: float in [0, 1]. 0 gives `a`, 1 gives `b`, both to the last bit.
+
+        Returns:
+            Codes laid out alike, float32, for `decode`.
+
+        Raises:
+            ValueError: if an argument is not as described.
+        """
+        return choosing.interpolate(self, a, b, t)
+
+    def combine(self, codes, masks):
+        """Chooses by region: codes of one picture from several alternatives'.
+
+        Noise, and the map of styles where there is one (`style_cell`), are
+        those of each alternative where its mask is 1. In between they are
+        mixed and divided by the standard deviation of the mixture, so that it
+        has the variance of a draw. `decode` then makes the picture in one
+        pass, in which what lies side by side is fitted together.
+
+        Without `style_cell` a picture has one style for every level. It is
+        mixed too, each alternative counting by the area of its mask: the
+        regions differ in noise alone, and none looks quite as it did.
+
+        Args:
+            codes: as `draw_codes` lays them out, those of an input's n
+                alternatives together. `keras_tim.models.choosing.take` and
+                `join` select and collect them.
+            masks: array `[n, height, width]`, the same for all inputs, or
+                `[batch, n, height, width]`, of the input's or the output's
+                size, or of another in the same proportion. Bools or numbers
+                from 0 on: what they are relative to their sum counts, which
+                must not be 0 anywhere.
+
+        Returns:
+            Codes of one picture per input, `[batch, ...]`, float32, for
+            `decode`. With a mask of ones, and zeros for the others, the
+            alternative's own to the last bit.
+
+        Raises:
+            ValueError: if an argument is not as described.
+
+        Example:
+        >>> tim = TIM.from_preset("super_resolution_x4_lite")
+        >>> small = keras.random.uniform((1, 16, 24, 3), seed=0)
+        >>> codes = tim.draw_codes(small, num_samples=2, seed=0)
+        >>> left = np.linspace(1, 0, 24)[None, :].repeat(16, axis=0)
+        >>> mixed = tim.combine(codes, [left, 1 - left])
+        >>> tim.decode(small, mixed)[-1].shape
+        TensorShape([1, 64, 96, 3])
+        """
+        return choosing.combine(self, codes, masks)
 
     def invert(
         self,

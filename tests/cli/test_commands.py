@@ -32,6 +32,8 @@ def test_help_of_a_command_lists_its_flags(command, capsys):
         "demo": "--minutes",
         "train": "--images_per_selection",
         "sample": "--seeds",
+        "film": "--seconds",
+        "gallery": "--port",
         "evaluate": "--bandwidths",
         "export": "--precision",
         "rarity": "--labels",

@@ -1,0 +1,113 @@
+"""keras-tim film."""
+
+import os
+
+from absl import flags, logging
+
+DESCRIPTION = """walk smoothly through alternatives of a picture, in a loop.
+
+  keras-tim film PICTURE
+  keras-tim film --seeds=3,14,15 --seconds=12 --output=walk.gif PICTURE
+
+The film goes from one alternative to the next and from the last one back to the
+first. What is the same in all stands still; what moves is what the model had to
+invent. Without --model it is made by a trained preset that comes with the
+package. The seeds are those of `keras-tim sample`."""
+
+
+def define_flags(values):
+    """Defines the command's flags.
+
+    Args:
+        values: `flags.FlagValues` to define them in.
+    """
+    from keras_tim.recipes import RECIPES
+
+    text = {"flag_values": values}
+    flags.DEFINE_string(
+        "model",
+        None,
+        "a run folder, a .keras file, or a trained preset, by name or folder; "
+        "by default the one that comes with the package for the task",
+        **text,
+    )
+    flags.DEFINE_enum(
+        "task",
+        None,
+        sorted(RECIPES),
+        "what to do; checked where a model is named",
+        **text,
+    )
+    flags.DEFINE_string(
+        "output",
+        None,
+        "the film, ending in .webp (small, true colours) or .gif (256 "
+        "colours); by default PICTURE_film.webp in the current folder",
+        **text,
+    )
+    flags.DEFINE_bool(
+        "overwrite", False, "write over a film of that name", **text
+    )
+    flags.DEFINE_string(
+        "seeds",
+        "0-3",
+        "the alternatives to come by, in this order: 0-3, or 3,14,15",
+        **text,
+    )
+    flags.DEFINE_float("seconds", 8.0, "how long one round takes", **text)
+    flags.DEFINE_float("rate", 10.0, "frames per second, up to 50", **text)
+    flags.DEFINE_integer(
+        "side",
+        640,
+        "pixels of the film's longer side at most; larger pictures are reduced",
+        lower_bound=16,
+        **text,
+    )
+    flags.DEFINE_integer(
+        "reduce",
+        1,
+        "reduce the picture by this factor before the model is given it",
+        lower_bound=1,
+        **text,
+    )
+
+
+def run(values, arguments):
+    """Makes a film.
+
+    Args:
+        values: parsed flags.
+        arguments: list of str, the picture file.
+
+    Returns:
+        int, the exit status.
+    """
+    from keras_tim.cli.opening import open_model
+    from keras_tim.cli.sample import parse_seeds
+    from keras_tim.inference.walks import film_file
+
+    if len(arguments) != 1:
+        raise ValueError(
+            "give one picture file to make a film of. Received: "
+            f"{' '.join(arguments) or 'none'}"
+        )
+    (path,) = arguments
+    film = values.output
+    if film is None:
+        stem = os.path.splitext(os.path.basename(path))[0]
+        film = f"{stem}_film.webp"
+    seeds = parse_seeds(values.seeds)
+    tim, recipe = open_model(values)
+    count = film_file(
+        tim,
+        recipe,
+        path,
+        film,
+        seeds,
+        seconds=values.seconds,
+        rate=values.rate,
+        side=values.side,
+        overwrite=values.overwrite,
+        reduce=values.reduce,
+    )
+    logging.info("%s has %d frames.", film, count)

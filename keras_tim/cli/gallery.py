@@ -1,0 +1,127 @@
+"""keras-tim gallery."""
+
+import logging as python_logging
+import os
+import signal
+import tempfile
+import threading
+
+from absl import flags, logging
+
+DESCRIPTION = """open a page on this machine to choose among alternatives on.
+
+  keras-tim gallery [PICTURE_OR_FOLDER ...]
+
+Drop a picture on the page; alternatives appear one by one. Ask for more like
+the one you choose, go between two, or paint where another one is right and mix
+both. Pictures named here are offered on the page. It answers this machine
+alone, and nothing leaves it. Ctrl-C ends it.
+
+Needs pip install 'keras-tim[gallery]'."""
+
+
+def define_flags(values):
+    """Defines the command's flags.
+
+    Args:
+        values: `flags.FlagValues` to define them in.
+    """
+    from keras_tim.recipes import RECIPES
+
+    text = {"flag_values": values}
+    flags.DEFINE_string(
+        "model",
+        None,
+        "a run folder, a .keras file, or a trained preset, by name or folder; "
+        "by default the one that comes with the package for the task",
+        **text,
+    )
+    flags.DEFINE_enum(
+        "task",
+        None,
+        sorted(RECIPES),
+        "what to do; checked where a model is named",
+        **text,
+    )
+    flags.DEFINE_integer(
+        "port",
+        None,
+        "where to listen; by default the first free one from 7860 on",
+        lower_bound=1,
+        upper_bound=65535,
+        **text,
+    )
+    flags.DEFINE_integer(
+        "count",
+        4,
+        "how many alternatives to make at a time, at first",
+        lower_bound=1,
+        upper_bound=16,
+        **text,
+    )
+    flags.DEFINE_bool("browser", True, "open a browser", **text)
+
+
+def run(values, arguments):
+    """Serves the page until it is interrupted.
+
+    Args:
+        values: parsed flags.
+        arguments: list of str, picture files and folders to offer.
+    """
+    # Before it is imported: it tells nobody that it runs.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    with tempfile.TemporaryDirectory(prefix="keras_tim-gallery-") as folder:
+        # Copies of people's pictures, gone when it ends.
+        os.environ["GRADIO_TEMP_DIR"] = os.path.join(folder, "page")
+        try:
+            import gradio  # noqa: F401
+        except ImportError as error:
+            raise ImportError(
+                "The page needs Gradio: pip install 'keras-tim[gallery]'"
+            ) from error
+        _serve(values, arguments, folder)
+
+
+def _serve(values, arguments, folder):
+    from keras_tim.cli.opening import open_model
+    from keras_tim.gallery.page import build_page
+    from keras_tim.inference.pictures import find_pictures
+
+    pictures = []
+    for path in arguments:
+        if os.path.isdir(path):
+            pictures += [str(inside) for inside in find_pictures(path)]
+        elif os.path.isfile(path):
+            pictures.append(path)
+        else:
+            raise FileNotFoundError(f"There is no picture or folder {path}.")
+    pictures = [os.path.abspath(path) for path in pictures]
+    tim, recipe = open_model(values)
+    page = build_page(tim, recipe, folder, pictures, values.count)
+    # It asks itself whether it has started.
+    python_logging.getLogger("httpx").setLevel(python_logging.WARNING)
+    _, address, _ = page.launch(
+        server_name="127.0.0.1",
+        server_port=values.port,
+        share=False,
+        inbrowser=values.browser,
+        prevent_thread_lock=True,
+        quiet=True,
+        show_error=True,
+        ssr_mode=False,
+        mcp_server=False,
+        run_history=False,
+        allowed_paths=[folder, *pictures],
+        max_file_size="256mb",
+        footer_links=[],
+    )
+    logging.info("The page is at %s (Ctrl-C ends it)", address)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        logging.info("The page is closed.")
+    finally:
+        page.close(verbose=False)

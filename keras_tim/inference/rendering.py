@@ -1,0 +1,76 @@
+"""Pictures of one input, made from codes."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_tim.models.choosing import take
+
+
+class Renderer:
+    """Makes pictures of one input from codes, one at a time.
+
+    What they have in common is made once. A picture of what `draw` gives is
+    `TIM.sample`'s to the last bit.
+
+    Args:
+        tim: a `TIM`; later changes to its weights are not seen.
+        given: array `[height, width, channels]`, float in [0, 1]. Its edges
+            are repeated where its sides are not of `input_multiple`.
+
+    Attributes:
+        inputs: float32 array `[1, height', width', channels]`, what the model
+            is given.
+    """
+
+    def __init__(self, tim, given):
+        # Like `TIM.sample`: its package imports this one.
+        from keras_tim.export.generator import Generator
+
+        self._tim = tim
+        self._size = [tim.output_factor * n for n in given.shape[:2]]
+        self._missing = [(0, -n % tim.input_multiple) for n in given.shape[:2]]
+        self.inputs = np.pad(given, (*self._missing, (0, 0)), "edge")[None]
+        generator = Generator(tim)
+        channels = tf.TensorSpec([None, None, tim.input_channels])
+        begin = tf.function(
+            generator.begin, input_signature=[channels], autograph=False
+        )
+        self._given = tf.constant(self.inputs[0], tf.float32)
+        self._begun = begin(self._given)
+
+        def picture(given, begun, *code):
+            made = generator.decode_batch(given[None], code, begun or None)
+            return made[0]
+
+        self._picture = tf.function(picture, autograph=False)
+
+    def draw(self, seed):
+        """Codes of sample 0 of a seed."""
+        return self._tim.draw_codes(self.inputs, num_samples=1, seed=seed)
+
+    def combine(self, several, masks):
+        """Chooses by region, see `TIM.combine`.
+
+        Args:
+            several: codes of n alternatives.
+            masks: array `[n, height, width]` of the size that was given.
+
+        Returns:
+            Codes of one.
+        """
+        masks = np.pad(masks, ((0, 0), *self._missing), "edge")
+        return self._tim.combine(several, masks)
+
+    def picture(self, codes):
+        """The picture of one code.
+
+        Args:
+            codes: list over levels of `(style [1, ...], noise [1, ...])`.
+
+        Returns:
+            float32 array `[H, W, 3]` in [0, 1].
+        """
+        flat = [part for code in take(codes, [0]) for part in code]
+        made = self._picture(self._given, self._begun, *flat).numpy()
+        height, width = self._size
+        return made[:height, :width]

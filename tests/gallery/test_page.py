@@ -1,0 +1,176 @@
+import importlib.util
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_tim.inference import write_picture
+from keras_tim.inference.own import read_record
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+
+# A person's way through the page, by what its buttons call.
+VISIT = """
+import shutil
+import sys
+from gradio_client import Client, handle_file
+
+address, photo, painted, empty, folder = sys.argv[1:]
+client = Client(address, verbose=False)
+
+def names(answer):
+    return [shown["caption"] for shown in answer[0]]
+
+def keep(name):
+    shutil.copy(client.predict(name, api_name="/choose")[2], folder)
+
+first = ["seed 0", "seed 1"]
+answer = client.predict(handle_file(photo), 1, 2, api_name="/make")
+assert names(answer) == first
+more = client.submit(2, "seed 0", api_name="/more")
+more.result()
+assert [names(answer)[2:] for answer in more.outputs()] == [
+    ["seed 2"],
+    ["seed 2", "seed 3"],
+]
+keep("seed 1")
+answer = client.predict("seed 0", 0.5, "fine", 2, api_name="/vary")
+assert names(answer)[-2:] == ["variation 1", "variation 2"]
+answer = client.predict("seed 0", "variation 1", 0.5, api_name="/between")
+assert names(answer)[-1] == "between 1"
+drawing = {
+    "background": handle_file(empty),
+    "layers": [handle_file(painted)],
+    "composite": handle_file(empty),
+    "id": None,
+}
+answer = client.predict("seed 0", "seed 1", drawing, api_name="/combine")
+assert names(answer)[-1] == "mix 1"
+assert answer[1]["value"] == "mix 1"
+keep("mix 1")
+
+def refused(*arguments, api_name):
+    try:
+        client.predict(*arguments, api_name=api_name)
+    except Exception as error:
+        return str(error)
+    raise AssertionError(f"{api_name} was not refused")
+
+drawing["layers"] = [handle_file(empty)]
+message = refused("seed 0", "seed 1", drawing, api_name="/combine")
+assert "Paint where" in message
+assert "Drop a picture" in refused(None, 1, 2, api_name="/make")
+# Another visitor sees nothing of this.
+client = Client(address, verbose=False)
+assert "of a picture first" in refused(1, None, api_name="/more")
+"""
+
+
+@pytest.fixture(scope="module")
+def python():
+    """An interpreter with Gradio."""
+    if python := os.environ.get("GALLERY_PYTHON"):
+        return python
+    if importlib.util.find_spec("gradio") is None:
+        pytest.skip(
+            "needs pip install '.[gallery]', here or in an environment whose "
+            "interpreter GALLERY_PYTHON names"
+        )
+    return sys.executable
+
+
+@pytest.fixture
+def page(python, make_tim, tmp_path):
+    """The page's process, its port, and what it keeps files in."""
+    make_tim(quick=True).save(tmp_path / "tim.keras")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = [f"--model={tmp_path / 'tim.keras'}", f"--port={port}"]
+    with open(tmp_path / "log", "w") as log:
+        process = subprocess.Popen(
+            [
+                *(python, "-m", "keras_tim.cli.main", "gallery"),
+                *("--nobrowser", *arguments),
+            ],
+            env={**os.environ, "TMPDIR": str(kept), "PYTHONPATH": ROOT},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        for _ in range(600):
+            if "The page is at" in (tmp_path / "log").read_text():
+                break
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.2)
+        yield process, port, kept
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_visit(page, python, make_tim, tmp_path):
+    process, port, kept = page
+    photo = np.random.RandomState(0).rand(10, 16, 3).astype("float32")
+    write_picture(tmp_path / "photo.png", photo)
+    photo = np.asarray(Image.open(tmp_path / "photo.png"), "float32") / 255
+    layer = np.zeros((40, 64, 4), "uint8")
+    Image.fromarray(layer).save(tmp_path / "empty.png")
+    layer[:] = 255
+    Image.fromarray(layer).save(tmp_path / "painted.png")
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    address = f"http://127.0.0.1:{port}/"
+    names = ("photo.png", "painted.png", "empty.png", "saved")
+    visit = subprocess.run(
+        [python, "-c", VISIT, address, *(str(tmp_path / n) for n in names)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    log = (tmp_path / "log").read_text()
+    assert visit.returncode == 0, visit.stderr + log
+    # What was saved is what the command line makes, to the last bit.
+    sample = make_tim(quick=True).sample(photo[None], 1, seed=1)[0, 0]
+    for name in ("photo_seed0001.png", "photo_mix1.png"):
+        with Image.open(saved / name) as picture:
+            np.testing.assert_array_equal(picture, np.rint(255 * sample))
+    # Painted all over, the mixture is the other one.
+    assert read_record(saved / "photo_mix1.png")["codes"]["combine"] == [
+        {"seed": 0},
+        {"seed": 1},
+    ]
+
+    # Nothing is fetched from elsewhere, and nobody else is answered.
+    with urllib.request.urlopen(address) as answer:
+        html = answer.read().decode()
+    assert not re.findall(r'(?:src|href)="https?://(?!127)', html)
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.2", port), timeout=5)
+
+    # Nothing stays behind.
+    assert any(kept.iterdir())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 0
+    assert not any(kept.iterdir())
+
+
+def test_without_gradio_it_says_what_is_missing(monkeypatch, capsys):
+    from keras_tim.cli.main import main
+
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    for name in ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")
+    assert main(["gallery", "--nobrowser"]) == 1
+    assert "keras-tim[gallery]" in capsys.readouterr().err
