@@ -28,10 +28,10 @@ MARGIN = 16
 # machine has less than twice as much to spare.
 MEMORY = 2 * 10**9
 LEAST_MEMORY = MEMORY // 16
-# Statistics of a picture are those of so many of its windows, found in so many
-# rounds, each normalised by what the one before has found.
+# Statistics of a picture are those of so many of its windows at most, found in
+# so many rounds at most, each normalised by what the one before has found.
 MOST_MEASURED = 9
-ROUNDS = 2
+ROUNDS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +195,7 @@ class TiledSampler:
         count = 0
         if tim.normalization == "instance":
             count = sum(len(module.modulations) for module in tim.tower)
-        self._normalises = count > 0
+        self._num_normalised = count
         shared = [tf.TensorSpec([2, None])] * count
         self._own = tf.function(
             self._trace, input_signature=signature, autograph=False
@@ -290,8 +290,13 @@ class TiledSampler:
             top = end
 
     def _statistics(self, given, down, across, arguments):
-        """What all of a picture's windows are normalised by; maybe nothing."""
-        if not self._normalises:
+        """What all of a picture's windows are normalised by; maybe nothing.
+
+        At first every window goes by what it finds in itself, so that what
+        its first normalisation is to go by comes out right; with every round
+        that holds for one more.
+        """
+        if not self._num_normalised:
             return []
         windows = list(itertools.product(down, across))
         places = np.linspace(0, len(windows) - 1, MOST_MEASURED)
@@ -301,7 +306,7 @@ class TiledSampler:
             np.prod([stop - start for start, stop in (row.core, column.core)])
             for row, column in windows
         ]
-        for _ in range(ROUNDS):
+        for _ in range(min(ROUNDS, self._num_normalised)):
             moments = [
                 self._make(given, *window, arguments, statistics)[1]
                 for window in windows
@@ -313,7 +318,9 @@ class TiledSampler:
 
     def _make(self, given, row, column, arguments, statistics):
         """What is made of a window, and the moments of its features."""
-        window = given[row.start : row.stop, column.start : column.stop]
+        window = np.asarray(
+            given[row.start : row.stop, column.start : column.stop], "float32"
+        )
         corner = tf.constant([row.start, column.start], tf.int64)
         core = tf.constant([*row.core, *column.core], tf.int64)
         make = self._shared if statistics else self._own

@@ -1,4 +1,6 @@
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -217,3 +219,29 @@ def test_tiles_that_cannot_be(make_tim):
         pyramid.sample([given, given], tile="auto")
     with pytest.raises(ValueError, match="multiples of 2"):
         pyramid.sample(given[:, :69], tile="auto")
+
+
+@pytest.mark.slow
+def test_memory_is_that_of_a_tile():
+    def peak(height):
+        # Its own, see /proc/self/status: `ru_maxrss` is at least the parent's.
+        program = (
+            "import re, pathlib, numpy, keras_tim\n"
+            "tim = keras_tim.TIM(residual_channels=(8, 6), num_blocks=0, "
+            "growth_channels=(4, 3), mapping_network=False)\n"
+            f"given = numpy.zeros(({height}, 256, 3), 'float32')\n"
+            "for rows in tim.tiled_sampler().rows(given, 0, 0, 512):\n"
+            "    pass\n"
+            "status = pathlib.Path('/proc/self/status').read_text()\n"
+            "print(re.search(r'VmHWM:\\s+(\\d+) kB', status)[1])\n"
+        )
+        printed = subprocess.run(
+            [sys.executable, "-c", program],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        return 1024 * int(printed.split()[-1])
+
+    # The larger picture alone takes 200 MB, and its noise 70 MB.
+    assert peak(4096) - peak(256) < 50e6
