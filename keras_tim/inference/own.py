@@ -89,6 +89,8 @@ def read_record(path):
     """
     if not os.fspath(path).lower().endswith(_SUFFIXES):
         return None
+    # Ours may be larger than Pillow likes; no pixel of them is decoded here.
+    suspected, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     # Whatever is wrong with a file, then it holds no record.
     try:
         with Image.open(path, formats=_FORMATS) as image:
@@ -102,6 +104,8 @@ def read_record(path):
         record = json.loads(text) if first == _KEY else None
     except Exception:
         return None
+    finally:
+        Image.MAX_IMAGE_PIXELS = suspected
     return record if isinstance(record, dict) else None
 
 

@@ -27,6 +27,15 @@ def test_records_come_back_from_pictures(tmp_path, name):
     assert read_record(tmp_path / name) is None
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff", "avif"])
+def test_records_of_huge_pictures(tmp_path, monkeypatch, suffix):
+    path = tmp_path / f"a.{suffix}"
+    write_picture(path, noise(), RECORD)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert read_record(path) == RECORD
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
 @pytest.mark.parametrize("name", ["a.webp", "a.gif"])
 def test_records_come_back_from_films(tmp_path, name):
     write_film(tmp_path / name, [noise(0), noise(1)], record=RECORD)
