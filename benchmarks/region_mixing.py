@@ -56,7 +56,7 @@ def main(_):
     for number, (name, read) in enumerate(crops, start=1):
         given = read()[0]
         renderer = Renderer(tim, given)
-        codes = [renderer.draw(seed) for seed in range(FLAGS.num_samples)]
+        codes = [renderer.draw(seed, 0) for seed in range(FLAGS.num_samples)]
         pictures = [renderer.picture(code) for code in codes]
         side = pictures[0].shape[0]
         measures = {

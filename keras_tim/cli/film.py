@@ -4,15 +4,18 @@ import os
 
 from absl import flags, logging
 
+from keras_tim.cli.main import flag_of_names
+from keras_tim.cli.sample import parse_numbers
+
 DESCRIPTION = """walk smoothly through alternatives of a picture, in a loop.
 
   keras-tim film PICTURE
-  keras-tim film --seeds=3,14,15 --seconds=12 --output=walk.gif PICTURE
+  keras-tim film --alternatives=3,14,15 --seconds=12 --output=walk.gif PICTURE
 
 The film goes from one alternative to the next and from the last one back to the
 first. What is the same in all stands still; what moves is what the model had to
 invent. Without --model it is made by a trained preset that comes with the
-package. The seeds are those of `keras-tim sample`."""
+package. The alternatives are those of `keras-tim sample`."""
 
 
 def define_flags(values):
@@ -21,7 +24,7 @@ def define_flags(values):
     Args:
         values: `flags.FlagValues` to define them in.
     """
-    from keras_tim.recipes import RECIPES
+    from keras_tim.task_names import TASK_NAMES
 
     text = {"flag_values": values}
     flags.DEFINE_string(
@@ -31,11 +34,13 @@ def define_flags(values):
         "by default the one that comes with the package for the task",
         **text,
     )
-    flags.DEFINE_enum(
-        "task",
-        None,
-        sorted(RECIPES),
-        "what to do; checked where a model is named",
+    flags.DEFINE_flag(
+        flag_of_names(
+            "task",
+            None,
+            sorted(TASK_NAMES),
+            "what to do; checked where a model is named",
+        ),
         **text,
     )
     flags.DEFINE_string(
@@ -48,8 +53,9 @@ def define_flags(values):
     flags.DEFINE_bool(
         "overwrite", False, "write over a film of that name", **text
     )
+    flags.DEFINE_integer("seed", 0, "of the alternatives", **text)
     flags.DEFINE_string(
-        "seeds",
+        "alternatives",
         "0-3",
         "the alternatives to come by, in this order: 0-3, or 3,14,15",
         **text,
@@ -83,7 +89,6 @@ def run(values, arguments):
         int, the exit status.
     """
     from keras_tim.cli.opening import open_model
-    from keras_tim.cli.sample import parse_seeds
     from keras_tim.inference.walks import film_file
 
     if len(arguments) != 1:
@@ -96,14 +101,14 @@ def run(values, arguments):
     if film is None:
         stem = os.path.splitext(os.path.basename(path))[0]
         film = f"{stem}_film.webp"
-    seeds = parse_seeds(values.seeds)
     tim, recipe = open_model(values)
     count = film_file(
         tim,
         recipe,
         path,
         film,
-        seeds,
+        values.seed,
+        parse_numbers(values.alternatives),
         seconds=values.seconds,
         rate=values.rate,
         side=values.side,

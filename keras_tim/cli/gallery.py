@@ -8,6 +8,8 @@ import threading
 
 from absl import flags, logging
 
+from keras_tim.cli.main import flag_of_names
+
 DESCRIPTION = """open a page on this machine to choose among alternatives on.
 
   keras-tim gallery [PICTURE_OR_FOLDER ...]
@@ -26,7 +28,7 @@ def define_flags(values):
     Args:
         values: `flags.FlagValues` to define them in.
     """
-    from keras_tim.recipes import RECIPES
+    from keras_tim.task_names import TASK_NAMES
 
     text = {"flag_values": values}
     flags.DEFINE_string(
@@ -36,11 +38,13 @@ def define_flags(values):
         "by default the one that comes with the package for the task",
         **text,
     )
-    flags.DEFINE_enum(
-        "task",
-        None,
-        sorted(RECIPES),
-        "what to do; checked where a model is named",
+    flags.DEFINE_flag(
+        flag_of_names(
+            "task",
+            None,
+            sorted(TASK_NAMES),
+            "what to do; checked where a model is named",
+        ),
         **text,
     )
     flags.DEFINE_integer(

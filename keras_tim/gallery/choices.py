@@ -9,6 +9,7 @@ import typing
 import numpy as np
 from PIL import Image
 
+from keras_tim.inference.alternatives import alternative_name
 from keras_tim.inference.pictures import write_picture
 from keras_tim.inference.rendering import Renderer
 from keras_tim.models.choosing import join
@@ -55,7 +56,7 @@ class Choices:
         self._model = fingerprint(tim)
         self._stem, self._folder = stem, folder
         self._kept = {}
-        self._next_seed = 0
+        self._next_index = 0
         self._counts = {"variation": 0, "between": 0, "mix": 0}
 
     @property
@@ -84,14 +85,14 @@ class Choices:
         return self._kept[name]
 
     def draw(self):
-        """Makes the next alternative; returns it."""
-        seed = self._next_seed
-        self._next_seed += 1
+        """Makes the next alternative of seed 0; returns it."""
+        index = self._next_index
+        self._next_index += 1
         return self._made(
-            f"seed {seed}",
-            f"seed{seed:04d}",
-            {"seed": seed},
-            lambda: self._renderer.draw(seed),
+            alternative_name(0, index),
+            f"0_{index:04d}",
+            {"seed": 0, "index": index},
+            lambda: self._renderer.draw(0, index),
         )
 
     def vary(self, name, amount, levels="all"):

@@ -44,9 +44,11 @@ class Renderer:
 
         self._picture = tf.function(picture, autograph=False)
 
-    def draw(self, seed):
-        """Codes of sample 0 of a seed."""
-        return self._tim.draw_codes(self.inputs, num_samples=1, seed=seed)
+    def draw(self, seed, index):
+        """Codes of one sample of a seed."""
+        return self._tim.draw_codes(
+            self.inputs, num_samples=1, seed=seed, first=index
+        )
 
     def combine(self, several, masks):
         """Chooses by region, see `TIM.combine`.

@@ -22,7 +22,8 @@ def film_file(
     recipe,
     path,
     film,
-    seeds=(0, 1, 2, 3),
+    seed=0,
+    alternatives=(0, 1, 2, 3),
     seconds=8.0,
     rate=10.0,
     side=640,
@@ -40,7 +41,8 @@ def film_file(
         path: the picture file.
         film: path of the film, ending in `.webp` or `.gif`; its folder is made
             if missing.
-        seeds: ints, two or more, the alternatives that it comes by.
+        seed: int, of the alternatives.
+        alternatives: ints, two or more, the numbers of those that it comes by.
         seconds: float, how long one round takes.
         rate: float, frames per second, up to 50.
         side: int, pixels of its longer side at most; larger pictures are
@@ -59,13 +61,14 @@ def film_file(
         FileExistsError: if the film is there already.
         keras_tim.inference.PictureError: if the picture cannot be used.
     """
-    seeds = [integer("seed", seed, least=0) for seed in seeds]
+    seed = integer("seed", seed, least=None)
+    alternatives = [integer("alternatives", k, least=0) for k in alternatives]
     side = integer("side", side, least=16)
-    legs = len(seeds)
+    legs = len(alternatives)
     if legs < 2:
         raise ValueError(
-            "`seeds` must name at least two alternatives to walk between. "
-            f"Received: seeds={seeds}"
+            "`alternatives` must name at least two to walk between. "
+            f"Received: alternatives={alternatives}"
         )
     # NaN fails every comparison.
     if not 0.0 < rate <= 50.0 or not 0.0 < seconds < math.inf:
@@ -105,7 +108,7 @@ def film_file(
     )
     bar = keras.utils.Progbar(legs * per_leg)
     frames = []
-    for frame in walk(tim, given, seeds, per_leg):
+    for frame in walk(tim, given, seed, alternatives, per_leg):
         frame = as_uint8(frame, "frame")
         if frame.shape[:2] != (height, width):
             frame = fitted(frame, height, width)
@@ -122,14 +125,15 @@ def film_file(
             "made": "film",
             "model": fingerprint(tim),
             "reading": reading,
-            "seeds": seeds,
+            "seed": seed,
+            "alternatives": alternatives,
             "frames_between": per_leg,
         },
     )
     return len(frames)
 
 
-def walk(tim, given, seeds, steps):
+def walk(tim, given, seed, alternatives, steps):
     """Pictures on a round through alternatives, one at a time.
 
     The way between two is the arc of `TIM.interpolate`. It is left and reached
@@ -139,21 +143,22 @@ def walk(tim, given, seeds, steps):
         tim: a `TIM`.
         given: array `[height, width, channels]`, float in [0, 1]; its edges
             are repeated where its sides are not of `input_multiple`.
-        seeds: ints, the alternatives that it comes by: sample 0 of each seed.
+        seed: int, of the alternatives.
+        alternatives: ints, the numbers of those that it comes by.
         steps: int, pictures from one alternative to the next, with the first
             one alone of the two.
 
     Yields:
-        float32 arrays `[H, W, 3]` in [0, 1], `len(seeds) * steps` of them; the
-        last one leads to the first. Those of the alternatives are `sample`'s
-        to the last bit.
+        float32 arrays `[H, W, 3]` in [0, 1], `len(alternatives) * steps` of
+        them; the last one leads to the first. Those of the alternatives are
+        `sample`'s to the last bit.
     """
     renderer = Renderer(tim, given)
     # One alternative's codes at a time: they are larger than its picture.
-    first = end = renderer.draw(seeds[0])
-    for following in [*seeds[1:], None]:
+    first = end = renderer.draw(seed, alternatives[0])
+    for following in [*alternatives[1:], None]:
         start = end
-        end = first if following is None else renderer.draw(following)
+        end = first if following is None else renderer.draw(seed, following)
         for step in range(steps):
             eased = 0.5 - 0.5 * math.cos(math.pi * step / steps)
             yield renderer.picture(tim.interpolate(start, end, eased))

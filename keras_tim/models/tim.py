@@ -962,6 +962,7 @@ class TIM(keras.Model):
         num_samples: int,
         seed: int | Sequence[int] | np.ndarray,
         temperature: float = 1.0,
+        first: int = 0,
     ) -> list[tuple[Any, Any]]:
         """Draws latent codes from N(0, I).
 
@@ -973,6 +974,7 @@ class TIM(keras.Model):
             num_samples: int, codes per input.
             seed: int, the same for every input, or ints `[batch]`.
             temperature: float, factor on the codes, see `sample`.
+            first: int, the first sample's number k; the others follow it.
 
         Returns:
             List over levels of `(style [batch * num_samples, style_dim],
@@ -984,12 +986,12 @@ class TIM(keras.Model):
         inputs = check_inputs(self, inputs)
         num_samples = integer("num_samples", num_samples)
         check_temperature(temperature)
+        first = integer("first", first, least=0, most=LARGEST_INDEX)
         batch = ops.shape(inputs[0])[0]
+        numbers = first + ops.arange(num_samples, dtype="int64")
         drawn = codes.draw_codes(
             check_seeds(seed, batch),
-            ops.tile(
-                ops.arange(num_samples, dtype="int64")[None, :], (batch, 1)
-            ),
+            ops.tile(numbers[None, :], (batch, 1)),
             self.noise_sizes(inputs),
             self.style_dim,
             self.noise_channels,

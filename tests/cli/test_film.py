@@ -14,7 +14,7 @@ def model(make_tim, tmp_path):
 def test_film(model, photo_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     photo = photo_folder / "coffee.png"
-    command = ["film", f"--model={model}", "--seeds=5,3,8", "--reduce=4"]
+    command = ["film", f"--model={model}", "--alternatives=5,3,8", "--reduce=4"]
     command += ["--seconds=1", "--rate=6", "--side=64", str(photo)]
     assert main(command) == 0
     with Image.open("coffee_film.webp") as film:
@@ -22,7 +22,7 @@ def test_film(model, photo_folder, tmp_path, monkeypatch, capsys):
         assert film.size == (64, 51)
     record = read_record("coffee_film.webp")
     assert record["made"] == "film"
-    assert record["seeds"] == [5, 3, 8]
+    assert record["alternatives"] == [5, 3, 8]
     assert main(command) == 1
     assert "--overwrite" in capsys.readouterr().err
     assert main([*command, "--overwrite"]) == 0
@@ -33,7 +33,7 @@ def test_film(model, photo_folder, tmp_path, monkeypatch, capsys):
     [
         ([], "one picture file"),
         (["a.png", "b.png"], "a.png b.png"),
-        (["--seeds=4", "a.png"], "at least two"),
+        (["--alternatives=4", "a.png"], "at least two"),
         (["--output=film.txt", "a.png"], "film.txt"),
         (["--task=colourization", "a.png"], "not colourization"),
         (["missing.png"], "missing.png"),

@@ -24,15 +24,18 @@ def choices(tim, given, tmp_path):
     return Choices(tim, given, "photo", tmp_path)
 
 
-def test_seeds_are_the_command_lines(choices, tim, given, tmp_path):
-    for seed in range(2):
+def test_alternatives_are_the_command_lines(choices, tim, given, tmp_path):
+    samples = tim.sample(given[None], num_samples=2, seed=0)[0]
+    for index, sample in enumerate(samples):
         made = choices.draw()
-        assert made.name == f"seed {seed}"
-        sample = tim.sample(given[None], num_samples=1, seed=seed)[0, 0]
+        assert made.name == f"alternative {index}"
         expected = np.rint(255 * sample)
         found = read_picture(made.path, dtype="uint8")
         np.testing.assert_array_equal(found, expected)
-    assert [made.name for made in choices.alternatives] == ["seed 0", "seed 1"]
+    assert [made.name for made in choices.alternatives] == [
+        "alternative 0",
+        "alternative 1",
+    ]
     # Nobody takes them for photos.
     write_picture(tmp_path / "photo.png", given)
     assert [p.name for p in find_pictures(tmp_path)] == ["photo.png"]
@@ -50,7 +53,7 @@ def test_every_variation_is_another_one(choices):
     np.testing.assert_array_equal(coarse, near_coarse)
     assert read_record(made[2].path)["codes"] == {
         "vary": {
-            "vary": {"seed": 0},
+            "vary": {"seed": 0, "index": 0},
             "amount": 0.5,
             "levels": None,
             "seed": 1,
@@ -102,11 +105,13 @@ def test_only_the_latest_are_kept(choices, monkeypatch, tmp_path):
     choices.draw()
     assert [made.name for made in choices.alternatives] == [
         "variation 1",
-        "seed 1",
+        "alternative 1",
     ]
     assert len(os.listdir(tmp_path)) == 2
-    with pytest.raises(ValueError, match="no alternative 'seed 0' any more"):
-        choices.vary("seed 0", 0.5)
+    with pytest.raises(
+        ValueError, match="no alternative 'alternative 0' any more"
+    ):
+        choices.vary("alternative 0", 0.5)
     # What was made of it does not need it.
     choices.vary(near.name, 0.5)
 
@@ -115,10 +120,20 @@ def test_only_the_latest_are_kept(choices, monkeypatch, tmp_path):
     ("call", "message"),
     [
         (lambda c: c.vary(None, 0.5), "Choose one"),
-        (lambda c: c.vary("seed 0", 0.5, "blue"), "levels"),
-        (lambda c: c.vary("seed 0", 1.5), "amount"),
-        (lambda c: c.combine("seed 0", "seed 0", np.zeros((8, 12))), "Paint"),
-        (lambda c: c.combine("seed 0", "seed 0", np.ones((12, 8))), "mask"),
+        (lambda c: c.vary("alternative 0", 0.5, "blue"), "levels"),
+        (lambda c: c.vary("alternative 0", 1.5), "amount"),
+        (
+            lambda c: c.combine(
+                "alternative 0", "alternative 0", np.zeros((8, 12))
+            ),
+            "Paint",
+        ),
+        (
+            lambda c: c.combine(
+                "alternative 0", "alternative 0", np.ones((12, 8))
+            ),
+            "mask",
+        ),
     ],
 )
 def test_refuses(choices, call, message):

@@ -32,19 +32,19 @@ def names(answer):
 def keep(name):
     shutil.copy(client.predict(name, api_name="/choose")[2], folder)
 
-first = ["seed 0", "seed 1"]
+first = one, other = ["alternative 0", "alternative 1"]
 answer = client.predict(handle_file(photo), 1, 2, api_name="/make")
 assert names(answer) == first
-more = client.submit(2, "seed 0", api_name="/more")
+more = client.submit(2, "alternative 0", api_name="/more")
 more.result()
 assert [names(answer)[2:] for answer in more.outputs()] == [
-    ["seed 2"],
-    ["seed 2", "seed 3"],
+    ["alternative 2"],
+    ["alternative 2", "alternative 3"],
 ]
-keep("seed 1")
-answer = client.predict("seed 0", 0.5, "fine", 2, api_name="/vary")
+keep("alternative 1")
+answer = client.predict("alternative 0", 0.5, "fine", 2, api_name="/vary")
 assert names(answer)[-2:] == ["variation 1", "variation 2"]
-answer = client.predict("seed 0", "variation 1", 0.5, api_name="/between")
+answer = client.predict(one, "variation 1", 0.5, api_name="/between")
 assert names(answer)[-1] == "between 1"
 drawing = {
     "background": handle_file(empty),
@@ -52,7 +52,7 @@ drawing = {
     "composite": handle_file(empty),
     "id": None,
 }
-answer = client.predict("seed 0", "seed 1", drawing, api_name="/combine")
+answer = client.predict(one, other, drawing, api_name="/combine")
 assert names(answer)[-1] == "mix 1"
 assert answer[1]["value"] == "mix 1"
 keep("mix 1")
@@ -65,7 +65,7 @@ def refused(*arguments, api_name):
     raise AssertionError(f"{api_name} was not refused")
 
 drawing["layers"] = [handle_file(empty)]
-message = refused("seed 0", "seed 1", drawing, api_name="/combine")
+message = refused(one, other, drawing, api_name="/combine")
 assert "Paint where" in message
 assert "Drop a picture" in refused(None, 1, 2, api_name="/make")
 # Another visitor sees nothing of this.
@@ -141,14 +141,14 @@ def test_a_visit(page, python, make_tim, tmp_path):
     log = (tmp_path / "log").read_text()
     assert visit.returncode == 0, visit.stderr + log
     # What was saved is what the command line makes, to the last bit.
-    sample = make_tim(quick=True).sample(photo[None], 1, seed=1)[0, 0]
-    for name in ("photo_seed0001.png", "photo_mix1.png"):
+    sample = make_tim(quick=True).sample(photo[None], 2, seed=0)[0, 1]
+    for name in ("photo_0_0001.png", "photo_mix1.png"):
         with Image.open(saved / name) as picture:
             np.testing.assert_array_equal(picture, np.rint(255 * sample))
     # Painted all over, the mixture is the other one.
     assert read_record(saved / "photo_mix1.png")["codes"]["combine"] == [
-        {"seed": 0},
-        {"seed": 1},
+        {"seed": 0, "index": 0},
+        {"seed": 0, "index": 1},
     ]
 
     # Nothing is fetched from elsewhere, and nobody else is answered.

@@ -36,20 +36,20 @@ def photo(tmp_path, given):
 
 def filmed(tim, photo, film, **arguments):
     recipe = get_recipe(tim.task)(RunSettings.of_task(tim.task))
-    arguments = {"seeds": [0, 1], "seconds": 0.8, "rate": 5, **arguments}
+    arguments = {"alternatives": [0, 1], "seconds": 0.8, "rate": 5, **arguments}
     return film_file(tim, recipe, photo, film, **arguments)
 
 
 def test_a_walk_comes_by_its_alternatives(tim, given):
-    frames = list(walk(tim, given, [3, 1, 2], steps=4))
+    frames = list(walk(tim, given, 7, [3, 1, 2], steps=4))
     assert len(frames) == 12
-    for number, seed in enumerate((3, 1, 2)):
-        sample = tim.sample(given[None], num_samples=1, seed=seed)[0, 0]
-        np.testing.assert_array_equal(frames[4 * number], sample)
+    samples = tim.sample(given[None], num_samples=4, seed=7)[0]
+    for number, index in enumerate((3, 1, 2)):
+        np.testing.assert_array_equal(frames[4 * number], samples[index])
 
 
 def test_a_walk_has_no_jumps_also_where_it_repeats(tim, given):
-    frames = list(walk(tim, given, [0, 1], steps=8))
+    frames = list(walk(tim, given, 0, [0, 1], steps=8))
     steps = [
         np.abs(frame - frames[number - 1]).mean()
         for number, frame in enumerate(frames)
@@ -70,7 +70,7 @@ def test_a_walk_of_any_size(make_tim):
         growth_channels=(3, 3, 3),
     )
     grey = np.random.RandomState(0).rand(7, 10, 1).astype("float32")
-    frames = list(walk(tim, grey, [0, 1], steps=1))
+    frames = list(walk(tim, grey, 0, [0, 1], steps=1))
     assert [frame.shape for frame in frames] == [(7, 10, 3)] * 2
 
 
@@ -109,8 +109,9 @@ def test_large_pictures_are_reduced(tim, photo, tmp_path):
     ("arguments", "message"),
     [
         ({"film": "film.avi"}, "`film` must end in"),
-        ({"seeds": [1]}, "at least two"),
-        ({"seeds": [0, -1]}, "`seed`"),
+        ({"alternatives": [1]}, "at least two"),
+        ({"alternatives": [0, -1]}, "`alternatives`"),
+        ({"seed": 0.5}, "`seed`"),
         ({"rate": 0}, "`rate`"),
         ({"rate": 60}, "`rate`"),
         ({"seconds": float("nan")}, "`seconds`"),
