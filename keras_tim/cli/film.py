@@ -5,6 +5,7 @@ import os
 from absl import flags, logging
 
 from keras_tim.cli.main import flag_of_names
+from keras_tim.cli.opening import model_of, open_model
 from keras_tim.cli.sample import parse_numbers
 
 DESCRIPTION = """walk smoothly through alternatives of a picture, in a loop.
@@ -78,6 +79,22 @@ def define_flags(values):
     )
 
 
+def check(values, arguments):
+    """Raises where there is not one picture, or no model.
+
+    Args:
+        values: parsed flags.
+        arguments: list of str, the picture file.
+    """
+    if len(arguments) != 1:
+        raise ValueError(
+            "give one picture file to make a film of. Received: "
+            f"{' '.join(arguments) or 'none'}"
+        )
+    parse_numbers(values.alternatives)
+    model_of(values)
+
+
 def run(values, arguments):
     """Makes a film.
 
@@ -88,20 +105,14 @@ def run(values, arguments):
     Returns:
         int, the exit status.
     """
-    from keras_tim.cli.opening import open_model
     from keras_tim.inference.walks import film_file
 
-    if len(arguments) != 1:
-        raise ValueError(
-            "give one picture file to make a film of. Received: "
-            f"{' '.join(arguments) or 'none'}"
-        )
     (path,) = arguments
     film = values.output
     if film is None:
         stem = os.path.splitext(os.path.basename(path))[0]
         film = f"{stem}_film.webp"
-    tim, recipe = open_model(values)
+    tim, recipe = open_model(values, model_of(values))
     count = film_file(
         tim,
         recipe,

@@ -9,6 +9,7 @@ import threading
 from absl import flags, logging
 
 from keras_tim.cli.main import flag_of_names
+from keras_tim.cli.opening import model_of, open_model
 
 DESCRIPTION = """open a page on this machine to choose among alternatives on.
 
@@ -66,6 +67,16 @@ def define_flags(values):
     flags.DEFINE_bool("browser", True, "open a browser", **text)
 
 
+def check(values, arguments):
+    """Raises where there is no model.
+
+    Args:
+        values: parsed flags.
+        arguments: list of str, picture files and folders to offer.
+    """
+    model_of(values)
+
+
 def run(values, arguments):
     """Serves the page until it is interrupted.
 
@@ -89,7 +100,6 @@ def run(values, arguments):
 
 
 def _serve(values, arguments, folder):
-    from keras_tim.cli.opening import open_model
     from keras_tim.gallery.page import build_page
     from keras_tim.inference.pictures import find_pictures
 
@@ -102,7 +112,7 @@ def _serve(values, arguments, folder):
         else:
             raise FileNotFoundError(f"There is no picture or folder {path}.")
     pictures = [os.path.abspath(path) for path in pictures]
-    tim, recipe = open_model(values)
+    tim, recipe = open_model(values, model_of(values))
     page = build_page(tim, recipe, folder, pictures, values.count)
     # It asks itself whether it has started.
     python_logging.getLogger("httpx").setLevel(python_logging.WARNING)

@@ -21,7 +21,7 @@ from keras_tim.cli.startup import start_tensorflow
 from keras_tim.task_names import spelled_here
 
 COMMANDS = {
-    "demo": "train a small model on bundled photos and look at its samples",
+    "demo": "make alternatives of a sample photo, to see what this is about",
     "train": "train a model into a run folder, or resume one",
     "sample": "make alternatives of picture files",
     "film": "walk smoothly through alternatives of a picture, in a loop",
@@ -121,7 +121,8 @@ def _run(name, argv):
                 )
             return command.run(values, arguments) or 0
     except KeyboardInterrupt as error:
-        print(f"keras-tim {name}: {error or 'interrupted'}", file=sys.stderr)
+        said = str(error) or "interrupted"
+        print(f"keras-tim {name}: {said}", file=sys.stderr)
         return 128 + getattr(error, "signum", signal.SIGINT)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if values.debug:

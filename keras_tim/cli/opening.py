@@ -3,26 +3,45 @@
 from absl import logging
 
 
-def open_model(values):
-    """Opens the model that the flags name, or the one of the task.
+def model_of(values):
+    """What names the model: a flag, or the preset of the task.
 
     Args:
         values: parsed flags, of which `model` and `task` count.
 
     Returns:
+        str.
+
+    Raises:
+        FileNotFoundError: if there is no such model.
+        ValueError: if no preset is shipped for the task.
+    """
+    from keras_tim.models.pretrained import default_preset, find_model
+
+    if values.model is None:
+        return default_preset(values.task or "super_resolution")
+    find_model(values.model)
+    return values.model
+
+
+def open_model(values, model):
+    """Opens a model.
+
+    Args:
+        values: parsed flags, of which `model` and `task` count.
+        model: str, what names it, see `model_of`.
+
+    Returns:
         Tuple of a `TIM` and the `keras_tim.recipes.Recipe` of its task.
 
     Raises:
-        ValueError: if there is none, or it has learned another task.
+        ValueError: if it has learned another task than the flags name.
     """
-    from keras_tim.models.pretrained import default_preset
     from keras_tim.recipes import get_recipe
     from keras_tim.runs.settings import RunSettings, load_settings
     from keras_tim.runs.training_run import load_run
 
-    model = values.model
-    if model is None:
-        model = default_preset(values.task or "super_resolution")
+    if values.model is None:
         logging.info("The model is the preset %s.", model)
     tim = load_run(model)
     if values.task not in (None, tim.task):

@@ -6,6 +6,7 @@ import re
 from absl import flags, logging
 
 from keras_tim.cli.main import flag_of_names, report_failed
+from keras_tim.cli.opening import model_of, open_model
 
 DESCRIPTION = """make alternatives of picture files.
 
@@ -145,27 +146,15 @@ def check(values, arguments):
         values: parsed flags.
         arguments: list of str, picture files and folders.
     """
-    from keras_tim.models.pretrained import find_model
-
-    if values.model is not None:
-        find_model(values.model)
+    if values.again is None or values.model is not None:
+        model_of(values)
     if values.again is None:
         if not arguments:
             raise ValueError(
                 "give picture files or folders to make alternatives of"
             )
         _wanted(values)
-        _model(values)
         parse_tile(values.tile)
-
-
-def _model(values):
-    """What names the model."""
-    from keras_tim.models.pretrained import default_preset
-
-    if values.model is None:
-        return default_preset(values.task or "super_resolution")
-    return values.model
 
 
 def run(values, arguments):
@@ -183,7 +172,8 @@ def run(values, arguments):
     if values.again is not None:
         return _again(values, arguments)
     seeds, alternatives = _wanted(values)
-    tim, recipe, preset = _loaded(values, _model(values))
+    model = model_of(values)
+    tim, recipe = open_model(values, model)
     reading = {"reduce": values.reduce}
     if values.quality is not None:
         if tim.task != "decompression":
@@ -204,7 +194,7 @@ def run(values, arguments):
         alternatives=alternatives,
         temperature=values.temperature,
         format=values.format,
-        preset=preset,
+        preset=_preset(model),
         tell=_print_line if values.json else None,
         tile=parse_tile(values.tile),
         **reading,
@@ -213,23 +203,11 @@ def run(values, arguments):
     return report_failed(failed)
 
 
-def _loaded(values, model):
-    """The model, its task's recipe, and its name if it is a preset."""
+def _preset(model):
+    """What records call the model: of a folder only its owner knows where."""
     from keras_tim.models.pretrained import shipped_presets
-    from keras_tim.recipes import get_recipe
-    from keras_tim.runs.settings import RunSettings, load_settings
-    from keras_tim.runs.training_run import load_run
 
-    if values.model is None:
-        logging.info("Alternatives are made by the preset %s.", model)
-    tim = load_run(model)
-    if values.task not in (None, tim.task):
-        raise ValueError(f"{model} has learned {tim.task}, not {values.task}")
-    settings = load_settings(model) or RunSettings.of_task(tim.task)
-    recipe = get_recipe(tim.task)(settings, model)
-    recipe.take_over(tim)
-    # Of a folder only its owner knows where it is.
-    return tim, recipe, model if model in shipped_presets() else None
+    return model if model in shipped_presets() else None
 
 
 def _wanted(values):
@@ -270,7 +248,7 @@ def _again(values, arguments):
             f"{values.again} was made by a model that does not come with the "
             "package: give it as --model"
         )
-    tim, recipe, _ = _loaded(values, model)
+    tim, recipe = open_model(values, model)
     made, same = sample_again(
         tim,
         recipe,
