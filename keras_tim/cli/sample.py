@@ -146,8 +146,6 @@ def check(values, arguments):
         values: parsed flags.
         arguments: list of str, picture files and folders.
     """
-    if values.again is None or values.model is not None:
-        model_of(values)
     if values.again is None:
         if not arguments:
             raise ValueError(
@@ -155,6 +153,8 @@ def check(values, arguments):
             )
         _wanted(values)
         parse_tile(values.tile)
+    if values.again is None or values.model is not None:
+        model_of(values)
 
 
 def run(values, arguments):
