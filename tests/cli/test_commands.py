@@ -158,6 +158,7 @@ def test_train_refuses_a_run_with_other_settings(
     assert "other settings (steps)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
 def test_training_in_half_precision_leaves_a_float32_model(
     dtype, photo_folder, lpips_weights, tmp_path, tiny, capsys

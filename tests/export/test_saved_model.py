@@ -159,6 +159,7 @@ for answer in answers[1:]:
 """
 
 
+@pytest.mark.slow
 def test_no_alternatives_are_in_the_making_at_once(make_tim, tmp_path):
     """With oneDNN that would crash, or give wrong pictures now and then."""
     folder = export_saved_model(make_tim(quick=True), tmp_path / "model")
@@ -510,7 +511,9 @@ def test_models_without_weight_norm_or_codes(make_tim, pictures):
     )
 
 
-@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize(
+    "frozen", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_a_shipped_preset_with_maps_of_styles(tmp_path, frozen):
     tim = TIM.from_preset("super_resolution_x4_lite")
     folder = export_saved_model(tim, tmp_path / "up", frozen=frozen)

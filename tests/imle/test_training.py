@@ -636,7 +636,7 @@ def test_step_under_xla(compiled, make_pairs):
     [
         # Batches of 2, 2 and 1 images.
         ({"images_per_selection": 1}, 5),
-        (
+        pytest.param(
             {
                 "images_per_selection": 2,
                 "steps_per_selection": 3,
@@ -644,6 +644,7 @@ def test_step_under_xla(compiled, make_pairs):
                 "candidate_chunk": 2,
             },
             9,
+            marks=pytest.mark.slow,
         ),
     ],
 )
