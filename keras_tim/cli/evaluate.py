@@ -6,6 +6,7 @@ import os
 from absl import flags, logging
 
 from keras_tim.cli.main import reject_arguments, report_failed
+from keras_tim.cli.opening import MODELS
 
 DESCRIPTION = """measure samples of held-out pictures, in one table.
 
@@ -32,7 +33,7 @@ def define_flags(values):
 
     defaults = EvaluationSettings()
     text = {"flag_values": values}
-    flags.DEFINE_string("model", None, "a run folder or .keras file", **text)
+    flags.DEFINE_string("model", None, MODELS, **text)
     flags.DEFINE_string(
         "data",
         None,

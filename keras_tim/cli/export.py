@@ -5,6 +5,7 @@ import os
 from absl import flags, logging
 
 from keras_tim.cli.main import reject_arguments
+from keras_tim.cli.opening import MODELS
 
 DESCRIPTION = """export a model for servers, devices or other stacks.
 
@@ -27,7 +28,7 @@ def define_flags(values):
         values: `flags.FlagValues` to define them in.
     """
     text = {"flag_values": values}
-    flags.DEFINE_string("model", None, "a run folder or .keras file", **text)
+    flags.DEFINE_string("model", None, MODELS, **text)
     flags.DEFINE_string(
         "output", None, "folder, or file ending in .tflite or .onnx", **text
     )

@@ -4,8 +4,11 @@ import os
 
 from absl import flags, logging
 
-from keras_tim.cli.main import flag_of_names
-from keras_tim.cli.opening import model_of, open_model
+from keras_tim.cli.opening import (
+    define_model_flags,
+    model_of,
+    open_model,
+)
 from keras_tim.cli.sample import parse_numbers
 
 DESCRIPTION = """walk smoothly through alternatives of a picture, in a loop.
@@ -25,25 +28,8 @@ def define_flags(values):
     Args:
         values: `flags.FlagValues` to define them in.
     """
-    from keras_tim.task_names import TASK_NAMES
-
     text = {"flag_values": values}
-    flags.DEFINE_string(
-        "model",
-        None,
-        "a run folder, a .keras file, or a trained preset, by name or folder; "
-        "by default the one that comes with the package for the task",
-        **text,
-    )
-    flags.DEFINE_flag(
-        flag_of_names(
-            "task",
-            None,
-            sorted(TASK_NAMES),
-            "what to do; checked where a model is named",
-        ),
-        **text,
-    )
+    define_model_flags(values)
     flags.DEFINE_string(
         "output",
         None,

@@ -1,6 +1,35 @@
 """Which model a command works with."""
 
-from absl import logging
+from absl import flags, logging
+
+from keras_tim.cli.main import flag_of_names
+from keras_tim.task_names import TASK_NAMES
+
+MODELS = "a run folder, a .keras file, or a trained preset, by name or folder"
+
+
+def define_model_flags(values):
+    """Defines the flags that `model_of` and `open_model` go by.
+
+    Args:
+        values: `flags.FlagValues` to define them in.
+    """
+    flags.DEFINE_string(
+        "model",
+        None,
+        f"{MODELS}; by default the one that comes with the package for the "
+        "task",
+        flag_values=values,
+    )
+    flags.DEFINE_flag(
+        flag_of_names(
+            "task",
+            None,
+            sorted(TASK_NAMES),
+            "what to do; checked where a model is named",
+        ),
+        flag_values=values,
+    )
 
 
 def model_of(values):

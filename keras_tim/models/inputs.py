@@ -37,10 +37,12 @@ def check_inputs(tim, inputs):
             f"{tim.task!r} with {tim.num_levels} levels. Received: "
             f"{len(listed)} of them"
         )
-    return [
+    checked = [
         check_pictures(x, tim.input_channels, _name(index, expected))
         for index, x in enumerate(listed)
     ]
+    _check_size(checked[-1], tim.fixed_size)
+    return checked
 
 
 def check_divides(finest, factor):

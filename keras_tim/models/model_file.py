@@ -114,8 +114,8 @@ def _registered(name):
     return keras.saving.get_registered_object(name)
 
 
-def _check_classes(config):
-    """Raises if a configuration asks for classes that no model needs."""
+def _nodes(config):
+    """A configuration and all that it holds."""
     pending = [config]
     while pending:
         node = pending.pop()
@@ -123,8 +123,14 @@ def _check_classes(config):
             pending += node
         elif isinstance(node, dict):
             pending += node.values()
-            if "class_name" in node:
-                _check_class(node)
+        yield node
+
+
+def _check_classes(config):
+    """Raises if a configuration asks for classes that no model needs."""
+    for node in _nodes(config):
+        if isinstance(node, dict) and "class_name" in node:
+            _check_class(node)
 
 
 def _check_class(node):
@@ -144,14 +150,8 @@ def _check_class(node):
 
 def _check_numbers(config):
     """Raises if a metric's configuration holds large numbers."""
-    pending = [config]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, list):
-            pending += node
-        elif isinstance(node, dict):
-            pending += node.values()
-        elif isinstance(node, int) and abs(node) > _LARGEST_IN_METRICS:
+    for node in _nodes(config):
+        if isinstance(node, int) and abs(node) > _LARGEST_IN_METRICS:
             raise ValueError("a metric is told a number that is too large")
 
 

@@ -117,6 +117,9 @@ def test_what_is_known_is_saved_and_exported(
 def test_other_sizes_are_refused(tim):
     with pytest.raises(ValueError, match="28 x 28 pixels"):
         tim.sample(np.zeros((1, 32, 28, 1), np.float32), num_samples=1)
+    levels = [np.zeros((1, side, 16, 1), np.float32) for side in (8, 16)]
+    with pytest.raises(ValueError, match="28 x 28 pixels"):
+        tim.sample(levels, num_samples=1)
 
 
 def test_components_that_are_none(tim, make_tim, mnist_components):
