@@ -10,6 +10,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_tim.cli.main import COMMANDS, main
 from keras_tim.cli.sample import parse_numbers, parse_tile
@@ -313,7 +314,8 @@ def test_sample_names_what_it_cannot_use(kind, finished_run, tmp_path, capsys):
     elif kind == "text":
         path.write_text("not a picture")
     elif kind == "large":
-        write_picture(path, np.zeros((1100, 1100, 3), "float32"))
+        # Four times larger it would have 520 million pixels.
+        Image.new("RGB", (5700, 5700)).save(path)
     assert _sample(finished_run, path, tmp_path / "out") == 1
     printed = capsys.readouterr().err
     assert str(path) in printed
