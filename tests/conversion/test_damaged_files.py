@@ -188,10 +188,15 @@ def test_statistics_of_features(tmp_path, count):
 @pytest.fixture
 def small_network(monkeypatch):
     """A backbone of 20 weights in AlexNet's place."""
-    from keras_tim.perceptual.backbones import Backbone, Convolution, Stage
+    from keras_tim.perceptual.backbones import (
+        BACKBONES,
+        Backbone,
+        Convolution,
+        Stage,
+    )
 
     backbone = Backbone((Stage((Convolution(2, size=1),)),), minimum_side=1)
-    monkeypatch.setitem(weights_module.BACKBONES, "alex", backbone)
+    monkeypatch.setitem(BACKBONES, "alex", backbone)
     return {
         "AlexNet_0": {
             "Conv_0": {
