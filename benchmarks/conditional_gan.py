@@ -15,12 +15,12 @@ import tensorflow as tf
 from keras import layers
 
 from keras_tim import TIM
-from keras_tim.imle.codes import draw_codes
 from keras_tim.imle.learning_rates import (
     learning_rate_multipliers,
     scaled_learning_rates,
 )
 from keras_tim.layers.resampling import bicubic_resize
+from keras_tim.models.codes import draw_codes
 from keras_tim.recipes import get_recipe
 from keras_tim.runs.files import save_model
 

@@ -27,8 +27,8 @@ from absl import app, flags
 from keras_tim.data import colourization_dataset, decompression_dataset
 from keras_tim.files import write_json, written
 from keras_tim.models.pretrained import stored_weights
-from keras_tim.models.tim import TIM
 from keras_tim.perceptual.mixed import MixedLPIPS
+from keras_tim.tim import TIM
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("job", None, "JSON file of the recipe", required=True)
@@ -145,9 +145,9 @@ def main(_):
             ("weights.npz", weights),
             ("state.npz", {str(i): np.array(v) for i, v in enumerate(saved)}),
         ):
-            with written(os.path.join(FLAGS.output, name)) as partial:
-                with open(partial, "wb") as file:
-                    np.savez(file, **arrays)
+            path = os.path.join(FLAGS.output, name)
+            with written(path) as partial, open(partial, "wb") as file:
+                np.savez(file, **arrays)
 
     while (
         int(tim.optimizer.iterations) < job["steps"]

@@ -44,7 +44,7 @@ from keras_tim.inference.pictures import find_pictures, read_picture
 from keras_tim.layers.resampling import bicubic_resize
 from keras_tim.models.inputs import check_inputs
 from keras_tim.models.presets import PARTS, REGRESSION_WITHOUT, VANILLA_WITHOUT
-from keras_tim.models.tim import TIM
+from keras_tim.tim import TIM
 
 WITHOUT = {
     "tim": (),

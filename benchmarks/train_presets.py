@@ -42,9 +42,9 @@ from keras_tim.imle.selection import select_hierarchical
 from keras_tim.layers.resampling import bicubic_resize
 from keras_tim.models.inputs import check_inputs
 from keras_tim.models.pretrained import stored_weights
-from keras_tim.models.tim import TIM
 from keras_tim.models.trunk import set_trunk, trunk_arguments
 from keras_tim.tasks.colourization import rgb_to_lightness
+from keras_tim.tim import TIM
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("job", None, "JSON file of the recipe", required=True)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
         metrics,
         runs,
     )
-    from keras_tim.models.tim import TIM
     from keras_tim.perceptual.lpips import LPIPS
+    from keras_tim.tim import TIM
 
 __version__ = "0.1.0"
 
@@ -40,7 +40,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         **{name: f"{__name__}.{name}" for name in __all__ if name.islower()},
-        "TIM": "keras_tim.models.tim",
+        "TIM": "keras_tim.tim",
         "LPIPS": "keras_tim.perceptual.lpips",
     },
 )
@@ -48,5 +48,5 @@ __getattr__, __dir__ = lazy_names(
 # Keras loads from files what is registered, which the import takes care of.
 # The command imports what it needs once its flags are understood.
 if not is_command():
-    for _part in ("conversion", "layers", "models.tim", "perceptual.mixed"):
+    for _part in ("conversion", "layers", "tim", "perceptual.mixed"):
         importlib.import_module(f"{__name__}.{_part}")

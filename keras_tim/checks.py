@@ -4,6 +4,8 @@ import operator
 
 import numpy as np
 
+from keras_tim.lazy import tensorflow as tf
+
 # Half a grey level of 8 bits: what rounding may add, and no file would show.
 SLACK = 0.5 / 255
 
@@ -171,8 +173,6 @@ def unit_range_assertion(name, pictures):
         where it has been run.
     """
     # The rest is used with other backends, too.
-    import tensorflow as tf
-
     return tf.debugging.Assert(
         # NaN fails both comparisons.
         tf.reduce_all((pictures >= -SLACK) & (pictures <= 1.0 + SLACK)),

@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first asked for."""
+"""Packages and names that are imported when they are first asked for."""
 
 import importlib
 import os
@@ -31,6 +31,27 @@ def lazy_names(package, places):
         return sorted({*vars(sys.modules[package]), *places})
 
     return get, names
+
+
+class LazyModule:
+    """Stands for a package that takes seconds to import, until it is used.
+
+    Args:
+        name: str, such as "tensorflow".
+    """
+
+    def __init__(self, name):
+        self._name = name
+
+    def __getattr__(self, attribute):
+        found = getattr(importlib.import_module(self._name), attribute)
+        setattr(self, attribute, found)
+        return found
+
+
+# Layers, the tower and selection come up with whatever backend Keras is told
+# to use, also where there is no TensorFlow.
+tensorflow = LazyModule("tensorflow")
 
 
 def is_command():

@@ -66,7 +66,7 @@ def test_a_late_name_is_imported_once():
     assert "PICTURE" in names()
     with pytest.raises(AttributeError):
         get("PICTURE")
-    get, _ = lazy_names(__name__, {"TIM": "keras_tim.models.tim"})
+    get, _ = lazy_names(__name__, {"TIM": "keras_tim.tim"})
     assert get("TIM") is keras_tim.TIM is globals()["TIM"]
     assert issubclass(keras_tim.TIM, keras.Model)
 

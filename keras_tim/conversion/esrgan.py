@@ -9,8 +9,8 @@ from keras_tim.assets.upscalers import (
     read_esrgan,
 )
 from keras_tim.checks import integer
-from keras_tim.models.tim import TIM
 from keras_tim.models.trunk import set_trunk, trunk_arguments
+from keras_tim.tim import TIM
 
 
 def load_esrgan(

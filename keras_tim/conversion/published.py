@@ -14,8 +14,9 @@ from keras_tim.assets.errors import CheckpointError
 from keras_tim.assets.npz import NpzError, read_npz
 from keras_tim.assets.torch_file import read_state_dict
 from keras_tim.models.sizes import least_parameters
-from keras_tim.models.tim import ARCHITECTURES, TIM
+from keras_tim.models.tower import ARCHITECTURES
 from keras_tim.tasks import get_task
+from keras_tim.tim import TIM
 
 # What the published training gave its mapping networks.
 MAPPING_LEARNING_RATE_MULTIPLIER = 0.01

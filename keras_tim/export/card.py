@@ -32,7 +32,7 @@ def model_card(
     """Describes an exported model.
 
     Args:
-        generator: the `keras_tim.export.generator.Generator`.
+        generator: the `keras_tim.models.generator.Generator`.
         name: str, what the model is called.
         signatures: dict from name to `(inputs, outputs)`, dicts from name to
             `tf.TensorSpec`.
@@ -52,7 +52,7 @@ def model_card(
         "architecture": tim.architecture,
         "levels": tim.num_levels,
         "parameters": tim.count_params(),
-        "dtype": generator.dtype,
+        "dtype": generator.tim.dtype_policy.name,
         "frozen": generator.frozen,
         "input": {
             "meaning": INPUTS[tim.task],

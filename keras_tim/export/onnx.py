@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from keras_tim.export.generator import Generator
+from keras_tim.export.deployed import deployed
 from keras_tim.export.quiet import quiet_exporters
 
 NEEDED = ("onnx", "onnxruntime", "tf2onnx")
@@ -47,7 +47,7 @@ def export_onnx(tim: keras.Model, path: str | os.PathLike) -> dict[str, float]:
         raise ImportError(
             f"ONNX needs {', '.join(missing)}: pip install 'keras-tim[export]'"
         )
-    generator = Generator(tim)
+    generator = deployed(tim)
     names = ["picture", *generator.code_names()]
     shapes = [[None, None, tim.input_channels], *generator.code_shapes()]
     specifications = [

@@ -12,7 +12,7 @@ from absl import logging
 
 from keras_tim.checks import integer
 from keras_tim.export.card import card_text, model_card
-from keras_tim.export.generator import Generator
+from keras_tim.export.deployed import deployed
 from keras_tim.export.quiet import quiet_exporters
 from keras_tim.export.signatures import Limits, Signatures
 from keras_tim.export.warmup import write_warmup
@@ -69,7 +69,7 @@ def export_saved_model(
     limits = Limits(**limits) if isinstance(limits, dict) else limits
     limits = limits or Limits()
     target = os.path.join(path, str(_version(path, version)))
-    generator = Generator(tim, dtype, frozen)
+    generator = deployed(tim, dtype, frozen)
     # Servers take folders that are numbers for versions; this is none.
     partial = f"{target}.partial-{uuid.uuid4().hex[:8]}"
     try:
@@ -193,7 +193,7 @@ def _difference(folder, tim):
         index=tf.constant([[0, 1]], tf.int64),
     )
     # Models of mixed precision are exported in full precision.
-    exact = tim if tim.compute_dtype == "float32" else Generator(tim).tim
+    exact = tim if tim.compute_dtype == "float32" else deployed(tim).tim
     # As a batch, and so by other code than what was exported.
     expected = exact.sample(picture, num_samples=2, seed=7, batch_size=2)
     return float(np.abs(answer["alternatives"].numpy() - expected).max())

@@ -61,7 +61,7 @@ class Signatures:
     requests together need it. Within, alternatives are made one at a time.
 
     Args:
-        generator: a `keras_tim.export.generator.Generator`.
+        generator: a `keras_tim.models.generator.Generator`.
         limits: a `Limits`; the attribute says them all.
         classes: for layouts: the `keras_tim.data.Classes` by which encoded
             label maps are read, where their ids are not those that the model

@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from keras_tim.checks import check_floating, check_unit_range, integers
-from keras_tim.export.generator import Generator
+from keras_tim.export.deployed import deployed
 from keras_tim.export.quiet import quiet_exporters
 
 SIGNATURE = "decode"
@@ -79,7 +79,7 @@ def export_tflite(
     path = os.fspath(path)
     size = integers("size", size)
     _check_arguments(tim, path, size, precision, pictures)
-    generator = Generator(tim, frozen=True)
+    generator = deployed(tim, frozen=True)
     with tempfile.TemporaryDirectory() as folder, quiet_exporters():
         _write_saved_model(generator, size, folder)
         content = _converter(folder, generator, size, precision, pictures)()
@@ -224,7 +224,7 @@ def check_tflite(
             explains.
     """
     tolerance, bytes_per_parameter = PRECISIONS[precision]
-    generator = Generator(tim)
+    generator = deployed(tim)
     expected_bytes = generator.tim.count_params() * bytes_per_parameter
     if len(content) < expected_bytes:
         raise RuntimeError(

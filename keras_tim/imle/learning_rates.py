@@ -6,6 +6,8 @@ import functools
 import keras
 from keras import ops
 
+from keras_tim.lazy import tensorflow as tf
+
 
 def learning_rate_multipliers(tim):
     """The variables of a model that learn at another rate.
@@ -116,8 +118,6 @@ def _known_as(variable):
     """A variable, and what it is to an optimizer of TensorFlow."""
     yield variable
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
         yield variable.value
         strategy = tf.distribute.get_strategy()
         yield from strategy.experimental_local_results(variable.value)

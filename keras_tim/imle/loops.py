@@ -1,6 +1,6 @@
 """Loops over parts of a batch, inside a TensorFlow graph or outside."""
 
-import tensorflow as tf
+from keras_tim.lazy import tensorflow as tf
 
 
 def length_of(nested):

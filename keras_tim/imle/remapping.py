@@ -2,7 +2,7 @@
 
 import contextlib
 
-import tensorflow as tf
+from keras_tim.lazy import tensorflow as tf
 
 
 @contextlib.contextmanager

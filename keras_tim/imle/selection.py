@@ -10,6 +10,8 @@ import typing
 import keras
 from keras import ops
 
+from keras_tim.lazy import tensorflow as tf
+
 
 class Selection(typing.NamedTuple):
     """The codes chosen for a group of images.
@@ -267,8 +269,6 @@ def _while_loop(condition, body, values):
     repeated inputs of its own, unless told otherwise.
     """
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
         return tf.while_loop(condition, body, values, parallel_iterations=1)
     return ops.while_loop(condition, body, values)
 

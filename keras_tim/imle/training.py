@@ -1,15 +1,15 @@
 """Conditional IMLE (Algorithm 1), inside one TensorFlow graph."""
 
+import dataclasses
 import itertools
+import typing
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from keras_tim.checks import integer, unit_range_assertion
 from keras_tim.imle.cells import select_hierarchical_by_cell
-from keras_tim.imle.codes import draw_codes
 from keras_tim.imle.distances import SelectionDistance
 from keras_tim.imle.learning_rates import (
     learning_rate_multipliers,
@@ -28,6 +28,8 @@ from keras_tim.imle.selection import (
     select_vanilla,
 )
 from keras_tim.layers.resampling import area_resize, bicubic_resize
+from keras_tim.lazy import tensorflow as tf
+from keras_tim.models.codes import draw_codes
 
 SAMPLINGS = ("hierarchical", "vanilla")
 
@@ -35,17 +37,19 @@ SAMPLINGS = ("hierarchical", "vanilla")
 TEST_KEY = 1
 
 
+@dataclasses.dataclass(eq=False)
 class ConditionalIMLE:
     """What `TIM.compile` was told, and the steps that follow from it.
 
     Not a layer: the distance's weights are no part of the model.
 
-    Args:
+    Attributes:
         num_levels: int, levels of the model.
         supervised_levels: list of int, levels that the loss sums over.
-        distance: see `TIM.compile`, as are all that follow.
-        num_candidates: int or sequence of int.
-        sampling: str or None.
+        distance: see `TIM.compile`, as are all that follow; a
+            `SelectionDistance` once it is made.
+        num_candidates: int or sequence of int; a list of one per level.
+        sampling: str or None; "hierarchical" or "vanilla".
         images_per_selection: int or None.
         steps_per_selection: int.
         mini_batch_size: int or None.
@@ -54,68 +58,58 @@ class ConditionalIMLE:
         seed: int.
     """
 
-    def __init__(
-        self,
-        num_levels,
-        supervised_levels,
-        distance,
-        num_candidates,
-        sampling,
-        images_per_selection,
-        steps_per_selection,
-        mini_batch_size,
-        candidate_chunk,
-        pixel_weight,
-        seed,
-    ):
-        if sampling is None:
-            every = len(supervised_levels) == num_levels
-            sampling = "hierarchical" if every else "vanilla"
-        if sampling not in SAMPLINGS:
+    num_levels: int
+    supervised_levels: list
+    distance: typing.Any
+    num_candidates: typing.Any
+    sampling: str | None
+    images_per_selection: int | None
+    steps_per_selection: int
+    mini_batch_size: int | None
+    candidate_chunk: int
+    pixel_weight: float
+    seed: int
+
+    def __post_init__(self):
+        every = len(self.supervised_levels) == self.num_levels
+        if self.sampling is None:
+            self.sampling = "hierarchical" if every else "vanilla"
+        if self.sampling not in SAMPLINGS:
             raise ValueError(
                 f"`sampling` must be one of {SAMPLINGS} or None. Received: "
-                f"sampling={sampling!r}"
+                f"sampling={self.sampling!r}"
             )
-        if sampling == "hierarchical" and len(supervised_levels) < num_levels:
+        if self.sampling == "hierarchical" and not every:
             raise ValueError(
                 "`sampling` must be 'vanilla' for a model without intermediate "
                 "supervision: the outputs that would choose the lower levels' "
-                f"codes are not trained. Received: sampling={sampling!r}"
+                "codes are not trained. Received: "
+                f"sampling={self.sampling!r}"
             )
-        self.num_levels = num_levels
-        self.supervised_levels = supervised_levels
-        self.sampling = sampling
-        self.num_candidates = _per_level(num_candidates, num_levels, sampling)
-        self.images_per_selection = _optional(
-            "images_per_selection", images_per_selection
+        self.num_candidates = _per_level(
+            self.num_candidates, self.num_levels, self.sampling
         )
-        self.steps_per_selection = integer(
-            "steps_per_selection", steps_per_selection
-        )
-        self.mini_batch_size = _optional("mini_batch_size", mini_batch_size)
-        self.candidate_chunk = integer("candidate_chunk", candidate_chunk)
-        self.pixel_weight = float(pixel_weight)
-        self.seed = integer("seed", seed, least=-(2**63), most=2**63 - 1)
-        self.distance = SelectionDistance(distance, pixel_weight)
+        for name in ("steps_per_selection", "candidate_chunk"):
+            setattr(self, name, integer(name, getattr(self, name)))
+        for name in ("images_per_selection", "mini_batch_size"):
+            if getattr(self, name) is not None:
+                setattr(self, name, integer(name, getattr(self, name)))
+        self.pixel_weight = float(self.pixel_weight)
+        self.seed = integer("seed", self.seed, least=-(2**63), most=2**63 - 1)
+        self.distance = SelectionDistance(self.distance, self.pixel_weight)
         # The first gradient step, counted from 1, whose loss or gradient was
         # not finite; 0 while there is none.
         self.nonfinite_step = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def get_config(self):
         """Arguments of `TIM.compile`, serialised."""
-        return {
-            "distance": keras.saving.serialize_keras_object(
-                self.distance.distance
-            ),
-            "num_candidates": self.num_candidates,
-            "sampling": self.sampling,
-            "images_per_selection": self.images_per_selection,
-            "steps_per_selection": self.steps_per_selection,
-            "mini_batch_size": self.mini_batch_size,
-            "candidate_chunk": self.candidate_chunk,
-            "pixel_weight": self.pixel_weight,
-            "seed": self.seed,
+        config = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in ("num_levels", "supervised_levels")
         }
+        distance = keras.saving.serialize_keras_object(self.distance.distance)
+        return {**config, "distance": distance}
 
     # -- The outer loop ----------------------------------------------------
 
@@ -414,10 +408,6 @@ class ConditionalIMLE:
             for level, size in enumerate(tim.noise_sizes(inputs))
         )
         return [shape[1:3] for shape in shapes]
-
-
-def _optional(name, value):
-    return None if value is None else integer(name, value)
 
 
 def _per_level(num_candidates, num_levels, sampling):

@@ -1,9 +1,10 @@
 """Pictures of one input, made from codes."""
 
 import numpy as np
-import tensorflow as tf
 
+from keras_tim.lazy import tensorflow as tf
 from keras_tim.models.choosing import take
+from keras_tim.models.generator import Generator
 
 
 class Renderer:
@@ -23,9 +24,6 @@ class Renderer:
     """
 
     def __init__(self, tim, given):
-        # Like `TIM.sample`: its package imports this one.
-        from keras_tim.export.generator import Generator
-
         self._tim = tim
         self._size = [tim.output_factor * n for n in given.shape[:2]]
         self._missing = [(0, -n % tim.input_multiple) for n in given.shape[:2]]

@@ -13,6 +13,7 @@ from keras import ops
 
 from keras_tim.checks import integer, integers
 from keras_tim.layers.resampling import linear_resize
+from keras_tim.models.codes import draw_codes
 from keras_tim.models.inputs import check_temperature
 
 # Below this sine two codes are so nearly parallel that their arc is a line.
@@ -60,9 +61,6 @@ def join(*several):
 
 def vary(tim, codes, amount, seed, levels=None, temperature=1.0):
     """See `TIM.vary`."""
-    # The rest runs without TensorFlow.
-    from keras_tim.imle.codes import draw_codes
-
     codes = _checked(tim, codes, "codes")
     amount = _share("amount", amount)
     check_temperature(temperature)

@@ -4,10 +4,30 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_tim.lazy import tensorflow as tf
 from keras_tim.models.pretrained import place
 
 
-def copy_folded(source, target):
+def folded(tower, dtype=None):
+    """A tower with plain kernels in place of weight normalisation.
+
+    Args:
+        tower: a `Tower`.
+        dtype: dtype policy of the new one, or None for the same.
+
+    Returns:
+        A new tower of the same class with the same outputs, or the given one
+        where nothing is to be changed.
+    """
+    if not tower.weight_norm and dtype in (None, tower.dtype_policy.name):
+        return tower
+    changes = {"weight_norm": False} | ({"dtype": dtype} if dtype else {})
+    plain = type(tower).from_config({**tower.get_config(), **changes})
+    _copy_folded(tower, plain)
+    return plain
+
+
+def _copy_folded(source, target):
     """Copies a model's weights into a twin without weight normalisation.
 
     Args:
@@ -38,8 +58,6 @@ def _fold(directions, lengths):
     """
     if keras.backend.backend() != "tensorflow":
         return _kernels(directions, lengths)
-    import tensorflow as tf
-
     # Calling it would warn of retracing where many models are folded.
     compute = tf.function(
         lambda: _kernels(directions, lengths), autograph=False

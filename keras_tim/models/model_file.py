@@ -8,15 +8,15 @@ import zipfile
 import h5py  # Keras needs it
 import keras
 
-# Registers the distances that files name.
-import keras_tim.imle.distances  # noqa: F401
 from keras_tim.assets.archives import open_zip, read_member
 from keras_tim.assets.damage import damage_explained
 from keras_tim.models.sizes import least_parameters
-from keras_tim.models.tim import TIM
+from keras_tim.models.tower import Tower
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _MEMBERS = [_CONFIG, "metadata.json", _WEIGHTS]
+
+_TIM = "keras_tim>TIM"
 
 # Configurations have about 2,000 bytes.
 _LARGEST_CONFIG = 2**20
@@ -86,8 +86,11 @@ def _members(archive):
 
 def _check(config, weights, compile):
     """Raises unless a file holds the model that its configuration asks for."""
-    made = _registered(config.get("registered_name"))
-    if not (isinstance(made, type) and issubclass(made, TIM)):
+    name = config.get("registered_name")
+    made = _registered(name)
+    # The class that is sampled stands above this module.
+    wanted = _registered(_TIM) or Tower
+    if not (isinstance(made, type) and issubclass(made, wanted)):
         raise ValueError(f"it holds a {_shown(config)}, not a TIM")
     arguments = config.get("config")
     if not isinstance(arguments, dict):
@@ -97,7 +100,7 @@ def _check(config, weights, compile):
         _check_classes(config.get("compile_config"))
     _check_arrays(weights)
     # A class of the user's own may have other arguments.
-    if made is TIM or "residual_channels" in arguments:
+    if name == _TIM or "residual_channels" in arguments:
         # Two bytes a number in half precision, else four.
         least = 2 * least_parameters(arguments)
         if least > len(weights):

@@ -13,12 +13,12 @@ import itertools
 import pathlib
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
 from keras_tim.checks import integer
-from keras_tim.imle import codes
 from keras_tim.layers.modulation import SharedStatistics
+from keras_tim.lazy import tensorflow as tf
+from keras_tim.models import codes
 from keras_tim.tasks import get_task
 
 # What the windows see beyond the tiles' seams, on either side, in pixels of
@@ -170,9 +170,8 @@ class TiledSampler:
     """Samples of one model, in tiles.
 
     Args:
-        tim: the `TIM`.
-        generator: its `keras_tim.export.generator.Generator`, by whose plain
-            kernels float32 pictures are made, as `TIM.sample` makes them.
+        tim: the `Tower`.
+        generator: its `keras_tim.models.generator.Generator`.
 
     Attributes:
         tiling: the model's `Tiling`.
@@ -182,7 +181,6 @@ class TiledSampler:
         self.tim = tim
         self.tiling = Tiling.of_model(tim)
         self._bytes_per_pixel = generator.bytes_per_output_pixel
-        self._model = generator.tim if tim.compute_dtype == "float32" else tim
         integers = tf.TensorSpec([2], tf.int64)
         signature = [
             tf.TensorSpec([None, None, tim.input_channels]),
@@ -350,7 +348,7 @@ class TiledSampler:
             tf.unstack(tf.cast(core, tf.int32)),
             statistics or None,
         ) as shared:
-            picture = self._model.decode(window[None], cut)[-1][0]
+            picture = self.tim.decode(window[None], cut)[-1][0]
         return picture, shared.found
 
     def _style(self, level, corner, extent, size, sample):

@@ -24,7 +24,6 @@ from keras_tim.models.pretrained import (
     MODEL_FILE,
     find_model,
 )
-from keras_tim.models.tim import TIM
 from keras_tim.recipes import get_recipe
 from keras_tim.runs.callbacks import (
     BudgetedCosineDecay,
@@ -57,6 +56,7 @@ from keras_tim.runs.settings import (
     recorded_held_out,
 )
 from keras_tim.runs.stopping import StopSignals
+from keras_tim.tim import TIM
 
 REPORT_FILE = "report.json"
 EPOCHS = 10

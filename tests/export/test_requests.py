@@ -16,7 +16,7 @@ from PIL import Image
 
 from keras_tim import TIM
 from keras_tim.export import Limits, export_saved_model
-from keras_tim.export.generator import Generator
+from keras_tim.models.generator import Generator
 
 from .conftest import decode, encode
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tim.imle.codes import (
+from keras_tim.models.codes import (
     NOISE,
     STYLE,
     draw_codes,

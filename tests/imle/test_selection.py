@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from keras_tim import LPIPS
-from keras_tim.imle.codes import draw_codes
 from keras_tim.imle.selection import _best_candidate
+from keras_tim.models.codes import draw_codes
 
 SEEDS = np.array([3, 1, 4], "int64")
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tim.models.inversion import near_shell
+from keras_tim.imle.inversion import near_shell
 
 
 def mean_squares(pictures, targets):

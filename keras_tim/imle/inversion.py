@@ -4,11 +4,11 @@ import typing
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_tim.checks import integer
 from keras_tim.imle.distances import SelectionDistance
 from keras_tim.imle.remapping import without_remapping
+from keras_tim.lazy import tensorflow as tf
 from keras_tim.models.inputs import check_inputs, check_pictures
 
 

@@ -9,7 +9,9 @@ A value also depends on its place alone, so that a part of a large field can be
 drawn without the rest.
 """
 
-import tensorflow as tf
+import functools
+
+from keras_tim.lazy import tensorflow as tf
 
 # Keys of one index: up to this many levels, two kinds of code each.
 MAX_LEVELS = 16
@@ -48,7 +50,7 @@ def draw_codes(
     style_sizes = style_sizes or [()] * len(noise_sizes)
     # Outside a graph a compiled copy saves an eager loop over samples; inside
     # one the sizes must stay constants where they are, for XLA's sake.
-    draw = _draw_compiled if tf.executing_eagerly() else _draw
+    draw = _compiled_draw() if tf.executing_eagerly() else _draw
     flat = draw(
         tf.convert_to_tensor(seeds, tf.int64),
         tf.convert_to_tensor(indices, tf.int64),
@@ -169,7 +171,9 @@ def _draw(seeds, indices, shapes, levels):
     )
 
 
-_draw_compiled = tf.function(_draw, reduce_retracing=True, autograph=False)
+@functools.cache
+def _compiled_draw():
+    return tf.function(_draw, reduce_retracing=True, autograph=False)
 
 
 def _normal(seed, index, level, kind, shape):

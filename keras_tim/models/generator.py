@@ -1,80 +1,46 @@
-"""What is deployed of a model: one picture from one input and one code."""
+"""A tower's last pictures, one at a time: what is sampled and deployed."""
 
 import contextlib
-import zlib
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from keras_tim.imle import codes
-from keras_tim.models.folding import copy_folded
+from keras_tim.lazy import tensorflow as tf
+from keras_tim.models import codes
 from keras_tim.models.inputs import check_inputs
 from keras_tim.tasks import get_task
 
-DTYPES = ("float32", "bfloat16")
-
 
 class Generator:
-    """A model's last pictures, one at a time, with plain kernels.
+    """Pictures of a tower, one from one input and one code.
 
     Every picture is made by itself, whatever was asked for beside it: a
     convolution over a batch may add up in another order than one over a single
     picture, so that the same sample would differ in its last bits from batch
-    to batch. Sizes are left open for the same reason, and kernels are plain:
-    convolutions are also chosen by what is known of their inputs beforehand.
+    to batch. Sizes are left open for the same reason: convolutions are also
+    chosen by what is known of their inputs beforehand.
 
     Args:
-        tim: a `TIM`. It is left as it is; changes to its weights after this
-            are not seen before `update`.
-        dtype: "float32", or "bfloat16" for convolutions and their weights in
-            half precision. What is delicate stays in float32 either way, and
-            so do inputs and outputs.
-        frozen: bool, whether the weights are constants of the graph instead
-            of variables beside it.
-
-    Attributes:
-        tim: the plain `TIM` that is deployed.
+        tim: a `Tower`. Without weight normalisation (see `Tower.folded`) the
+            pictures are to the last bit those of its exports.
+        frozen: bool, whether the weights are constants of the graph, as they
+            are now, instead of variables beside it.
     """
 
-    def __init__(self, tim, dtype="float32", frozen=False):
-        if dtype not in DTYPES:
-            raise ValueError(
-                f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}"
-            )
-        self.dtype = dtype
+    def __init__(self, tim, frozen=False):
+        self.tim = tim
         self.frozen = frozen
-        self.tim = type(tim).from_config(
-            {**tim.get_config(), "weight_norm": False, "dtype": dtype}
-        )
-        self._assigned = None
-        self.update(tim)
         self._frozen_values = (
-            [np.asarray(weight) for weight in self.tim.weights]
-            if frozen
-            else None
+            [np.asarray(weight) for weight in tim.weights] if frozen else None
         )
         self._picture = tf.function(
             self._trace_picture,
             input_signature=[
-                tf.TensorSpec([None, None, self.tim.input_channels]),
+                tf.TensorSpec([None, None, tim.input_channels]),
                 *map(tf.TensorSpec, self.code_shapes()),
             ],
             autograph=False,
         )
-
-    def update(self, tim):
-        """Takes over a model's weights, where they have changed.
-
-        Args:
-            tim: the `TIM` that this was made of. Frozen weights stay.
-        """
-        values = [np.ascontiguousarray(weight) for weight in tim.weights]
-        given = [zlib.crc32(value) for value in values]
-        if given == self._assigned:
-            return
-        copy_folded(tim, self.tim)
-        self._assigned = given
 
     def code_names(self):
         """What the codes are called: style_0, noise_0, style_1, ..."""
@@ -106,8 +72,7 @@ class Generator:
     @property
     def output_factor(self):
         """Size of the outputs relative to the finest level's input."""
-        # `scale` is relative to the first level's input.
-        return self.tim.scale // self.tim.input_multiple
+        return self.tim.output_factor
 
     @property
     def bytes_per_output_pixel(self):

@@ -1,0 +1,29 @@
+"""What is deployed of a model."""
+
+from keras_tim.models.folding import folded
+from keras_tim.models.generator import Generator
+
+DTYPES = ("float32", "bfloat16")
+
+
+def deployed(tim, dtype="float32", frozen=False):
+    """The generator of a model's pictures, with plain kernels.
+
+    Args:
+        tim: a `TIM`, left as it is.
+        dtype: "float32", or "bfloat16" for convolutions and their weights in
+            half precision. What is delicate stays in float32 either way, and
+            so do inputs and outputs.
+        frozen: bool, see `Generator`.
+
+    Returns:
+        A `keras_tim.models.generator.Generator`.
+
+    Raises:
+        ValueError: if `dtype` is another.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(
+            f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}"
+        )
+    return Generator(folded(tim, dtype), frozen)

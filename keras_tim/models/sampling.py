@@ -1,0 +1,186 @@
+"""Alternatives of several inputs, one after another or a few at a time."""
+
+import keras
+import numpy as np
+
+from keras_tim.checks import integer
+from keras_tim.lazy import tensorflow as tf
+from keras_tim.models import codes
+from keras_tim.models.generator import Generator
+from keras_tim.models.inputs import (
+    check_divides,
+    check_inputs,
+    check_pictures,
+    check_seeds,
+    check_temperature,
+)
+from keras_tim.models.tiles import TiledSampler
+from keras_tim.models.tower import LARGEST_INDEX
+
+
+class Sampler:
+    """Draws codes for a tower and makes their pictures.
+
+    Args:
+        tim: a `Tower`. Changes to its weights are seen.
+
+    Attributes:
+        tiled: a `keras_tim.models.tiles.TiledSampler`, which makes pictures
+            of any size.
+    """
+
+    def __init__(self, tim):
+        self._tim = tim
+        generator = Generator(tim)
+        self.tiled = TiledSampler(tim, generator)
+        channels = tf.TensorSpec([None, None, tim.input_channels])
+        self._begin = tf.function(
+            generator.begin, input_signature=[channels], autograph=False
+        )
+        self._one = tf.function(
+            generator.sample_begun, reduce_retracing=True, autograph=False
+        )
+        self._several = tf.function(
+            self._pictures, reduce_retracing=True, autograph=False
+        )
+
+    def sample(
+        self,
+        inputs,
+        num_samples,
+        seed,
+        batch_size,
+        temperature,
+        verbose,
+        first,
+        tile,
+    ):
+        """See `keras_tim.TIM.sample`."""
+        first = integer("first", first, least=0, most=LARGEST_INDEX)
+        listed = isinstance(inputs, list | tuple)
+        if tile is not None:
+            tiled = self._in_tiles(
+                inputs, num_samples, seed, temperature, verbose, first, tile
+            )
+            if tiled is not None:
+                return tiled
+        inputs = check_inputs(self._tim, inputs)
+        num_samples = integer("num_samples", num_samples)
+        batch_size = integer("batch_size", batch_size)
+        check_temperature(temperature)
+        # Coarser levels' inputs that are given, and other precisions, are made
+        # as in a batch.
+        alone = (
+            batch_size == 1
+            and self._tim.compute_dtype == "float32"
+            and (len(inputs) == 1 or not listed)
+        )
+        make = self._make_one() if alone else self._make_several
+        temperature = tf.constant(temperature, tf.float32)
+        batch = int(inputs[0].shape[0])
+        seeds = np.asarray(check_seeds(seed, batch))
+        if not batch:
+            size = self._tim.output_size(inputs)
+            return np.zeros((0, num_samples, *size, 3), "float32")
+        rows = np.repeat(np.arange(batch), num_samples)
+        indices = np.tile(first + np.arange(num_samples, dtype="int64"), batch)
+        bar = keras.utils.Progbar(len(rows)) if verbose else None
+        samples = None
+        for start in range(0, len(rows), batch_size):
+            stop = min(start + batch_size, len(rows))
+            chunk = rows[start:stop]
+            pictures = make(
+                inputs,
+                chunk,
+                tf.constant(seeds[chunk]),
+                tf.constant(indices[start:stop]),
+                temperature,
+            ).numpy()
+            if samples is None:
+                samples = np.empty(
+                    (len(rows), *pictures.shape[1:]), dtype="float32"
+                )
+            samples[start:stop] = pictures
+            if bar:
+                bar.update(stop)
+        return samples.reshape(batch, num_samples, *samples.shape[1:])
+
+    def _in_tiles(
+        self, inputs, num_samples, seed, temperature, verbose, first, tile
+    ):
+        """What `sample` returns; None where pictures are to be made whole."""
+        tim = self._tim
+        if isinstance(inputs, list | tuple):
+            if len(inputs) != 1:
+                raise ValueError(
+                    "`tile` must be None where coarser levels' inputs are "
+                    f"given: tiles take the finest one. Received: tile={tile}"
+                )
+            (inputs,) = inputs
+        finest = np.asarray(
+            check_pictures(inputs, tim.input_channels, "inputs")
+        )
+        check_divides(finest, tim.input_multiple)
+        num_samples = integer("num_samples", num_samples)
+        check_temperature(temperature)
+        seeds = np.asarray(check_seeds(seed, len(finest)))
+        tile = self.tiled.tile_of(tile, *finest.shape[1:3])
+        if tile is None or not len(finest):
+            return None
+        size = [tim.output_factor * n for n in finest.shape[1:3]]
+        samples = np.empty((len(finest), num_samples, *size, 3), "float32")
+        bar = (
+            keras.utils.Progbar(len(finest) * num_samples) if verbose else None
+        )
+        for row, (given, seed) in enumerate(zip(finest, seeds, strict=True)):
+            for number in range(num_samples):
+                index = first + number
+                top = 0
+                for part in self.tiled.rows(
+                    given, seed, index, tile, temperature
+                ):
+                    samples[row, number, top : top + len(part)] = part
+                    top += len(part)
+                if bar:
+                    bar.add(1)
+        return samples
+
+    def _make_one(self):
+        """A function like `_make_several` for one picture at a time."""
+        # Of the input whose turn it is, for all of its samples.
+        kept = {}
+
+        def make(inputs, rows, seeds, indices, temperature):
+            (row,) = rows
+            given = inputs[-1][row]
+            if row not in kept:
+                kept.clear()
+                kept[row] = self._begin(given)
+            made = self._one(
+                given, kept[row], seeds[0], indices[0], temperature
+            )
+            return made[None]
+
+        return make
+
+    def _make_several(self, inputs, rows, seeds, indices, temperature):
+        """Pictures of the inputs' rows, `[n, height, width, 3]`."""
+        return self._several(
+            [tf.gather(x, rows) for x in inputs], seeds, indices, temperature
+        )
+
+    def _pictures(self, inputs, seeds, indices, temperature):
+        """One picture per (input, seed, index)."""
+        tim = self._tim
+        drawn = codes.draw_codes(
+            seeds,
+            indices[:, None],
+            tim.noise_sizes(inputs),
+            tim.style_dim,
+            tim.noise_channels,
+            style_sizes=tim.style_sizes(inputs),
+        )
+        scaled = [
+            (temperature * style, temperature * noise) for style, noise in drawn
+        ]
+        return tim.decode(inputs, scaled)[-1]
