@@ -50,8 +50,8 @@ from study import (
 from keras_tim import LPIPS
 from keras_tim.evaluation import picture_measures
 from keras_tim.evaluation.evaluation import draw_samples, picture_seed
-from keras_tim.inference import write_picture
-from keras_tim.inference.sheets import stacked
+from keras_tim.images import write_picture
+from keras_tim.images.sheets import stacked
 from keras_tim.metrics import (
     InceptionFeatures,
     frechet_estimate,

@@ -4,7 +4,7 @@ import os
 
 import keras
 
-from keras_tim.inference import write_picture
+from keras_tim.images import write_picture
 from keras_tim.runs.files import read_json, write_json
 
 

@@ -34,13 +34,13 @@ from absl import app, flags, logging
 from jax import numpy as jnp
 from jax_codes import drawing
 
+from keras_tim.images.pictures import find_pictures, read_picture
 from keras_tim.imle.distances import SelectionDistance
 from keras_tim.imle.learning_rates import (
     learning_rate_multipliers,
     scaled_learning_rates,
 )
 from keras_tim.imle.selection import select_hierarchical, select_vanilla
-from keras_tim.inference.pictures import find_pictures, read_picture
 from keras_tim.layers.resampling import bicubic_resize
 from keras_tim.models.inputs import check_inputs
 from keras_tim.models.presets import PARTS, REGRESSION_WITHOUT, VANILLA_WITHOUT

@@ -20,7 +20,7 @@ from absl import app, flags
 from study import define_photo_flags, recipe_of_test_photos, test_crops
 
 from keras_tim import LPIPS
-from keras_tim.inference import contact_sheet, write_picture
+from keras_tim.images import contact_sheet, write_picture
 from keras_tim.inference.rendering import Renderer
 from keras_tim.models.choosing import join
 from keras_tim.runs import RunSettings, load_run, load_settings

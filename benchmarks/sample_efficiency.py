@@ -43,8 +43,8 @@ from study import (
     test_crops,
 )
 
+from keras_tim.images import write_picture
 from keras_tim.imle.training import ConditionalIMLE
-from keras_tim.inference import write_picture
 from keras_tim.models.inputs import check_inputs
 from keras_tim.runs import RunSettings, load_run, load_settings
 from keras_tim.runs.files import read_json, write_json

@@ -51,7 +51,7 @@ from study import (
 from task_table import HEAD, NETS, NUM_SAMPLES, comparisons, table_lines
 
 from keras_tim import LPIPS
-from keras_tim.inference import write_picture
+from keras_tim.images import write_picture
 from keras_tim.metrics import (
     InceptionFeatures,
     kernel_distance,

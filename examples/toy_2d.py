@@ -25,9 +25,9 @@ import tensorflow as tf
 from absl import app, flags
 from keras import ops
 
+from keras_tim.images import contact_sheet, write_film, write_picture
+from keras_tim.images.sheets import colour_map
 from keras_tim.imle.loops import repeat
-from keras_tim.inference import contact_sheet, write_film, write_picture
-from keras_tim.inference.sheets import colour_map
 from keras_tim.runs.files import write_json
 
 # What random numbers are for: each purpose has a stream of its own.

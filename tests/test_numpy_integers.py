@@ -15,7 +15,7 @@ from keras_tim.data.classes import Classes
 from keras_tim.evaluation import EvaluationSettings
 from keras_tim.export.saved_model import _version
 from keras_tim.export.signatures import Limits
-from keras_tim.inference import contact_sheet, write_film
+from keras_tim.images import contact_sheet, write_film
 from keras_tim.metrics import (
     kernel_distance,
     picture_features,

@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_tim.cli.main import COMMANDS
 from keras_tim.data import sample_photos
-from keras_tim.inference import write_picture
+from keras_tim.images import write_picture
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 

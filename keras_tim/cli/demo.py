@@ -95,8 +95,8 @@ def _sampled(values):
     """Alternatives by the preset, and a sheet with the photo beside them."""
     from keras_tim.data.photos import sample_photos
     from keras_tim.data.super_resolution import super_resolution_pair
-    from keras_tim.inference.alternatives import alternatives_sheet
-    from keras_tim.inference.pictures import read_picture, write_picture
+    from keras_tim.images.alternatives import alternatives_sheet
+    from keras_tim.images.pictures import read_picture, write_picture
     from keras_tim.inference.samples import sample_files
     from keras_tim.models.pretrained import default_preset
     from keras_tim.recipes import get_recipe

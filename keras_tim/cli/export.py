@@ -211,7 +211,7 @@ def _tflite_options(values, tim, recipe):
 
 def _centres(folder, size, tim, recipe):
     """Inputs of the given size from the middle of a folder's pictures."""
-    from keras_tim.inference.pictures import PictureError, find_pictures
+    from keras_tim.images.pictures import PictureError, find_pictures
 
     inputs = []
     for path in find_pictures(folder):

@@ -87,7 +87,7 @@ def run(values, arguments):
 
 def _serve(values, arguments, folder):
     from keras_tim.gallery.page import build_page
-    from keras_tim.inference.pictures import find_pictures
+    from keras_tim.images.pictures import find_pictures
 
     pictures = []
     for path in arguments:

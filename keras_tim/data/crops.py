@@ -10,7 +10,7 @@ from absl import logging
 from keras_tim.checks import integer
 from keras_tim.data.passes import successive_passes
 from keras_tim.data.photos import MemoryBudget, list_photos
-from keras_tim.inference.pictures import PictureError, as_uint8
+from keras_tim.images.pictures import PictureError, as_uint8
 
 # Decoded photos are kept up to this many bytes. Becoming one tensor takes them
 # twice for a moment.

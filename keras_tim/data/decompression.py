@@ -14,7 +14,7 @@ from keras_tim.data.crops import (
     cut_to_multiple,
     is_integer,
 )
-from keras_tim.inference.pictures import as_uint8
+from keras_tim.images.pictures import as_uint8
 
 # What cameras and the web use: colours at half the resolution.
 SUBSAMPLING = "4:2:0"

@@ -24,7 +24,7 @@ from keras_tim.data.crops import (
 from keras_tim.data.passes import successive_passes
 from keras_tim.data.photos import reduce_photo, sample_photos
 from keras_tim.data.rarity import load_rarity
-from keras_tim.inference.pictures import (
+from keras_tim.images.pictures import (
     PictureError,
     decode_picture,
     find_pictures,

@@ -12,7 +12,7 @@ from PIL import Image
 
 from keras_tim.checks import check_unit_range, is_floating
 from keras_tim.data.tfds_pictures import TFDS_PREFIX, TfdsPictures, is_tfds
-from keras_tim.inference.pictures import (
+from keras_tim.images.pictures import (
     PictureError,
     find_pictures,
     picture_size,

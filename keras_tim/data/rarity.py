@@ -22,7 +22,7 @@ import keras
 import numpy as np
 
 from keras_tim.files import written
-from keras_tim.inference.pictures import PictureError
+from keras_tim.images.pictures import PictureError
 
 # Of a class that covers less of a picture than this the mean colour says
 # little; nor does a density over fewer pictures than these.

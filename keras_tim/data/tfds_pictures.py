@@ -10,7 +10,7 @@ import threading
 import numpy as np
 from absl import logging
 
-from keras_tim.inference.pictures import EncodedPicture, PictureError
+from keras_tim.images.pictures import EncodedPicture, PictureError
 
 TFDS_PREFIX = "tfds:"
 _IMAGE_KEYS = ("image", "hr")

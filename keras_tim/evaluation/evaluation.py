@@ -23,8 +23,8 @@ from keras_tim.evaluation.settings import EvaluationSettings
 from keras_tim.evaluation.sheets import MAPS_FILE, remove_sheets, write_sheets
 from keras_tim.evaluation.table import csv_text, markdown, table_row
 from keras_tim.files import read_json, write_json, write_text
-from keras_tim.inference.alternatives import spread
-from keras_tim.inference.pictures import PictureError
+from keras_tim.images.alternatives import spread
+from keras_tim.images.pictures import PictureError
 from keras_tim.models.fingerprint import fingerprint
 from keras_tim.perceptual import LPIPS
 

@@ -8,13 +8,13 @@ from absl import logging
 from keras_tim.evaluation.measures import Measure, finite, finite_psnr
 from keras_tim.evaluation.table import table_row
 from keras_tim.files import read_json, write_json
-from keras_tim.inference.films import write_film
-from keras_tim.inference.pictures import (
+from keras_tim.images.films import write_film
+from keras_tim.images.pictures import (
     PictureError,
     read_picture,
     write_picture,
 )
-from keras_tim.inference.sheets import contact_sheet, stacked
+from keras_tim.images.sheets import contact_sheet, stacked
 from keras_tim.metrics import lpips_to_target
 
 FRAMES = 25

@@ -5,9 +5,9 @@ import re
 
 import numpy as np
 
-from keras_tim.inference.alternatives import alternatives_sheet
-from keras_tim.inference.pictures import write_picture
-from keras_tim.inference.sheets import (
+from keras_tim.images.alternatives import alternatives_sheet
+from keras_tim.images.pictures import write_picture
+from keras_tim.images.sheets import (
     colour_map,
     contact_sheet,
     difference_map,

@@ -76,7 +76,7 @@ def read_labels(encoded, channel_of_id):
 
 
 def write_png(picture):
-    """Encodes a picture, rounding as `keras_tim.inference.write_picture` does.
+    """Encodes a picture, rounding as `keras_tim.images.write_picture` does.
 
     Args:
         picture: float tensor `[height, width, 3]` in [0, 1].

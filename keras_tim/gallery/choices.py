@@ -9,8 +9,8 @@ import typing
 import numpy as np
 from PIL import Image
 
-from keras_tim.inference.alternatives import alternative_name
-from keras_tim.inference.pictures import write_picture
+from keras_tim.images.alternatives import alternative_name
+from keras_tim.images.pictures import write_picture
 from keras_tim.inference.rendering import Renderer
 from keras_tim.models.choosing import join
 from keras_tim.models.fingerprint import fingerprint

@@ -7,10 +7,10 @@ import tempfile
 
 from keras_tim.checks import integer
 from keras_tim.files import write_bytes
-from keras_tim.inference.encoders import writable_suffixes
-from keras_tim.inference.originals import read_original
-from keras_tim.inference.own import read_record
-from keras_tim.inference.pictures import write_picture
+from keras_tim.images.encoders import writable_suffixes
+from keras_tim.images.originals import read_original
+from keras_tim.images.own import read_record
+from keras_tim.images.pictures import write_picture
 from keras_tim.inference.samples import (
     picture_digest,
     refuse_large_side,

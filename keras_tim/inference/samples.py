@@ -13,18 +13,18 @@ from absl import logging
 from PIL import Image
 
 from keras_tim.checks import integer
-from keras_tim.inference.alternatives import (
+from keras_tim.images.alternatives import (
     alternative_name,
     alternatives_sheet,
 )
-from keras_tim.inference.encoders import (
+from keras_tim.images.encoders import (
     LARGEST_SIDES,
     WRITERS,
     writable_suffixes,
 )
-from keras_tim.inference.originals import SUFFIX, read_original
-from keras_tim.inference.own import read_record
-from keras_tim.inference.pictures import (
+from keras_tim.images.originals import SUFFIX, read_original
+from keras_tim.images.own import read_record
+from keras_tim.images.pictures import (
     PictureError,
     as_uint8,
     decode_picture,
@@ -33,8 +33,8 @@ from keras_tim.inference.pictures import (
     read_picture,
     write_picture,
 )
+from keras_tim.images.sheets import deviation_map, pixel_deviation
 from keras_tim.inference.progress import Progress
-from keras_tim.inference.sheets import deviation_map, pixel_deviation
 from keras_tim.models.fingerprint import fingerprint
 from keras_tim.models.tiles import Tiling
 
@@ -225,7 +225,7 @@ class _Job:
         return f"{self.base}_{seed}_{index:04d}{self.suffix}"
 
     def record(self, made, **more):
-        """The record of a result, see `keras_tim.inference.own`."""
+        """The record of a result, see `keras_tim.images.own`."""
         if self._digest is None:
             self._digest = picture_digest(self.path)
         said = {"picture": text_of_name(self.path)}

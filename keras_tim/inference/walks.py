@@ -7,10 +7,10 @@ import keras
 from absl import logging
 
 from keras_tim.checks import integer
-from keras_tim.inference.films import FILM_SUFFIXES, write_film
-from keras_tim.inference.pictures import as_uint8
+from keras_tim.images.films import FILM_SUFFIXES, write_film
+from keras_tim.images.pictures import as_uint8
+from keras_tim.images.sheets import fitted
 from keras_tim.inference.rendering import Renderer
-from keras_tim.inference.sheets import fitted
 from keras_tim.models.fingerprint import fingerprint
 
 # A film is held in memory until it is written.
@@ -59,7 +59,7 @@ def film_file(
         ValueError: if an argument is not as described, or the film would be
             too large.
         FileExistsError: if the film is there already.
-        keras_tim.inference.PictureError: if the picture cannot be used.
+        keras_tim.images.PictureError: if the picture cannot be used.
     """
     seed = integer("seed", seed, least=None)
     alternatives = [integer("alternatives", k, least=0) for k in alternatives]

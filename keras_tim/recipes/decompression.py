@@ -7,7 +7,7 @@ from keras_tim.data.decompression import (
     decompression_dataset,
     decompression_pair,
 )
-from keras_tim.inference.originals import GAMUT, GREY, SUFFIX
+from keras_tim.images.originals import GAMUT, GREY, SUFFIX
 from keras_tim.metrics import recompressed_psnr
 from keras_tim.recipes.photos import PhotoRecipe
 

@@ -17,7 +17,7 @@ from keras_tim.data.layouts import (
     read_labels,
     reduce_labels,
 )
-from keras_tim.inference.pictures import PictureError, picture_size
+from keras_tim.images.pictures import PictureError, picture_size
 from keras_tim.recipes.recipe import Recipe, refuse_large_output
 
 CLASSES_FILE = "classes.csv"

@@ -4,7 +4,7 @@ import functools
 
 from keras_tim.data.crops import large_photos, whole_photos
 from keras_tim.data.tfds_pictures import TfdsPictures, is_tfds
-from keras_tim.inference.originals import (
+from keras_tim.images.originals import (
     ALPHA,
     DEPTH,
     EXIF,

@@ -1,8 +1,8 @@
 """What a run needs to know of its task."""
 
-from keras_tim.inference.alternatives import bicubic_picture
-from keras_tim.inference.originals import ALPHA
-from keras_tim.inference.pictures import (
+from keras_tim.images.alternatives import bicubic_picture
+from keras_tim.images.originals import ALPHA
+from keras_tim.images.pictures import (
     PictureError,
     picture_size,
     read_picture,
@@ -28,7 +28,7 @@ class Recipe:
         faithfulness_name: str, what `faithfulness` measures, with its unit.
         lower_is_more_faithful: bool, whether that is an error.
         keeps: names of what results take over from a user's file, see
-            `keras_tim.inference.originals`.
+            `keras_tim.images.originals`.
         unusable: list of str, names of the data's pictures that `listed` left
             out because they cannot be used.
 

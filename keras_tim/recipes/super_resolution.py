@@ -4,8 +4,8 @@ from keras_tim.data.super_resolution import (
     super_resolution_dataset,
     super_resolution_pair,
 )
-from keras_tim.inference.alternatives import bicubic_picture
-from keras_tim.inference.originals import GAMUT, GREY
+from keras_tim.images.alternatives import bicubic_picture
+from keras_tim.images.originals import GAMUT, GREY
 from keras_tim.metrics import low_resolution_psnr
 from keras_tim.recipes.photos import PhotoRecipe
 

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 
 from keras_tim.files import save_model, write_text
-from keras_tim.inference.pictures import write_picture
-from keras_tim.inference.sheets import contact_sheet
+from keras_tim.images.pictures import write_picture
+from keras_tim.images.sheets import contact_sheet
 from keras_tim.runs.checkpoints import save_checkpoint
 
 LAST_FINITE = "last_finite.keras"

@@ -14,11 +14,11 @@ from absl import logging
 from keras_tim.conversion.esrgan import load_esrgan
 from keras_tim.data.tfds_pictures import is_tfds
 from keras_tim.files import save_model, write_json
-from keras_tim.inference.alternatives import (
+from keras_tim.images.alternatives import (
     alternative_name,
     alternatives_sheet,
 )
-from keras_tim.inference.pictures import write_picture
+from keras_tim.images.pictures import write_picture
 from keras_tim.models.presets import preset_arguments
 from keras_tim.models.pretrained import (
     MODEL_FILE,

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from keras_tim.inference import write_picture
+from keras_tim.images import write_picture
 from keras_tim.perceptual import WeightsError, fetch_weights
 
 BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"

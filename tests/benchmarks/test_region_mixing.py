@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from keras_tim.inference import write_picture
+from keras_tim.images import write_picture
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from keras_tim.inference import read_picture
+from keras_tim.images import read_picture
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ def tiny():
 def photo_folder(tmp_path_factory):
     """Three small photos and a file that is none."""
     photos = pytest.importorskip("keras_tim.data").sample_photos()
-    from keras_tim.inference import write_picture
+    from keras_tim.images import write_picture
 
     folder = tmp_path_factory.mktemp("photos")
     for name in ("astronaut", "coffee", "chelsea"):

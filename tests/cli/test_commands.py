@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_tim.cli.main import COMMANDS, main
 from keras_tim.cli.sample import parse_numbers, parse_tile
-from keras_tim.inference import read_picture, write_picture
+from keras_tim.images import read_picture, write_picture
 from keras_tim.perceptual.weights import WEIGHTS
 from keras_tim.runs import load_run
 

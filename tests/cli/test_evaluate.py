@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_tim.cli.main import main
-from keras_tim.inference import write_picture
+from keras_tim.images import write_picture
 
 
 def evaluate(run, *flags):
@@ -119,7 +119,7 @@ def test_what_is_wrong_is_explained(
 def test_killed_evaluation_is_resumed(
     finished_run, photo_folder, tmp_path, capsys
 ):
-    from keras_tim.inference import read_picture
+    from keras_tim.images import read_picture
 
     photo = read_picture(photo_folder / "coffee.png")
     folder = tmp_path / "many"

@@ -12,7 +12,7 @@ from PIL import Image
 from keras_tim import TIM
 from keras_tim.cli.main import main
 from keras_tim.data import Classes, load_rarity, read_classes
-from keras_tim.inference import read_picture, write_picture
+from keras_tim.images import read_picture, write_picture
 
 # Of the tiny settings one is left out: there are no crops.
 NUM_PICTURES = 10

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_tim.cli.startup import NOISE
-from keras_tim.inference import write_picture
+from keras_tim.images import write_picture
 
 # TensorFlow starts, and then there is something to say.
 COMMAND = ["rarity", "--data=nowhere", "--labels=nowhere"]

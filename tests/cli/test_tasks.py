@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_tim.cli.main import main
-from keras_tim.inference import read_picture, write_picture
+from keras_tim.images import read_picture, write_picture
 from keras_tim.recipes import RECIPES
 
 

@@ -13,7 +13,7 @@ from keras_tim.data import (
     read_labels,
     sample_layouts,
 )
-from keras_tim.inference import PictureError
+from keras_tim.images import PictureError
 
 CLASSES = "name,id,red,green,blue\na,3,10,0,0\nb,5,20,0,0\nvoid,9,0,0,0\n"
 HEIGHT, WIDTH = 22, 34

@@ -6,7 +6,7 @@ import pytest
 from keras_tim.data import Classes, Rarity, compute_rarity, load_rarity
 from keras_tim.data.layouts import Layout
 from keras_tim.data.rarity import fingerprint, kernel_density, rarity_weights
-from keras_tim.inference import PictureError
+from keras_tim.images import PictureError
 
 CLASSES = Classes([("sky", 0, None), ("road", 1, None)])
 

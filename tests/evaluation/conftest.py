@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_tim.data import sample_photos
-from keras_tim.inference import write_picture
+from keras_tim.images import write_picture
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings
 

@@ -9,7 +9,7 @@ from PIL import Image
 import keras_tim
 from keras_tim.evaluation import EvaluationSettings, evaluate
 from keras_tim.evaluation.evaluation import picture_seed
-from keras_tim.inference import read_picture, write_picture
+from keras_tim.images import read_picture, write_picture
 from keras_tim.metrics import fidelity_summary, frechet_inception_distance
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from keras_tim.inference import read_picture
+from keras_tim.images import read_picture
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "examples/layout_synthesis.py"
 

@@ -2,7 +2,7 @@ import pathlib
 import subprocess
 import sys
 
-from keras_tim.inference import read_picture
+from keras_tim.images import read_picture
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "examples/mnist.py"
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_tim.inference import read_picture
+from keras_tim.images import read_picture
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "examples/toy_2d.py"
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from keras_tim.export.encoded import read_labels, read_rgb, write_png
 from keras_tim.export.headers import MOST_CHUNKS, picture_size
-from keras_tim.inference import read_picture, write_picture
+from keras_tim.images import read_picture, write_picture
 
 from .conftest import decode, encode
 

@@ -13,7 +13,7 @@ from keras_tim import TIM
 from keras_tim.data.classes import Classes
 from keras_tim.export import Limits, export_saved_model
 from keras_tim.export.signatures import Signatures
-from keras_tim.inference import read_picture, write_picture
+from keras_tim.images import read_picture, write_picture
 from keras_tim.models.generator import Generator
 from keras_tim.tasks.colourization import rgb_to_lightness
 

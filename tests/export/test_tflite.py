@@ -16,7 +16,7 @@ from keras_tim.export.tflite import (
     export_tflite,
     load_tflite,
 )
-from keras_tim.inference import read_picture, write_picture
+from keras_tim.images import read_picture, write_picture
 from keras_tim.tasks.colourization import rgb_to_lightness
 
 needs_litert = pytest.mark.skipif(

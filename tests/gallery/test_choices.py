@@ -5,8 +5,8 @@ import pytest
 
 from keras_tim.gallery import choices as choices_module
 from keras_tim.gallery.choices import Choices
-from keras_tim.inference import find_pictures, read_picture, write_picture
-from keras_tim.inference.own import read_record
+from keras_tim.images import find_pictures, read_picture, write_picture
+from keras_tim.images.own import read_record
 
 
 @pytest.fixture(scope="module")

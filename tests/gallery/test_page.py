@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_tim.inference import write_picture
-from keras_tim.inference.own import read_record
+from keras_tim.images import write_picture
+from keras_tim.images.own import read_record
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 

@@ -8,14 +8,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import keras_tim
-from keras_tim.inference import (
-    read_picture,
-    sample_again,
-    sample_files,
-    write_picture,
-)
+from keras_tim.images import read_picture, write_picture
+from keras_tim.images.own import read_record
+from keras_tim.inference import sample_again, sample_files
 from keras_tim.inference.again import read_recipe
-from keras_tim.inference.own import read_record
 from keras_tim.models.tiles import Tiling
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings

@@ -5,14 +5,9 @@ import pytest
 from PIL import Image
 
 import keras_tim
-from keras_tim.inference import (
-    find_pictures,
-    read_picture,
-    sample_files,
-    samples,
-    write_picture,
-)
-from keras_tim.inference.own import read_record
+from keras_tim.images import find_pictures, read_picture, write_picture
+from keras_tim.images.own import read_record
+from keras_tim.inference import sample_files, samples
 from keras_tim.models.tiles import Tiling
 from keras_tim.recipes import get_recipe
 from keras_tim.recipes import recipe as recipes

@@ -2,13 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_tim.inference import (
-    PictureError,
-    film_file,
-    find_pictures,
-    walk,
-    write_picture,
-)
+from keras_tim.images import PictureError, find_pictures, write_picture
+from keras_tim.inference import film_file, walk
 from keras_tim.inference.walks import LARGEST_FILM
 from keras_tim.recipes import get_recipe
 from keras_tim.runs.settings import RunSettings

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_tim.inference import read_picture, sample_files
+from keras_tim.images import read_picture
+from keras_tim.inference import sample_files
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings
 
@@ -85,7 +86,7 @@ def test_large_pictures_are_refused(tim, recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "keras_tim.recipes.recipe.LARGEST_ALTERNATIVE", 79 * 97 - 1
     )
-    from keras_tim.inference import PictureError, write_picture
+    from keras_tim.images import PictureError, write_picture
 
     path = tmp_path / "large.png"
     write_picture(path, np.zeros((79, 97, 3), "float32"))

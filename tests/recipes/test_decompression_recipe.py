@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from keras_tim.data import compressed
-from keras_tim.inference import read_picture, sample_files
+from keras_tim.images import read_picture
+from keras_tim.inference import sample_files
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from keras_tim.data import read_classes
-from keras_tim.inference import PictureError, write_picture
+from keras_tim.images import PictureError, write_picture
 from keras_tim.recipes import get_recipe
 from keras_tim.recipes.layout_synthesis import parsed_size
 from keras_tim.runs import RunSettings

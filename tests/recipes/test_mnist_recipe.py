@@ -3,7 +3,8 @@ import pytest
 from PIL import Image
 
 from keras_tim.data import PrincipalComponents, digits_as_pictures, mnist_digits
-from keras_tim.inference import read_picture, sample_files, write_picture
+from keras_tim.images import read_picture, write_picture
+from keras_tim.inference import sample_files
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings
 

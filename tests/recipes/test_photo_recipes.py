@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_tim.data.tfds_pictures import TfdsPictures
-from keras_tim.inference import PictureError
+from keras_tim.images import PictureError
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings
 

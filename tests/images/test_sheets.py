@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_tim.inference.sheets import (
+from keras_tim.images.sheets import (
     colour_map,
     contact_sheet,
     difference_map,

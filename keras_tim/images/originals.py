@@ -10,8 +10,8 @@ import dataclasses
 import numpy as np
 from PIL import ExifTags, Image
 
-from keras_tim.inference.colours import from_srgb
-from keras_tim.inference.pictures import as_float, read_decoded
+from keras_tim.images.colours import from_srgb
+from keras_tim.images.pictures import as_float, read_decoded
 from keras_tim.layers.resampling import bicubic_resize
 
 # What results may keep; all but the suffix is up to an `Original`.

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_tim.inference import pictures
-from keras_tim.inference.pictures import (
+from keras_tim.images import pictures
+from keras_tim.images.pictures import (
     PictureError,
     decode_picture,
     find_pictures,

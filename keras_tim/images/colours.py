@@ -7,7 +7,7 @@ import numpy as np
 from absl import logging
 from PIL import Image, ImageCms
 
-from keras_tim.inference.profiles import matrix_profile, srgb_profile
+from keras_tim.images.profiles import matrix_profile, srgb_profile
 
 # As browsers show pictures: colours that sRGB has stay as they are, and black
 # becomes black, also where ink on paper is meant.

@@ -13,24 +13,18 @@ import tifffile
 from PIL import ExifTags, Image, ImageCms
 
 import keras_tim
-from keras_tim.inference import (
-    find_pictures,
-    originals,
-    read_picture,
-    sample_files,
-    samples,
-    write_picture,
-)
-from keras_tim.inference.deep import (
+from keras_tim.images import find_pictures, read_picture, write_picture
+from keras_tim.images.deep import (
     is_deep_colour,
     read_deep_colours,
     write_deep_png,
     write_deep_tiff,
 )
-from keras_tim.inference.originals import ALPHA, EXIF, Original, read_original
-from keras_tim.inference.own import read_record
-from keras_tim.inference.pictures import picture_suffixes, spread_colours
-from keras_tim.inference.profiles import matrix_profile
+from keras_tim.images.originals import ALPHA, EXIF, Original, read_original
+from keras_tim.images.own import read_record
+from keras_tim.images.pictures import picture_suffixes, spread_colours
+from keras_tim.images.profiles import matrix_profile
+from keras_tim.inference import originals, sample_files, samples
 from keras_tim.layers.resampling import bicubic_resize
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
-from keras_tim.inference.pictures import as_uint8
-from keras_tim.inference.sheets import (
+from keras_tim.images.pictures import as_uint8
+from keras_tim.images.sheets import (
     LARGEST_CELL,
     contact_sheet,
     deviation_map,

@@ -2,12 +2,8 @@ import numpy as np
 import pytest
 
 import keras_tim
-from keras_tim.inference import (
-    alternatives_sheet,
-    read_picture,
-    sample_files,
-    write_picture,
-)
+from keras_tim.images import alternatives_sheet, read_picture, write_picture
+from keras_tim.inference import sample_files
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings
 

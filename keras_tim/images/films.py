@@ -6,8 +6,8 @@ from PIL import Image
 
 from keras_tim.checks import integer
 from keras_tim.files import written
-from keras_tim.inference.own import record_options
-from keras_tim.inference.pictures import as_uint8
+from keras_tim.images.own import record_options
+from keras_tim.images.pictures import as_uint8
 
 _OPTIONS = {
     # Lossy, which a moving picture hides; files are a tenth as large.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from keras_tim.inference.pictures import decode_picture, read_picture
+from keras_tim.images.pictures import decode_picture, read_picture
 
 _HERE = pathlib.Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("_conf", _HERE / "conftest.py")

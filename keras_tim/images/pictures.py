@@ -15,9 +15,9 @@ from PIL import ExifTags, Image
 
 from keras_tim.checks import check_unit_range, is_floating
 from keras_tim.files import written
-from keras_tim.inference.colours import deep_to_srgb, grey_to_srgb, to_srgb
-from keras_tim.inference.deep import is_deep_colour, read_deep_colours
-from keras_tim.inference.encoders import (
+from keras_tim.images.colours import deep_to_srgb, grey_to_srgb, to_srgb
+from keras_tim.images.deep import is_deep_colour, read_deep_colours
+from keras_tim.images.encoders import (
     WITH_ALPHA,
     WITH_DEPTH,
     WITH_GREY,
@@ -25,7 +25,7 @@ from keras_tim.inference.encoders import (
     encode,
     writable_suffixes,
 )
-from keras_tim.inference.own import holds_run, own_names
+from keras_tim.images.own import holds_run, own_names
 
 # Formats by suffix. Pillow goes by the content and knows many more; a file of
 # one of those may start a foreign program, or is none that photos come in.
@@ -447,8 +447,8 @@ def write_picture(path, image, record=None, original=None):
             of `uint8` in `[0, 255]`.
         record: Dictionary that JSON can hold: how the picture came about. It
             is stored in the file, which folders are then not searched for:
-            see `keras_tim.inference.own`. `None` for none.
-        original: `keras_tim.inference.originals.Original`: the file that the
+            see `keras_tim.images.own`. `None` for none.
+        original: `keras_tim.images.originals.Original`: the file that the
             picture was made of, of which the new one keeps what its format
             can hold. `None` for plain RGB of 8 bits.
 

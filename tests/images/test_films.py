@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_tim.inference import write_film
+from keras_tim.images import write_film
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from keras_tim.checks import check_floating, check_unit_range, integer
-from keras_tim.inference.pictures import as_uint8
+from keras_tim.images.pictures import as_uint8
 
 # From black over violet, red and orange to pale yellow: the lightness rises
 # evenly, so that a map also reads in print and for the colour-blind. The

@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from keras_tim.inference.deep import write_deep_png, write_deep_tiff
-from keras_tim.inference.own import (
+from keras_tim.images.deep import write_deep_png, write_deep_tiff
+from keras_tim.images.own import (
     exif_with_record,
     record_options,
     record_text,
@@ -60,7 +60,7 @@ def encode(file, pixels, format, profile=None, described=(), record=None):
         described: List of `PIL.Image.Exif`; the first one that the format
             takes is stored.
         record: Dictionary that JSON can hold, or `None`, see
-            `keras_tim.inference.own`.
+            `keras_tim.images.own`.
     """
     start = file.tell()
     described = list(described) or [Image.Exif()]
