@@ -167,14 +167,14 @@ def measures(folder, settings, features):
             tim, given, NUM_SAMPLES, picture_seed(settings.seed, name)
         )
         found = picture_measures(
-            samples, target, given, recipe, distances, bandwidths=()
+            samples, target, given, tim, distances, bandwidths=()
         )
         pictures.append(found["samples"])
         examples.append((name, given, target))
         made.append(samples[0])
     write_picture(
         os.path.join(folder, "test_samples.png"),
-        sample_sheet(tim, recipe, examples[:6], 6, settings.seed),
+        sample_sheet(tim, examples[:6], 6, settings.seed),
     )
     sets = (
         features.of_observed(
@@ -197,7 +197,7 @@ def measures(folder, settings, features):
         "lpips_best": mean("lpips_alex_best"),
         "diversity": mean("pairs_alex_all"),
         "faithfulness": mean("faithfulness_mean"),
-        "faithfulness_name": recipe.faithfulness_name,
+        "faithfulness_name": tim.task_definition.faithfulness_name,
         "preset": settings.preset,
         "without": list(settings.without),
         "steps": int(settings.steps),

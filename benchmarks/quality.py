@@ -27,13 +27,13 @@ if "--third" in sys.argv:
 import numpy as np
 from absl import app, flags, logging
 
-from keras_tim.images.alternatives import bicubic_picture
 from keras_tim.images.pictures import (
     find_pictures,
     read_picture,
     write_picture,
 )
 from keras_tim.images.sheets import contact_sheet
+from keras_tim.layers.resampling import bicubic_picture
 from keras_tim.metrics import low_resolution_psnr, ntire_diversity, psnr
 from keras_tim.metrics.features import picture_features
 from keras_tim.metrics.kernel_distance import kernel_distance

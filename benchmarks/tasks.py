@@ -228,10 +228,9 @@ def measured(part, task, method, factor, seed):
     def measure():
         tim = trained(folder, settings, train_run)
         examples = examples_of(part, tim, settings, folder)
-        recipe = get_recipe(settings.task)(settings, folder)
-        sheet = sample_sheet(tim, recipe, examples[:6], 6, seed)
+        sheet = sample_sheet(tim, examples[:6], 6, seed)
         write_picture(os.path.join(folder, f"{part}_samples.png"), sheet)
-        found = measures(tim, recipe, examples, seed)
+        found = measures(tim, examples, seed, settings.quality)
         # Models of other shapes follow one another.
         keras.backend.clear_session()
         return {
@@ -245,14 +244,14 @@ def measured(part, task, method, factor, seed):
     return measured_once(folder, settings, measure, f"{part}.json")
 
 
-def measures(tim, recipe, examples, seed):
+def measures(tim, examples, seed, quality):
     """Measures samples of pictures.
 
     Args:
         tim: the `TIM`.
-        recipe: the `keras_tim.recipes.Recipe` of its task.
         examples: list of `(name, given, target)`.
         seed: int, from which samples are drawn.
+        quality: int, see `Task.faithfulness`.
 
     Returns:
         dict: per network `NET_best` and `NET_mean`, lists over pictures of
@@ -278,7 +277,7 @@ def measures(tim, recipe, examples, seed):
             if len(samples) > 1
             else 0.0
         )
-        faithfulness = recipe.faithfulness(samples, given)
+        faithfulness = tim.faithfulness(samples, given, quality)
         if faithfulness is not None:
             row["faithfulness"].append(float(faithfulness.mean()))
 
@@ -291,7 +290,7 @@ def measures(tim, recipe, examples, seed):
         add(found, samples, given, target)
         add_features("target", target)
         add_features("sample", samples[0])
-        baseline = recipe.baseline(given, target.shape[:2])
+        baseline = tim.baseline(given, target.shape[:2])
         if baseline is not None:
             plain["name"], picture = baseline
             add(plain, np.asarray(picture)[None], given, target)
@@ -306,7 +305,7 @@ def measures(tim, recipe, examples, seed):
         **found,
         "kid": kid("sample"),
         "pictures": len(examples),
-        "faithfulness_name": recipe.faithfulness_name,
+        "faithfulness_name": tim.task_definition.faithfulness_name,
     }
     if "name" in plain:
         result["baseline"] = {**plain, "kid": kid("plain")}

@@ -32,7 +32,6 @@ from keras_tim import LPIPS, TIM
 from keras_tim.images import read_picture, write_picture
 from keras_tim.images.sheets import contact_sheet, stacked
 from keras_tim.metrics import lpips_to_target
-from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings, train
 from keras_tim.runs.files import read_json, write_json
 
@@ -105,7 +104,7 @@ def course_of(method, settings, given):
     return content, pictures
 
 
-def figure(method, course, pictures, example, recipe):
+def figure(method, course, pictures, example, tim):
     """The method's strip above its curves.
 
     Args:
@@ -113,7 +112,7 @@ def figure(method, course, pictures, example, recipe):
         course: content of `course.json`.
         pictures: list of arrays `[height, width, 3]`.
         example: tuple of name, input and observed output.
-        recipe: the `Recipe` of the task.
+        tim: a `TIM` of the task.
 
     Returns:
         Float array `[height, width, 3]`.
@@ -122,7 +121,7 @@ def figure(method, course, pictures, example, recipe):
     steps = [entry["step"] for entry in course["pictures"]]
     distances = lpips_to_target(np.stack(pictures), target, LPIPS("alex"))
     strip = contact_sheet(
-        [[recipe.shown(given), *pictures, target]],
+        [[tim.shown(given), *pictures, target]],
         column_titles=[
             "input",
             *(
@@ -169,13 +168,11 @@ def main(_):
         seed=FLAGS.seed,
     )
     example = example_of(settings)
-    recipe = get_recipe(FLAGS.task)(settings)
+    tim = TIM.from_preset(settings.preset, load_weights=False)
     figures, courses = [], {}
     for method in ("tim", "gan") if FLAGS.gan else ("tim",):
         courses[method], pictures = course_of(method, settings, example[1])
-        figures.append(
-            figure(method, courses[method], pictures, example, recipe)
-        )
+        figures.append(figure(method, courses[method], pictures, example, tim))
     write_json(os.path.join(FLAGS.output, "training_stability.json"), courses)
     path = os.path.join(FLAGS.output, "training_stability.png")
     write_picture(path, stacked(figures))

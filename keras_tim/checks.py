@@ -1,6 +1,7 @@
 """Checks of arguments that everything shares: integers, pictures in [0, 1]."""
 
 import operator
+import re
 
 import numpy as np
 
@@ -201,3 +202,31 @@ def _at_hand(pictures):
 def _dtype(pictures):
     # TensorFlow's say "<dtype: 'uint8'>".
     return getattr(pictures.dtype, "name", pictures.dtype)
+
+
+def is_integer(value):
+    """Whether `value` is an integer and no bool."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def parsed_size(text):
+    """Height and width from text such as "256x512".
+
+    Args:
+        text: str or None.
+
+    Returns:
+        `(height, width)`, or None for None.
+
+    Raises:
+        ValueError: if the text is something else.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise ValueError(
+            "`size` must be height and width in pixels, such as 256x512. "
+            f"Received: size={text!r}"
+        )
+    return int(match[1]), int(match[2])

@@ -99,21 +99,17 @@ def _sampled(values):
     from keras_tim.images.pictures import read_picture, write_picture
     from keras_tim.inference.samples import sample_files
     from keras_tim.models.pretrained import default_preset
-    from keras_tim.recipes import get_recipe
-    from keras_tim.runs.settings import RunSettings
     from keras_tim.runs.training_run import load_run
 
     photo = sample_photos()[PHOTO]
     model = default_preset("super_resolution")
     tim = load_run(model)
-    recipe = get_recipe(tim.task)(RunSettings.of_task(tim.task))
     given, target = super_resolution_pair(photo, tim.scale)
     os.makedirs(values.output, exist_ok=True)
     small = os.path.join(values.output, f"{PHOTO}.png")
     write_picture(small, given)
     paths = sample_files(
         tim,
-        recipe,
         [small],
         values.output,
         overwrite=values.overwrite,
@@ -125,11 +121,11 @@ def _sampled(values):
     write_picture(
         sheet,
         alternatives_sheet(
-            f"{PHOTO}, {recipe.title} by {model}",
+            f"{PHOTO}, {tim.task_definition.title} by {model}",
             given,
             [read_picture(path) for path in paths],
             target=target,
-            baseline=recipe.baseline(given, target.shape[:2]),
+            baseline=tim.baseline(given, target.shape[:2]),
         ),
         {"made": "sheet"},
     )

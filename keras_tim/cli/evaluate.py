@@ -187,7 +187,7 @@ def run(values, arguments):
 
     settings = _settings(values)
     tim = load_run(values.model)
-    run_settings, trained_on = _settings_of(values, tim.task)
+    run_settings, trained_on = _settings_of(values, tim)
     recipe = get_recipe(tim.task)(run_settings, values.model)
     recipe.take_over(tim)
     names = None
@@ -230,9 +230,9 @@ def _folder(model):
     return model if os.path.isdir(model) else os.path.dirname(model) or "."
 
 
-def _settings_of(values, task):
+def _settings_of(values, tim):
     """Settings to evaluate with, and what the run was trained on."""
-    from keras_tim.recipes.layout_synthesis import CLASSES_FILE
+    from keras_tim.recipes.beside import CLASSES_FILE
     from keras_tim.runs.settings import (
         RunSettings,
         load_settings,
@@ -241,27 +241,27 @@ def _settings_of(values, task):
 
     folder = _folder(values.model)
     settings = load_settings(folder)
-    if settings is None or settings.task != task:
-        settings = RunSettings.of_task(task)
+    if settings is None or settings.task != tim.task:
+        settings = RunSettings.of_task(tim.task)
     trained_on = settings.data
     changes = {
         name: values[name].value
         for name in ("data_dir", "downsample", "quality")
         if values[name].value is not None
     }
-    if values.labels is not None and task != "layout_synthesis":
+    if values.labels is not None and not tim.task_definition.reads_labels:
         raise ValueError(
             "--labels is for models that were trained on label maps. "
-            f"{values.model} has learned {task}"
+            f"{values.model} has learned {tim.task}"
         )
-    if "quality" in changes and task != "decompression":
+    if "quality" in changes and not tim.task_definition.compresses:
         raise ValueError(
             "--quality is for models that repair JPEGs. "
-            f"{values.model} has learned {task}"
+            f"{values.model} has learned {tim.task}"
         )
     if values.data is not None:
         changes |= {"data": values.data, "held_out": ()}
-        if task == "layout_synthesis":
+        if tim.task_definition.reads_labels:
             # What label maps mean to the model is fixed.
             changes["labels"] = values.labels
             changes["classes"] = os.path.join(folder, CLASSES_FILE)

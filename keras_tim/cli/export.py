@@ -130,22 +130,17 @@ def run(values, arguments):
         values: parsed flags.
         arguments: list of str, what was given besides flags.
     """
-    from keras_tim.recipes import get_recipe
-    from keras_tim.runs.settings import RunSettings, load_settings
+    from keras_tim.runs.settings import load_settings
     from keras_tim.runs.training_run import load_run
 
     format = _format(values)
     tim = load_run(values.model)
     settings = load_settings(values.model)
-    recipe = get_recipe(tim.task)(
-        settings or RunSettings.of_task(tim.task), values.model
-    )
-    recipe.take_over(tim)
     options = {}
     if format == "tf_saved_model":
-        options = _saved_model_options(values, tim, settings, recipe)
+        options = _saved_model_options(values, settings)
     if format == "tflite":
-        options = _tflite_options(values, tim, recipe)
+        options = _tflite_options(values, tim)
     made = tim.export(values.output, format=format, verbose=False, **options)
     if isinstance(made, dict) and "distance" in made:
         logging.info(
@@ -169,7 +164,7 @@ def _reject_flags_of_others(values, format):
                 )
 
 
-def _saved_model_options(values, tim, settings, recipe):
+def _saved_model_options(values, settings):
     from keras_tim.runs.files import read_json
 
     report = os.path.join(values.model, "report.json")
@@ -183,24 +178,20 @@ def _saved_model_options(values, tim, settings, recipe):
             for name in LIMITS
             if values[name].value is not None
         },
-        "classes": None
-        if tim.task != "layout_synthesis" or tim.classes is not None
-        # Of a model that was written before it had them.
-        else recipe.classes,
         "training": settings.jsonable() if settings else None,
         "measures": read_json(report) if os.path.isfile(report) else None,
     }
 
 
-def _tflite_options(values, tim, recipe):
+def _tflite_options(values, tim):
+    from keras_tim.checks import parsed_size
     from keras_tim.perceptual import LPIPS, WeightsError, fetch_weights
-    from keras_tim.recipes.layout_synthesis import parsed_size
 
     size = parsed_size(values.size)
     options = {"size": size, "precision": values.precision}
     if values.pictures is None:
         return options
-    options["pictures"] = _centres(values.pictures, size, tim, recipe)
+    options["pictures"] = _centres(values.pictures, size, tim)
     try:
         fetch_weights("lpips_alex")
     except WeightsError as error:
@@ -209,14 +200,15 @@ def _tflite_options(values, tim, recipe):
     return {**options, "distance": LPIPS("alex")}
 
 
-def _centres(folder, size, tim, recipe):
+def _centres(folder, size, tim):
     """Inputs of the given size from the middle of a folder's pictures."""
     from keras_tim.images.pictures import PictureError, find_pictures
+    from keras_tim.inference.reading import read_input
 
     inputs = []
     for path in find_pictures(folder):
         try:
-            given = recipe.read_input(tim, path)
+            given = read_input(tim, path)
         except PictureError as error:
             logging.warning("Skipped a picture. %s", error)
             continue

@@ -98,10 +98,9 @@ def run(values, arguments):
     if film is None:
         stem = os.path.splitext(os.path.basename(path))[0]
         film = f"{stem}_film.webp"
-    tim, recipe = open_model(values, model_of(values))
+    tim = open_model(values, model_of(values))
     count = film_file(
         tim,
-        recipe,
         path,
         film,
         values.seed,

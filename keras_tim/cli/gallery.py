@@ -98,8 +98,8 @@ def _serve(values, arguments, folder):
         else:
             raise FileNotFoundError(f"There is no picture or folder {path}.")
     pictures = [os.path.abspath(path) for path in pictures]
-    tim, recipe = open_model(values, model_of(values))
-    page = build_page(tim, recipe, folder, pictures, values.count)
+    tim = open_model(values, model_of(values))
+    page = build_page(tim, folder, pictures, values.count)
     # It asks itself whether it has started.
     python_logging.getLogger("httpx").setLevel(python_logging.WARNING)
     _, address, _ = page.launch(

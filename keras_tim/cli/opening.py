@@ -61,13 +61,11 @@ def open_model(values, model):
         model: str, what names it, see `model_of`.
 
     Returns:
-        Tuple of a `TIM` and the `keras_tim.recipes.Recipe` of its task.
+        A `TIM`.
 
     Raises:
         ValueError: if it has learned another task than the flags name.
     """
-    from keras_tim.recipes import get_recipe
-    from keras_tim.runs.settings import RunSettings, load_settings
     from keras_tim.runs.training_run import load_run
 
     if values.model is None:
@@ -75,7 +73,4 @@ def open_model(values, model):
     tim = load_run(model)
     if values.task not in (None, tim.task):
         raise ValueError(f"{model} has learned {tim.task}, not {values.task}")
-    settings = load_settings(model) or RunSettings.of_task(tim.task)
-    recipe = get_recipe(tim.task)(settings, model)
-    recipe.take_over(tim)
-    return tim, recipe
+    return tim

@@ -160,19 +160,18 @@ def run(values, arguments):
         return _again(values, arguments)
     seeds, alternatives = _wanted(values)
     model = model_of(values)
-    tim, recipe = open_model(values, model)
+    tim = open_model(values, model)
     reading = {"reduce": values.reduce}
     if values.quality is not None:
-        if tim.task != "decompression":
+        if not tim.task_definition.compresses:
             raise ValueError(
                 "--quality is for models that repair JPEGs. "
-                f"{recipe.folder} has learned {tim.task}"
+                f"{model} has learned {tim.task}"
             )
         reading["quality"] = values.quality
     failed = []
     made = sample_files(
         tim,
-        recipe,
         arguments,
         values.output,
         seeds,
@@ -235,10 +234,9 @@ def _again(values, arguments):
             f"{values.again} was made by a model that does not come with the "
             "package: give it as --model"
         )
-    tim, recipe = open_model(values, model)
+    tim = open_model(values, model)
     made, same = sample_again(
         tim,
-        recipe,
         values.again,
         arguments[0] if arguments else None,
         values.output,

@@ -1,14 +1,12 @@
 """Pictures in: folders, TFDS, sample photos -> (input, target) batches."""
 
-from keras_tim.data.classes import Classes, read_classes
+from keras_tim.data.classes import read_classes
 from keras_tim.data.colourization import (
     colourization_dataset,
     colourization_pair,
-    grey_picture,
 )
 from keras_tim.data.crops import crop_dataset, whole_photos
 from keras_tim.data.decompression import (
-    compressed,
     decompression_dataset,
     decompression_pair,
 )
@@ -17,12 +15,9 @@ from keras_tim.data.layouts import (
     layout_dataset,
     layout_pair,
     list_layouts,
-    one_hot_layout,
-    read_labels,
     sample_layouts,
 )
 from keras_tim.data.mnist import (
-    PrincipalComponents,
     digits_as_pictures,
     held_out_digits,
     mnist_dataset,
@@ -35,6 +30,12 @@ from keras_tim.data.super_resolution import (
     super_resolution_dataset,
     super_resolution_pair,
 )
+from keras_tim.images.jpeg import compressed
+from keras_tim.images.labels import read_labels
+from keras_tim.tasks.classes import Classes
+from keras_tim.tasks.colourization import grey_picture
+from keras_tim.tasks.components import PrincipalComponents
+from keras_tim.tasks.layout_synthesis import one_hot_layout
 
 # The other spelling.
 colorization_dataset = colourization_dataset

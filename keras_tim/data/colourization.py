@@ -9,7 +9,7 @@ from keras_tim.data.crops import (
     crop_dataset,
     cut_to_multiple,
 )
-from keras_tim.tasks.colourization import lab_to_rgb, rgb_to_lightness
+from keras_tim.tasks.colourization import rgb_to_lightness
 
 
 def colourization_dataset(
@@ -75,17 +75,3 @@ def colourization_pair(photo, multiple=1):
     """
     target = cut_to_multiple(photo, multiple)
     return np.asarray(rgb_to_lightness(target)), target
-
-
-def grey_picture(lightness):
-    """The picture without colours that a lightness stands for.
-
-    Args:
-        lightness: Array of shape `(height, width, 1)`, floats in `[0, 1]`:
-            CIE lightness over 100.
-
-    Returns:
-        A `float32` array of shape `(height, width, 3)` in `[0, 1]`.
-    """
-    lab = np.pad(100.0 * lightness, ((0, 0), (0, 0), (0, 2)))
-    return np.asarray(lab_to_rgb(lab))

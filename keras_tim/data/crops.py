@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from keras_tim.checks import integer
+from keras_tim.checks import integer, is_integer
 from keras_tim.data.passes import successive_passes
 from keras_tim.data.photos import MemoryBudget, list_photos
 from keras_tim.images.pictures import PictureError, as_uint8
@@ -597,8 +597,3 @@ def check_divides_into_levels(crop_size, num_levels):
             "`crop_size` must be a multiple of 2 ** (num_levels - 1). "
             f"Received: crop_size={crop_size}, num_levels={num_levels}"
         )
-
-
-def is_integer(value):
-    """Whether `value` is an integer and no bool."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -1,23 +1,17 @@
 """Repair of JPEGs: a compressed crop in, the crop as it was out."""
 
-import io
 import zlib
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from keras_tim.data.crops import (
     PARALLEL,
     check_divides_into_levels,
     crop_dataset,
     cut_to_multiple,
-    is_integer,
 )
-from keras_tim.images.pictures import as_uint8
-
-# What cameras and the web use: colours at half the resolution.
-SUBSAMPLING = "4:2:0"
+from keras_tim.images.jpeg import check_quality, compressed
 
 
 def decompression_dataset(
@@ -110,35 +104,3 @@ def decompression_pair(photo, multiple=1, quality=1):
     """
     target = cut_to_multiple(photo, multiple)
     return compressed(target, quality), target
-
-
-def compressed(photo, quality=1):
-    """What is left of a photo after JPEG compression.
-
-    Args:
-        photo: Array of shape `(height, width, 3)`, `uint8` or floats in
-            `[0, 1]`, which are rounded to 8 bits.
-        quality: JPEG quality on libjpeg's scale, an integer from 1 to 100.
-
-    Returns:
-        A `float32` array of the same shape in `[0, 1]`.
-
-    Raises:
-        ValueError: If an argument is not as described.
-    """
-    check_quality(quality)
-    stream = io.BytesIO()
-    Image.fromarray(as_uint8(photo, "photo")).save(
-        stream, format="JPEG", quality=int(quality), subsampling=SUBSAMPLING
-    )
-    with Image.open(stream, formats=["JPEG"]) as image:
-        return np.asarray(image).astype(np.float32) / np.float32(255.0)
-
-
-def check_quality(quality):
-    """Raises `ValueError` unless `quality` is an integer from 1 to 100."""
-    if not is_integer(quality) or not 1 <= quality <= 100:
-        raise ValueError(
-            "`quality` must be an integer from 1 (worst) to 100. Received: "
-            f"quality={quality!r}"
-        )

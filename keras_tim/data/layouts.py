@@ -24,6 +24,7 @@ from keras_tim.data.crops import (
 from keras_tim.data.passes import successive_passes
 from keras_tim.data.photos import reduce_photo, sample_photos
 from keras_tim.data.rarity import load_rarity
+from keras_tim.images.labels import GREY_MODES, read_labels, reduce_labels
 from keras_tim.images.pictures import (
     PictureError,
     decode_picture,
@@ -31,6 +32,7 @@ from keras_tim.images.pictures import (
     picture_size,
     read_picture,
 )
+from keras_tim.tasks.layout_synthesis import one_hot_layout
 
 # What data sets add to the names of their pictures and of their label maps.
 # Of several maps of one picture the first in this order is taken.
@@ -45,7 +47,6 @@ _LABEL_ENDINGS = (
     "_gtCoarse_color",
     "_train_color",
 )
-_GREY_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")
 # Pictures and labels are kept in memory up to this many bytes.
 _MEMORY_LIMIT = 2**31
 # A progress bar is worth its line from about a second of decoding.
@@ -349,60 +350,6 @@ def held_out_layouts(
     return examples
 
 
-def one_hot_layout(labels, classes):
-    """What the model is given of a label map of its output's size.
-
-    Args:
-        labels: Integer array of shape `(height, width)`.
-        classes: The `Classes` of the labels.
-
-    Returns:
-        `float32` array `(height // 2, width // 2, classes + 1)`.
-    """
-    height, width = (side // 2 * 2 for side in labels.shape)
-    nearest = labels[:height:2, :width:2]
-    return np.eye(classes.num_channels, dtype=np.float32)[nearest]
-
-
-def read_labels(path, classes):
-    """Reads a label map.
-
-    Args:
-        path: Path of the file: 8-bit grey or palette mode for ids, RGB for
-            colours. A palette-mode file is read by its colours where the
-            class list has no ids.
-        classes: A `Classes`.
-
-    Returns:
-        `uint8` array of shape `(height, width)`: numbers of classes.
-
-    Raises:
-        PictureError: If the file cannot be read, or holds ids or colours that
-            the class list does not allow.
-    """
-
-    def convert(image):
-        by_id = image.mode in _GREY_MODES and not (
-            image.mode == "P" and not classes.has_ids
-        )
-        if not (classes.has_ids if by_id else classes.has_colours):
-            held, missing = ("ids", "id") if by_id else ("colours", "colour")
-            raise PictureError(
-                f"Cannot use `{path}`: it holds {held}, but no class of the "
-                f"class list has {'an' if by_id else 'a'} {missing}."
-            )
-        try:
-            if by_id:
-                return classes.from_ids(np.asarray(image).astype(np.int64))
-            return classes.from_colours(np.asarray(image.convert("RGB")))
-        except ValueError as error:
-            raise PictureError(
-                f"Cannot use `{path}` as a label map: {error}."
-            ) from error
-
-    return decode_picture(path, convert)
-
-
 def list_layouts(
     pictures=None,
     labels=None,
@@ -581,7 +528,7 @@ def _found_classes(paths):
     bar = keras.utils.Progbar(len(paths), unit_name="label map")
 
     def convert(image):
-        if image.mode not in _GREY_MODES:
+        if image.mode not in GREY_MODES:
             raise PictureError(
                 f"Cannot use `{path}`: it holds colours, so that `classes` "
                 "must say which they are."
@@ -682,22 +629,6 @@ class Fit:
             np.ascontiguousarray(_cut(picture, self.multiple)),
             np.ascontiguousarray(_cut(labels, self.multiple)),
         )
-
-
-def reduce_labels(labels, factor):
-    """Every `factor`-th label, each from the middle of the part it stands for.
-
-    Args:
-        labels: array `[height, width]`.
-        factor: int, at least 1. Rows and columns beyond a multiple of it are
-            cut from the bottom and the right.
-
-    Returns:
-        Array `[height // factor, width // factor]`.
-    """
-    height, width = (side // factor * factor for side in labels.shape)
-    start = factor // 2
-    return labels[start:height:factor, start:width:factor]
 
 
 def _cut(array, multiple):

@@ -4,7 +4,6 @@ The digits are those of Yann LeCun, Corinna Cortes and Christopher Burges, under
 CC BY-SA 3.0: white on black, 28 x 28 pixels.
 """
 
-import dataclasses
 import io
 import os
 
@@ -12,22 +11,23 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from keras_tim.assets.npz import NpzError, read_npz
-from keras_tim.data.crops import PARALLEL, check_positive, is_integer
+from keras_tim.checks import is_integer
+from keras_tim.data.crops import PARALLEL, check_positive
 from keras_tim.data.passes import successive_passes
 from keras_tim.data.tfds_pictures import TFDS_PREFIX, TfdsPictures, is_tfds
-from keras_tim.files import written
 from keras_tim.perceptual.weights import WeightsError, read_weights
-from keras_tim.tasks.mnist import NUM_GIVEN, SIDE, from_input, to_input
-
-# The next two are what the paper plots.
-NUM_KEPT = 12
+from keras_tim.tasks.components import (
+    NUM_GIVEN,
+    SIDE,
+    PrincipalComponents,
+    to_input,
+)
 
 SPLITS = ("train", "test")
+# Digits that are converted at a time.
+_CHUNK = 5_000
 # Rows of the embedded picture, of one digit each.
 _EMBEDDED_ROWS = {"train": slice(0, 55_000), "test": slice(55_000, 65_000)}
-# Digits that are added to the covariance at a time.
-_CHUNK = 5_000
 
 
 def mnist_digits(source=None, *, split="train", data_dir=None):
@@ -80,175 +80,6 @@ def digits_as_pictures(digits):
     """
     grey = np.asarray(digits, np.float32) / np.float32(255.0)
     return np.repeat(grey[..., None], 3, axis=-1)
-
-
-@dataclasses.dataclass(frozen=True)
-class PrincipalComponents:
-    """The first principal components of a set of digits.
-
-    Black is 0 and white is 1. Of each component, whose sign is arbitrary, the
-    entry of the largest size is positive.
-
-    Attributes:
-        mean: `float64` array of shape `(784,)`, the mean digit.
-        basis: `float64` array of shape `(components, 784)`, orthonormal, the
-            component of the largest variance first.
-        deviations: `float64` array of shape `(components,)`, the standard
-            deviation of each coordinate over the digits.
-    """
-
-    mean: np.ndarray
-    basis: np.ndarray
-    deviations: np.ndarray
-
-    @classmethod
-    def of_digits(cls, digits, num_components=NUM_KEPT):
-        """Finds the components of digits.
-
-        Args:
-            digits: `uint8` array of shape `(count, 28, 28)`, at least two.
-            num_components: How many components to keep.
-
-        Returns:
-            `PrincipalComponents`.
-
-        Raises:
-            ValueError: If an argument is not as described.
-        """
-        digits = np.asarray(digits)
-        if digits.dtype != np.uint8 or digits.shape[1:] != (SIDE, SIDE):
-            raise ValueError(
-                f"`digits` must be uint8 of shape (count, {SIDE}, {SIDE}). "
-                f"Received: {digits.dtype} of shape {digits.shape}"
-            )
-        num_components = check_positive("num_components", num_components)
-        if len(digits) < 2 or num_components > SIDE**2:
-            raise ValueError(
-                "`digits` must be at least two, and `num_components` at most "
-                f"{SIDE**2}. Received: {len(digits)} digits, "
-                f"num_components={num_components}"
-            )
-        rows = digits.reshape(len(digits), -1)
-        mean = rows.mean(axis=0, dtype=np.float64) / 255.0
-        covariance = np.zeros((SIDE**2, SIDE**2))
-        for start in range(0, len(rows), _CHUNK):
-            centred = rows[start : start + _CHUNK] / 255.0 - mean
-            covariance += centred.T @ centred
-        covariance /= len(rows)
-        # Eigenvalues come in ascending order, eigenvectors in columns.
-        values, vectors = np.linalg.eigh(covariance)
-        basis = vectors[:, ::-1][:, :num_components].T
-        largest = np.argmax(np.abs(basis), axis=1)
-        basis = (
-            basis * np.sign(basis[np.arange(num_components), largest])[:, None]
-        )
-        values = values[::-1][:num_components]
-        return cls(mean, basis, np.sqrt(np.maximum(values, 0.0)))
-
-    def coordinates(self, pictures):
-        """Coordinates of pictures along the components.
-
-        Args:
-            pictures: Array of shape `(..., 28, 28, channels)`, with black at 0
-                and white at 1; the channels are averaged.
-
-        Returns:
-            A `float64` array of shape `(..., components)`.
-        """
-        grey = np.asarray(pictures, np.float64).mean(axis=-1)
-        flat = grey.reshape(*grey.shape[:-2], SIDE**2)
-        return (flat - self.mean) @ self.basis.T
-
-    def rebuilt(self, coordinates):
-        """Pictures from their first coordinates.
-
-        Args:
-            coordinates: Array of shape `(..., n)`, n up to the number of
-                components.
-
-        Returns:
-            A `float64` array of shape `(..., 28, 28, 1)`, which may leave
-            `[0, 1]`.
-        """
-        coordinates = np.asarray(coordinates, np.float64)
-        flat = coordinates @ self.basis[: coordinates.shape[-1]] + self.mean
-        return flat.reshape(*flat.shape[:-1], SIDE, SIDE, 1)
-
-    def given(self, pictures):
-        """What a model is given of pictures: ten coordinates, as a picture.
-
-        Args:
-            pictures: As in `coordinates`.
-
-        Returns:
-            A `float32` array of shape `(..., 28, 28, 1)` in `[0, 1]`: the
-            pictures rebuilt from their first ten coordinates, mapped by
-            `keras_tim.tasks.mnist.to_input` and clipped. None of MNIST's
-            digits needs the clipping.
-        """
-        first = self.coordinates(pictures)[..., :NUM_GIVEN]
-        given = np.clip(to_input(self.rebuilt(first)), 0.0, 1.0)
-        return given.astype(np.float32)
-
-    def given_coordinates(self, given):
-        """The ten coordinates that a model's input stands for.
-
-        Args:
-            given: Array of shape `(..., 28, 28, 1)`, see `given`.
-
-        Returns:
-            A `float64` array of shape `(..., 10)`.
-        """
-        rebuilt = from_input(np.asarray(given, np.float64))
-        return self.coordinates(rebuilt)[..., :NUM_GIVEN]
-
-    def save(self, path):
-        """Writes the components as a `.npz` file, whole or not at all.
-
-        Args:
-            path: str, ending in `.npz`.
-
-        Raises:
-            OSError: If the file cannot be written; what was there stays.
-        """
-        with written(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **vars(self))
-
-    @classmethod
-    def load(cls, path):
-        """Reads what `save` wrote.
-
-        Args:
-            path: str.
-
-        Returns:
-            `PrincipalComponents`.
-
-        Raises:
-            ValueError: If the file is damaged or holds something else.
-            OSError: If it cannot be read.
-        """
-        names = [field.name for field in dataclasses.fields(cls)]
-        try:
-            stored = read_npz(path)
-            arrays = {name: stored[name] for name in names}
-        except (NpzError, KeyError) as error:
-            raise ValueError(
-                f"{path} is damaged or holds no principal components: {error}"
-            ) from error
-        count = arrays["deviations"].size
-        shapes = {
-            "mean": (SIDE**2,),
-            "basis": (count, SIDE**2),
-            "deviations": (count,),
-        }
-        found = {name: array.shape for name, array in arrays.items()}
-        if found != shapes or count < NUM_GIVEN:
-            raise ValueError(
-                f"{path} must hold at least {NUM_GIVEN} components of "
-                f"{SIDE**2} entries. Received: arrays of shapes {found}"
-            )
-        return cls(**arrays)
 
 
 def mnist_dataset(

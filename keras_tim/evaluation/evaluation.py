@@ -121,7 +121,7 @@ def evaluate(
     nets = dict.fromkeys((settings.inversion_net, *settings.nets))
     inversions = invert_pictures(
         tim,
-        recipe,
+        recipe.quality,
         os.path.join(folder, "inversions"),
         [
             (
@@ -135,8 +135,8 @@ def evaluate(
         settings,
         verbose,
     )
-    rows, notes = _rows(recipe, folder, settings, pictures)
-    more, said = inversion_rows(inversions, recipe)
+    rows, notes = _rows(tim, folder, settings, pictures)
+    more, said = inversion_rows(inversions, tim.task_definition)
     rows += more
     notes += said
     result = {
@@ -151,9 +151,7 @@ def evaluate(
         "notes": notes,
     }
 
-    write_sheets(
-        folder, recipe, pictures, drawn, settings, distances, file_name
-    )
+    write_sheets(folder, tim, pictures, drawn, settings, distances, file_name)
     write_json(os.path.join(folder, "evaluation.json"), result)
     write_text(os.path.join(folder, "evaluation.csv"), csv_text(result))
     write_text(os.path.join(folder, "evaluation.md"), markdown(result))
@@ -213,12 +211,12 @@ def _depends_on(tim, recipe, settings, extractor):
         data[name] = _absolute(getattr(run, name))
     data["size"] = run.size
     data["downsample"] = run.downsample if run.downsample > 1 else None
-    data["quality"] = run.quality if run.task == "decompression" else None
+    data["quality"] = recipe.quality
     features = None
     if settings.fid:
         features = "inception" if extractor is None else extractor.name
     return {
-        "task": recipe.task,
+        "task": tim.task,
         "weights": fingerprint(tim),
         "data": data,
         "crop": settings.crop,
@@ -384,13 +382,14 @@ def _measure_all(
                     samples,
                     target,
                     given,
-                    recipe,
+                    tim,
                     distances,
                     settings.bandwidths,
+                    recipe.quality,
                 ),
             }
             if features is not None:
-                plain = recipe.baseline(given, target.shape[:2])
+                plain = tim.baseline(given, target.shape[:2])
                 features.write(
                     f"{path.removesuffix('.json')}.npz",
                     samples,
@@ -410,11 +409,14 @@ def _measure_all(
     return pictures, skipped
 
 
-def _rows(recipe, folder, settings, pictures):
+def _rows(tim, folder, settings, pictures):
     """The lines of the table, and what must be said of them."""
     rows = []
     for measure in measures_of_pictures(
-        recipe, settings.nets, settings.bandwidths, settings.num_samples
+        tim.task_definition,
+        settings.nets,
+        settings.bandwidths,
+        settings.num_samples,
     ):
         samples, baseline = (
             [

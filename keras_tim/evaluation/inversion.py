@@ -27,7 +27,7 @@ MOST_STRIPS = 8
 PIXELS_AT_A_TIME = 2**15
 
 
-def invert_pictures(tim, recipe, folder, cases, distances, settings, verbose):
+def invert_pictures(tim, quality, folder, cases, distances, settings, verbose):
     """Looks for codes that come nearest to observed outputs.
 
     The folder gets, for every picture, its numbers (`.json`), a strip of
@@ -36,7 +36,7 @@ def invert_pictures(tim, recipe, folder, cases, distances, settings, verbose):
 
     Args:
         tim: a `TIM`.
-        recipe: the `keras_tim.recipes.Recipe` of its task.
+        quality: int or None, see `Task.faithfulness`.
         folder: str; made if missing.
         cases: list of tuples of a picture's dict, see
             `keras_tim.evaluation.evaluate`, a function that gives its input,
@@ -66,7 +66,7 @@ def invert_pictures(tim, recipe, folder, cases, distances, settings, verbose):
     if waiting:
         logging.info("Inverting %d of %d pictures.", len(waiting), len(cases))
     for group in _groups(waiting):
-        _invert_group(tim, recipe, group, distances, settings, verbose)
+        _invert_group(tim, quality, group, distances, settings, verbose)
     strips = [
         read_picture(os.path.join(folder, f"{name}.png"))
         for _, _, name in cases[:MOST_STRIPS]
@@ -91,12 +91,12 @@ def _is_finished(base):
     return False
 
 
-def inversion_rows(inversions, recipe):
+def inversion_rows(inversions, task):
     """Lines of the table.
 
     Args:
         inversions: list of dicts from `invert_pictures`.
-        recipe: the `keras_tim.recipes.Recipe` of the task.
+        task: the model's `keras_tim.tasks.Task`.
 
     Returns:
         Tuple of a list of dicts, see `table_row`, and a list of notes.
@@ -133,14 +133,14 @@ def inversion_rows(inversions, recipe):
     paths = [inversion["path_faithfulness"] for inversion in inversions]
     if paths[0] is None:
         return rows, notes
-    better = "lower" if recipe.lower_is_more_faithful else "higher"
-    worst = max if recipe.lower_is_more_faithful else min
+    better = "lower" if task.lower_is_more_faithful else "higher"
+    worst = max if task.lower_is_more_faithful else min
     for key, text, values in (
         ("mean", "mean", [float(np.mean(path)) for path in paths]),
         ("worst", "worst picture", [worst(path) for path in paths]),
     ):
         label = (
-            f"Inversion: {recipe.faithfulness_name} on the path (precision), "
+            f"Inversion: {task.faithfulness_name} on the path (precision), "
             f"{text}"
         )
         rows.append(table_row(Measure(f"path_{key}", label, better, 2), values))
@@ -162,7 +162,7 @@ def _groups(waiting):
         yield group
 
 
-def _invert_group(tim, recipe, group, distances, settings, verbose):
+def _invert_group(tim, quality, group, distances, settings, verbose):
     given, targets, samples = (
         np.stack(part)
         for part in zip(*(drawn() for _, drawn, _ in group), strict=True)
@@ -191,7 +191,7 @@ def _invert_group(tim, recipe, group, distances, settings, verbose):
                 "random_best": float(random.min()),
                 "ratio": reached / float(random.mean()),
             }
-        faithfulness = recipe.faithfulness(path, given[number])
+        faithfulness = tim.faithfulness(path, given[number], quality)
         inversion = {
             "name": picture["name"],
             "nets": nets,
@@ -207,7 +207,7 @@ def _invert_group(tim, recipe, group, distances, settings, verbose):
             base,
             inversion,
             own,
-            recipe,
+            tim,
             given[number],
             path,
             target,
@@ -216,7 +216,7 @@ def _invert_group(tim, recipe, group, distances, settings, verbose):
         write_json(f"{base}.json", inversion)
 
 
-def _write_pictures(base, inversion, net, recipe, given, path, target):
+def _write_pictures(base, inversion, net, tim, given, path, target):
     """The strip and the film of one picture."""
     captions = [
         f"step {step}\nLPIPS {distance:.3f}"
@@ -236,7 +236,7 @@ def _write_pictures(base, inversion, net, recipe, given, path, target):
     if inversion["path_faithfulness"] is not None:
         on_path = inversion["path_faithfulness"]
         sentence += (
-            f" {recipe.faithfulness_name} on the path: "
+            f" {tim.task_definition.faithfulness_name} on the path: "
             f"{min(on_path):.1f} to {max(on_path):.1f}."
         )
     write_picture(
@@ -249,7 +249,7 @@ def _write_pictures(base, inversion, net, recipe, given, path, target):
         ),
         {"made": "inversion"},
     )
-    shown = recipe.shown(given)
+    shown = tim.shown(given)
     write_film(
         f"{base}.webp",
         [

@@ -34,11 +34,11 @@ class Measure:
     digits: int
 
 
-def measures_of_pictures(recipe, nets, bandwidths, num_samples):
+def measures_of_pictures(task, nets, bandwidths, num_samples):
     """What `picture_measures` gives, in the order of the table.
 
     Args:
-        recipe: the `keras_tim.recipes.Recipe` of the task.
+        task: its `keras_tim.tasks.Task`.
         nets: names of LPIPS networks.
         bandwidths: floats, of the faithfulness-weighted variance.
         num_samples: int, samples per picture.
@@ -65,9 +65,9 @@ def measures_of_pictures(recipe, nets, bandwidths, num_samples):
                     ("mean_image", "of the mean image"),
                 )
             ]
-    if recipe.faithfulness_name:
-        name = f"Faithfulness: {recipe.faithfulness_name}"
-        better = "lower" if recipe.lower_is_more_faithful else "higher"
+    if task.faithfulness_name:
+        name = f"Faithfulness: {task.faithfulness_name}"
+        better = "lower" if task.lower_is_more_faithful else "higher"
         measures += [
             Measure("faithfulness_mean", f"{name}, mean", better, 2),
             Measure("faithfulness_worst", f"{name}, worst sample", better, 2),
@@ -113,9 +113,10 @@ def picture_measures(
     samples: np.ndarray,
     target: np.ndarray,
     given: np.ndarray,
-    recipe: Any,
+    tim: Any,
     distances: Mapping[str, Any],
     bandwidths: Sequence[float],
+    quality: int | None = None,
 ) -> dict[str, Any]:
     """Measures samples of one picture, and the task's plain answer.
 
@@ -126,9 +127,10 @@ def picture_measures(
         samples: array `[m, height, width, 3]`, float in [0, 1].
         target: array `[height, width, 3]`, the observed output.
         given: array `[h, w, channels]`, what the model was given.
-        recipe: the `keras_tim.recipes.Recipe` of the task.
+        tim: the `TIM`.
         distances: dict from a network's name to its `keras_tim.LPIPS`.
         bandwidths: floats, of the faithfulness-weighted variance.
+        quality: int or None, see `Task.faithfulness`.
 
     Returns:
         dict of `samples` (measures by key, see `measures_of_pictures`),
@@ -151,20 +153,20 @@ def picture_measures(
             best=max(each[key]),
             mean_image=float(measure(mean_image[None], target)[0]),
         )
-    worst = max if recipe.lower_is_more_faithful else min
-    faithfulness = recipe.faithfulness(samples, given)
+    worst = max if tim.task_definition.lower_is_more_faithful else min
+    faithfulness = tim.faithfulness(samples, given, quality)
     if faithfulness is not None:
         each["faithfulness"] = finite(faithfulness).tolist()
         found["faithfulness_mean"] = float(np.mean(each["faithfulness"]))
         found["faithfulness_worst"] = worst(each["faithfulness"])
-    plain = recipe.baseline(given, target.shape[:2])
+    plain = tim.baseline(given, target.shape[:2])
     return {
         "samples": found,
         "each": each,
         "baseline_name": None if plain is None else plain[0],
         "baseline": None
         if plain is None
-        else _baseline(plain[1], target, given, recipe, distances),
+        else _baseline(plain[1], target, given, tim, distances, quality),
     }
 
 
@@ -208,7 +210,7 @@ def _summary(key, values, best, mean_image):
     }
 
 
-def _baseline(picture, target, given, recipe, distances):
+def _baseline(picture, target, given, tim, distances, quality):
     """What can be said of a single picture."""
     found = {
         f"lpips_{net}_mean": float(
@@ -218,7 +220,7 @@ def _baseline(picture, target, given, recipe, distances):
     }
     found["psnr_mean"] = float(finite_psnr(picture, target))
     found["ssim_mean"] = float(ssim(picture, target))
-    faithfulness = recipe.faithfulness(picture[None], given)
+    faithfulness = tim.faithfulness(picture[None], given, quality)
     if faithfulness is not None:
         found["faithfulness_mean"] = float(finite(faithfulness)[0])
     return found

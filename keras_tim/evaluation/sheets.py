@@ -25,16 +25,14 @@ _SHEET = re.compile(
 )
 
 
-def write_sheets(
-    folder, recipe, pictures, drawn, settings, distances, file_name
-):
+def write_sheets(folder, tim, pictures, drawn, settings, distances, file_name):
     """Writes sheets of the best and the worst cases, and their maps.
 
     What is there already is kept.
 
     Args:
         folder: str.
-        recipe: the `keras_tim.recipes.Recipe` of the task.
+        tim: the `TIM`.
         pictures: list of dicts, see `keras_tim.evaluation.evaluate`.
         drawn: function from a picture's name to its input, observed output
             and samples.
@@ -67,12 +65,12 @@ def write_sheets(
         shown = samples[:SHOWN_SAMPLES]
         sheet = alternatives_sheet(
             f"{label.capitalize()}: {picture['name']}",
-            recipe.shown(given),
+            tim.shown(given),
             shown,
             titles=[f"sample {k}" for k in range(len(shown))],
             target=target,
-            footer=_sentence(picture, recipe, net),
-            baseline=recipe.baseline(given, target.shape[:2]),
+            footer=_sentence(picture, tim, net),
+            baseline=tim.baseline(given, target.shape[:2]),
         )
         write_picture(wanted[label], sheet, {"made": "case"})
         if several:
@@ -149,7 +147,7 @@ def _maps(samples, target, distance):
     )
 
 
-def _sentence(picture, recipe, net):
+def _sentence(picture, tim, net):
     """The case in numbers."""
     samples, baseline = picture["samples"], picture["baseline"] or {}
     parts = []
@@ -164,7 +162,6 @@ def _sentence(picture, recipe, net):
         text += f"; between samples {samples[f'pairs_{net}_all']:.3f}"
     text += f". SSIM {samples['ssim_mean']:.3f}."
     if "faithfulness_mean" in samples:
-        text += (
-            f" {recipe.faithfulness_name}: {samples['faithfulness_mean']:.1f}."
-        )
+        name = tim.task_definition.faithfulness_name
+        text += f" {name}: {samples['faithfulness_mean']:.1f}."
     return text

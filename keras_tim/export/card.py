@@ -6,24 +6,6 @@ import os
 
 # Convolutions of another library add up in another order.
 KERNELS = "TF_ENABLE_ONEDNN_OPTS"
-INPUTS = {
-    "super_resolution": "RGB picture",
-    "colourization": "lightness L / 100 of CIE Lab (D65)",
-    "decompression": "RGB picture as decoded from the damaged JPEG file",
-    "layout_synthesis": "one-hot layout, the last class being 'other'",
-    "mnist": "digit rebuilt from ten principal components, (x + 0.75) / 2.5",
-}
-ENCODED_INPUT = (
-    "PNG or JPEG file; it is turned upright as its EXIF orientation says, and "
-    "its colours are taken for sRGB, whatever profile it has"
-)
-ENCODED_INPUTS = {
-    "colourization": f"{ENCODED_INPUT}; the lightness of the colours is used",
-    "layout_synthesis": (
-        "grey PNG file of 8 bits as large as the output, its grey levels the "
-        "ids of classes; ids that are no class are 'other'"
-    ),
-}
 
 
 def model_card(
@@ -55,8 +37,8 @@ def model_card(
         "dtype": generator.tim.dtype_policy.name,
         "frozen": generator.frozen,
         "input": {
-            "meaning": INPUTS[tim.task],
-            "encoded": ENCODED_INPUTS.get(tim.task, ENCODED_INPUT),
+            "meaning": tim.task_definition.input_meaning,
+            "encoded": tim.task_definition.encoded_meaning,
             "channels": tim.input_channels,
             "sides_are_multiples_of": tim.input_multiple,
             "height_and_width": tim.fixed_size,

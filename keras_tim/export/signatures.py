@@ -7,10 +7,9 @@ import tensorflow as tf
 from absl import logging
 
 from keras_tim.checks import integer, unit_range_assertion
-from keras_tim.data.classes import Classes
 from keras_tim.export.encoded import read_labels, read_rgb, write_png
 from keras_tim.export.headers import picture_size, require
-from keras_tim.tasks.colourization import rgb_to_lightness
+from keras_tim.tasks.classes import Classes
 
 # Larger ones would overflow the keys that codes are drawn under.
 LARGEST_INDEX = 2**58 - 1
@@ -82,7 +81,7 @@ class Signatures:
         # Label maps have the outputs' size, of which the model is given every
         # second row and column.
         self._reduction = 1
-        if self._tim.task == "layout_synthesis":
+        if self._tim.task_definition.reads_labels:
             self._reduction = self._factor
             classes = _classes_of(self._tim, classes)
             self._channel_of_id = classes.from_ids(np.arange(256))
@@ -271,20 +270,13 @@ class Signatures:
     def _read(self, encoded):
         """What the model is given of an encoded picture, padded."""
         multiple, channels = self._tim.input_multiple, self._tim.input_channels
-        if self._tim.task == "layout_synthesis":
+        if self._tim.task_definition.reads_labels:
             labels = read_labels(encoded, self._channel_of_id)
             labels = _padded(labels, multiple * self._reduction)
             labels = labels[:: self._reduction, :: self._reduction]
             return tf.one_hot(labels, channels)
         rgb = _padded(read_rgb(encoded), multiple)
-        if self._tim.task == "colourization":
-            return rgb_to_lightness(rgb)
-        if channels == 1:
-            # ITU-R BT.601.
-            return tf.reduce_sum(
-                rgb * [0.299, 0.587, 0.114], axis=-1, keepdims=True
-            )
-        return rgb
+        return self._tim.task_definition.of_rgb(rgb)
 
     def _all(self, alternative, batch, count):
         made = _each(

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from keras_tim.gallery.choices import LEVELS, Choices
+from keras_tim.inference.reading import read_input
 
 # One picture at a time is made, whoever asks. No part has a share button, which
 # would send pictures elsewhere.
@@ -18,12 +19,11 @@ _MOST_AT_ONCE = 16
 _FORGET = 6 * 3600
 
 
-def build_page(tim, recipe, folder, samples=(), count=4):
+def build_page(tim, folder, samples=(), count=4):
     """Builds the page.
 
     Args:
         tim: a `TIM`.
-        recipe: the `keras_tim.recipes.Recipe` of its task.
         folder: where the alternatives' files go.
         samples: paths of pictures to offer.
         count: int, how many alternatives to make at a time, at first.
@@ -48,7 +48,7 @@ def build_page(tim, recipe, folder, samples=(), count=4):
         if not path:
             raise gr.Error("Drop a picture first.")
         with _sentences():
-            given = recipe.read_input(tim, path, reduce=int(reduce))
+            given = read_input(tim, path, reduce=int(reduce))
             stem = os.path.splitext(os.path.basename(path))[0]
             own = tempfile.mkdtemp(dir=folder)
             choices = Choices(tim, given, stem, own)

@@ -13,7 +13,6 @@ from keras_tim.images.sheets import (
     pixel_deviation,
     stacked,
 )
-from keras_tim.layers.resampling import bicubic_resize
 
 COLUMNS = 4
 # More alternatives than these are not shown on one sheet.
@@ -151,20 +150,6 @@ def alternatives_sheet(
             footer=footer if number == len(places) else None,
         )
     return stacked(rows)
-
-
-def bicubic_picture(given, size):
-    """The input enlarged by bicubic interpolation.
-
-    Args:
-        given: array `[h, w, 3]`, float in [0, 1].
-        size: `(height, width)` in pixels.
-
-    Returns:
-        float32 array `[height, width, 3]` in [0, 1].
-    """
-    enlarged = np.asarray(bicubic_resize(given[None], *size))[0]
-    return np.clip(enlarged, 0.0, 1.0)
 
 
 def spread(items, count):

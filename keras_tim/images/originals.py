@@ -13,12 +13,8 @@ from PIL import ExifTags, Image
 from keras_tim.images.colours import from_srgb
 from keras_tim.images.pictures import as_float, read_decoded
 from keras_tim.layers.resampling import bicubic_resize
+from keras_tim.tasks.task import ALPHA, DEPTH, EXIF, GAMUT, GREY, PROFILE
 
-# What results may keep; all but the suffix is up to an `Original`.
-GREY, GAMUT, DEPTH, ALPHA, PROFILE, EXIF, SUFFIX = (
-    *("grey", "gamut", "depth", "alpha"),
-    *("profile", "exif", "suffix"),
-)
 # Differences that come of rounding to 8 bits, in dark tones the most.
 _ROUNDING = 3.0 / 255.0
 

@@ -1,6 +1,5 @@
 """The same file again, from the record that it holds."""
 
-import hashlib
 import os
 import pathlib
 import tempfile
@@ -11,6 +10,7 @@ from keras_tim.images.encoders import writable_suffixes
 from keras_tim.images.originals import read_original
 from keras_tim.images.own import read_record
 from keras_tim.images.pictures import write_picture
+from keras_tim.inference.reading import read_by, read_input
 from keras_tim.inference.samples import (
     picture_digest,
     refuse_large_side,
@@ -65,12 +65,11 @@ def read_recipe(path):
     return record
 
 
-def sample_again(tim, recipe, path, picture, folder, overwrite=False):
+def sample_again(tim, path, picture, folder, overwrite=False):
     """Makes an alternative again, to the last bit.
 
     Args:
         tim: the `TIM` that made it.
-        recipe: the `keras_tim.recipes.Recipe` of its task.
         path: path of the alternative.
         picture: path of the picture that it was made of, or a folder that it
             lies in; None to look for it beside `path`, in the folder above,
@@ -97,7 +96,7 @@ def sample_again(tim, recipe, path, picture, folder, overwrite=False):
             f"`{path}` was made by another model. Name that one with --model; "
             f"its fingerprint is {record['model']}."
         )
-    if record["read_by"] != hashlib.sha256(recipe.read_by()).hexdigest():
+    if record["read_by"] != read_by(tim):
         raise ValueError(
             f"`{path}` was made with other classes or components. Name the "
             "model's whole folder with --model."
@@ -105,9 +104,9 @@ def sample_again(tim, recipe, path, picture, folder, overwrite=False):
     suffix = pathlib.Path(path).suffix.lower()
     if suffix not in writable_suffixes():
         raise ValueError(f"Files like `{path}` cannot be written here.")
-    given = recipe.read_input(tim, picture, **record["reading"])
+    given = read_input(tim, picture, **record["reading"])
     refuse_large_side(picture, given.shape, tim, suffix)
-    original = read_original(picture, recipe.keeps)
+    original = read_original(picture, tim.task_definition.keeps)
     sample = sample_of(
         tim,
         given,

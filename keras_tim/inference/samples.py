@@ -22,7 +22,7 @@ from keras_tim.images.encoders import (
     WRITERS,
     writable_suffixes,
 )
-from keras_tim.images.originals import SUFFIX, read_original
+from keras_tim.images.originals import read_original
 from keras_tim.images.own import read_record
 from keras_tim.images.pictures import (
     PictureError,
@@ -35,8 +35,10 @@ from keras_tim.images.pictures import (
 )
 from keras_tim.images.sheets import deviation_map, pixel_deviation
 from keras_tim.inference.progress import Progress
+from keras_tim.inference.reading import read_by, read_input
 from keras_tim.models.fingerprint import fingerprint
 from keras_tim.models.tiles import Tiling
+from keras_tim.tasks.task import SUFFIX
 
 # Larger alternatives are reduced for their sheet and their map.
 LARGEST_ON_SHEET = 16_000_000
@@ -56,7 +58,6 @@ _LIKE_JPEG = (".heic", ".heif", ".hif", ".mpo")
 
 def sample_files(
     tim,
-    recipe,
     paths,
     folder,
     seeds=(0,),
@@ -82,7 +83,7 @@ def sample_files(
     one gets a number.
 
     What a picture file holds beside its colours, the results keep, as far as
-    the task allows: see the recipe's `keeps`.
+    the task allows: see the task's `keeps`.
 
     What an earlier call finished is kept, so that one that was interrupted
     goes on; of a picture that has other alternatives there already, the sheet
@@ -92,7 +93,6 @@ def sample_files(
 
     Args:
         tim: a `TIM`.
-        recipe: the `keras_tim.recipes.Recipe` of its task.
         paths: list of picture files, and of folders to look for pictures in.
         folder: where the results go; made if missing.
         seeds: list of int.
@@ -112,8 +112,8 @@ def sample_files(
             `seconds`; or, of one that was skipped, `picture` and `error`.
         tile: int, "auto" or None, as `TIM.sample` takes it. What is finished
             is finished, whatever tiles it was made in.
-        **reading: how the pictures are read, as the recipe's `read_input`
-            takes it: for every task `reduce`, a factor to reduce them by.
+        **reading: how the pictures are read, as `read_input` takes
+            it: for every task `reduce`, a factor to reduce them by.
 
     Returns:
         List of the alternatives' paths, also of those finished earlier.
@@ -131,12 +131,12 @@ def sample_files(
     failed = [] if failed is None else failed
     sources = _sources(paths)
     names = _unique_names([name for _, name in sources])
-    suffixes = [_suffix(path, recipe, format) for path, _ in sources]
+    suffixes = [_suffix(path, tim, format) for path, _ in sources]
     most = _longest_stem(folder, wanted)
     made_from = {
         "model": fingerprint(tim),
         "reading": {"reduce": 1, **reading},
-        "read_by": hashlib.sha256(recipe.read_by()).hexdigest(),
+        "read_by": read_by(tim),
         "temperature": float(temperature),
     }
     jobs = [
@@ -157,7 +157,7 @@ def sample_files(
             logging.info("What is made of %s is called %s", job.path, called)
     in_the_way = _in_the_way(jobs, wanted, overwrite)
     # Of pictures that cannot be used nothing will be written.
-    if any(_can_be_used(tim, recipe, job, reading) for job, _ in in_the_way):
+    if any(_can_be_used(tim, job, reading) for job, _ in in_the_way):
         paths = [path for _, path in in_the_way]
         more = len(paths) - _MOST_NAMED
         raise FileExistsError(
@@ -175,7 +175,7 @@ def sample_files(
         begun = time.monotonic()
         try:
             made = _sample_file(
-                tim, recipe, job, wanted, overwrite, tile, reading, progress
+                tim, job, wanted, overwrite, tile, reading, progress
             )
         except (PictureError, OSError) as error:
             # Of a path that is too long others need not suffer.
@@ -271,7 +271,7 @@ class _Job:
         return {"picture": self.path, "alternatives": made, **sheets}
 
 
-def _sample_file(tim, recipe, job, wanted, overwrite, tile, reading, progress):
+def _sample_file(tim, job, wanted, overwrite, tile, reading, progress):
     """Makes what is missing of one picture's results; says how much it was."""
     missing = [w for w in wanted if overwrite or not job.is_finished(*w)]
     progress.leave_out(len(wanted) - len(missing))
@@ -279,8 +279,8 @@ def _sample_file(tim, recipe, job, wanted, overwrite, tile, reading, progress):
     if missing:
         # The record first: it reads the file as it is now.
         job.record("alternative")
-        given = recipe.read_input(tim, job.path, **reading)
-        original = read_original(job.path, recipe.keeps)
+        given = read_input(tim, job.path, **reading)
+        original = read_original(job.path, tim.task_definition.keeps)
         refuse_large_side(job.path, given.shape, tim, job.suffix)
         os.makedirs(os.path.dirname(job.base), exist_ok=True)
         side = tile_side(tim, given, tile)
@@ -317,8 +317,8 @@ def _sample_file(tim, recipe, job, wanted, overwrite, tile, reading, progress):
         logging.info("Everything of it is finished.")
         return 0
     if given is None:
-        given = recipe.read_input(tim, job.path, **reading)
-        original = read_original(job.path, recipe.keeps)
+        given = read_input(tim, job.path, **reading)
+        original = read_original(job.path, tim.task_definition.keeps)
     # As they were written, so that it does not matter when they were.
     size = [tim.output_factor * n for n in given.shape[:2]]
     samples = _Files([job.alternative(*which) for which in shown], size)
@@ -333,12 +333,12 @@ def _sample_file(tim, recipe, job, wanted, overwrite, tile, reading, progress):
             os.path.basename(job.base),
             peak,
         )
-    baseline = recipe.baseline(given, deviation.shape)
+    baseline = tim.baseline(given, deviation.shape)
     if baseline is not None:
         baseline = (baseline[0], original.over_white(baseline[1]))
     picture = alternatives_sheet(
         os.path.basename(job.base),
-        original.over_white(recipe.shown(given)),
+        original.over_white(tim.shown(given)),
         samples,
         titles=[alternative_name(*which) for which in shown],
         baseline=baseline,
@@ -491,7 +491,7 @@ def refuse_large_side(path, shape, tim, suffix):
         )
 
 
-def _suffix(path, recipe, format):
+def _suffix(path, tim, format):
     """The suffix of what is made of a picture."""
     if format is not None:
         suffix = f".{format}"
@@ -503,7 +503,7 @@ def _suffix(path, recipe, format):
             )
         return suffix
     suffix = os.path.splitext(path)[1].lower()
-    if SUFFIX not in recipe.keeps:
+    if SUFFIX not in tim.task_definition.keeps:
         return ".png"
     if suffix in _LIKE_JPEG:
         return ".jpg"
@@ -613,9 +613,9 @@ def _in_the_way(jobs, wanted, overwrite):
     return in_the_way
 
 
-def _can_be_used(tim, recipe, job, reading):
+def _can_be_used(tim, job, reading):
     try:
-        recipe.read_input(tim, job.path, **reading)
+        read_input(tim, job.path, **reading)
     except PictureError:
         return False
     return True

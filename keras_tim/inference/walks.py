@@ -10,6 +10,7 @@ from keras_tim.checks import integer
 from keras_tim.images.films import FILM_SUFFIXES, write_film
 from keras_tim.images.pictures import as_uint8
 from keras_tim.images.sheets import fitted
+from keras_tim.inference.reading import read_input
 from keras_tim.inference.rendering import Renderer
 from keras_tim.models.fingerprint import fingerprint
 
@@ -19,7 +20,6 @@ LARGEST_FILM = 300_000_000
 
 def film_file(
     tim,
-    recipe,
     path,
     film,
     seed=0,
@@ -37,7 +37,6 @@ def film_file(
 
     Args:
         tim: a `TIM`.
-        recipe: the `keras_tim.recipes.Recipe` of its task.
         path: the picture file.
         film: path of the film, ending in `.webp` or `.gif`; its folder is made
             if missing.
@@ -49,7 +48,7 @@ def film_file(
             reduced.
         overwrite: bool, whether a file that is there already is written over.
             The picture itself never is.
-        **reading: how the picture is read, as the recipe's `read_input` takes
+        **reading: how the picture is read, as `read_input` takes
             it.
 
     Returns:
@@ -93,7 +92,7 @@ def film_file(
                 f"{film} is there already. Choose another name, or write over "
                 "it with --overwrite. Nothing was written."
             )
-    given = recipe.read_input(tim, path, **reading)
+    given = read_input(tim, path, **reading)
     per_leg = max(1, round(seconds * rate / legs))
     height, width = _film_size(tim, given, side)
     if legs * per_leg * height * width > LARGEST_FILM:

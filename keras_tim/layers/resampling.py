@@ -275,3 +275,17 @@ def _area_matrix(old_size, new_size):
         0.0,
     )
     return overlap / ops.sum(overlap, axis=1, keepdims=True)
+
+
+def bicubic_picture(given, size):
+    """The input enlarged by bicubic interpolation.
+
+    Args:
+        given: array `[h, w, 3]`, float in [0, 1].
+        size: `(height, width)` in pixels.
+
+    Returns:
+        float32 array `[height, width, 3]` in [0, 1].
+    """
+    enlarged = np.asarray(bicubic_resize(given[None], *size))[0]
+    return np.clip(enlarged, 0.0, 1.0)

@@ -6,10 +6,10 @@ Samples are measured as they would be in a file, rounded to 8 bits.
 import io
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from keras_tim.checks import integer
+from keras_tim.lazy import tensorflow as tf
 from keras_tim.metrics.fidelity import checked, psnr, quantised
 
 # CIE luminance of linear sRGB (D65, 2 degrees), IEC 61966-2-1.

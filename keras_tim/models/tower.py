@@ -21,6 +21,7 @@ from keras_tim.models.inputs import (
 )
 from keras_tim.perceptual.hypercolumns import Hypercolumns
 from keras_tim.tasks import get_task
+from keras_tim.tasks.classes import Classes
 from keras_tim.tasks.pyramid import doubled
 
 ARCHITECTURES = ("camnet", "hyperrim")
@@ -206,7 +207,7 @@ class Tower(keras.Model):
             )
         if classes is not None:
             classes, input_channels = self._known_classes(
-                classes, task, input_channels
+                classes, self._task, input_channels
             )
         if input_channels is None and self._task.input_channels is None:
             raise ValueError(
@@ -274,6 +275,7 @@ class Tower(keras.Model):
             )
             self.guide.build()
             self.guide.built = True
+        self._components = None
         self.known = None
         if consistency and self._task.known_shape:
             self.known = self.add_weight(
@@ -295,13 +297,10 @@ class Tower(keras.Model):
     @staticmethod
     def _known_classes(classes, task, input_channels):
         """Rows of the classes, and the input channels that follow."""
-        # The rest comes up without TensorFlow.
-        from keras_tim.data.classes import Classes
-
-        if task != "layout_synthesis":
+        if not task.reads_labels:
             raise ValueError(
                 "`classes` must be None but for layout synthesis. Received: "
-                f"task={task!r} and classes"
+                f"task={task.name!r} and classes"
             )
         if not isinstance(classes, Classes):
             classes = Classes(classes)
@@ -512,6 +511,20 @@ class Tower(keras.Model):
         """Height and width that inputs must have, None where any will do."""
         return None if self.known is None else self._task.known_size
 
+    def set_classes(self, classes):
+        """Tells a model of layouts what the classes of its channels are.
+
+        Args:
+            classes: a `keras_tim.data.Classes`, as many as it has channels but
+                one.
+
+        Raises:
+            ValueError: if they are not.
+        """
+        self.classes, _ = self._known_classes(
+            classes, self._task, self.input_channels
+        )
+
     def set_components(self, components):
         """Tells a model of MNIST which components its inputs keep.
 
@@ -519,30 +532,106 @@ class Tower(keras.Model):
         what clipping takes (see `consistency`).
 
         Args:
-            components: array `[10, 784]`, the first rows of
-                `keras_tim.data.PrincipalComponents.basis`, orthonormal.
+            components: a `keras_tim.data.PrincipalComponents` of at least ten.
 
         Raises:
-            ValueError: if the model does not use them, or they are not as
-                described.
+            ValueError: if the task has none, or they are not as described.
         """
-        if self.known is None:
+        if self._task.known_shape is None:
             raise ValueError(
-                'Only models for task "mnist" whose `consistency` is not 0 use '
-                f"components. Received: task={self.task!r}, "
-                f"consistency={self.consistency}"
+                'Only models for task "mnist" use components. Received: '
+                f"task={self.task!r}"
             )
-        components = np.asarray(components, np.float32)
-        shape = tuple(self.known.shape)
-        if components.shape != shape[::-1] or not np.allclose(
-            components @ components.T, np.eye(shape[1]), atol=1e-4
+        known = self._task.known_of(components)
+        given = known[:, :-1]
+        shape = self._task.known_shape
+        if known.shape != shape or not np.allclose(
+            given.T @ given, np.eye(shape[1] - 1), atol=1e-4
         ):
             raise ValueError(
-                f"`components` must be {shape[1]} orthonormal rows of "
-                f"{shape[0]} entries. Received: an array of shape "
-                f"{components.shape}"
+                "`components` must be orthonormal rows, at least "
+                f"{shape[1] - 1} of {shape[0]} entries. Received: a basis of "
+                f"shape {components.basis.shape}"
             )
-        self.known.assign(components.T)
+        self._components = components
+        if self.known is not None:
+            self.known.assign(known)
+
+    @property
+    def components(self):
+        """The `keras_tim.data.PrincipalComponents` of a model of MNIST.
+
+        None where the model does not know them.
+        """
+        if self.known is None:
+            return self._components
+        return self._task.components_of(self.known)
+
+    # -- What its pictures mean --------------------------------------------
+
+    @property
+    def task_definition(self):
+        """The `keras_tim.tasks.Task` that says what the pictures mean."""
+        return self._task
+
+    @property
+    def label_classes(self):
+        """The `keras_tim.data.Classes` by which label maps are read.
+
+        Where the model does not say what its classes are, label maps hold the
+        numbers of its channels.
+        """
+        if self.classes is not None:
+            return Classes(self.classes)
+        return Classes.of_ids(range(self.input_channels - 1))
+
+    def condition(self, picture):
+        """What the model is given of a user's picture.
+
+        Args:
+            picture: float32 array `[height, width, 3]` in [0, 1]; for layouts
+                integer labels `[height, width]`, numbers of channels.
+
+        Returns:
+            float32 array `[height', width', channels]` in [0, 1].
+        """
+        return self._task.condition(picture, self)
+
+    def shown(self, given):
+        """What the model is given, as a picture.
+
+        Args:
+            given: array `[height, width, channels]`.
+
+        Returns:
+            float array `[height, width, 3]` in [0, 1].
+        """
+        return self._task.shown(given, self)
+
+    def baseline(self, given, size):
+        """The plain answer that samples are held against.
+
+        Args:
+            given: array `[height, width, channels]`.
+            size: `(height, width)` of the outputs.
+
+        Returns:
+            Tuple `(name, picture [height, width, 3])`, or None.
+        """
+        return self._task.baseline(given, size)
+
+    def faithfulness(self, samples, given, quality=None):
+        """How well samples agree with what was given.
+
+        Args:
+            samples: array `[n, height, width, 3]`.
+            given: array `[height', width', channels]`.
+            quality: int or None, JPEG quality that inputs were compressed at.
+
+        Returns:
+            float array `[n]`, or None where the task has no such measure.
+        """
+        return self._task.faithfulness(samples, given, self, quality)
 
     def guides(self, inputs):
         """What guides the levels, see `guidance`.

@@ -3,9 +3,9 @@
 import fnmatch
 import functools
 import os
-import re
 
-from keras_tim.data.classes import Classes, read_classes, write_classes
+from keras_tim.checks import parsed_size
+from keras_tim.data.classes import write_classes
 from keras_tim.data.layouts import (
     Fit,
     held_out_layouts,
@@ -13,14 +13,10 @@ from keras_tim.data.layouts import (
     layout_pair,
     list_layouts,
     named,
-    one_hot_layout,
-    read_labels,
-    reduce_labels,
 )
-from keras_tim.images.pictures import PictureError, picture_size
-from keras_tim.recipes.recipe import Recipe, refuse_large_output
+from keras_tim.recipes.beside import CLASSES_FILE
+from keras_tim.recipes.recipe import Recipe
 
-CLASSES_FILE = "classes.csv"
 # Patterns may hold out hundreds of pictures; so many are shown and measured.
 MOST_EXAMPLES = 8
 # One tile of the stand-in is shown, no part of that photo is trained on.
@@ -38,7 +34,6 @@ class LayoutSynthesisRecipe(Recipe):
 
     task = "layout_synthesis"
     bundled = "tones and textures of the photos bundled with scikit-image"
-    title = "layout synthesis"
 
     def __init__(self, settings, folder=None):
         super().__init__(settings, folder)
@@ -48,32 +43,13 @@ class LayoutSynthesisRecipe(Recipe):
 
     @property
     def classes(self):
-        """The `Classes` of the data, or those that the run was trained on."""
+        """The `Classes` of the data, or those of a trained model."""
         if self._classes is None:
-            path = self._classes_path()
-            if path is None or not os.path.isfile(path):
-                raise FileNotFoundError(
-                    "The model does not say what its classes are, and there "
-                    f"is no class file {path}. Label maps mean nothing "
-                    "without: give the run folder, or put the run's "
-                    f"{CLASSES_FILE} beside the model."
-                )
-            self._classes = read_classes(path)
+            self._of_data()
         return self._classes
 
     def take_over(self, tim):
-        # Older files have no classes.
-        if tim.classes is not None:
-            self._classes = Classes(tim.classes)
-
-    def _classes_path(self):
-        """Where a run keeps them: in its folder, beside its model."""
-        if self.folder is None:
-            return None
-        folder = os.fspath(self.folder)
-        if os.path.isfile(folder):  # a .keras file
-            folder = os.path.dirname(folder)
-        return os.path.join(folder, CLASSES_FILE)
+        self._classes = tim.label_classes
 
     def _of_data(self, unusable=None):
         """The settings' layouts; their classes become the recipe's."""
@@ -115,7 +91,8 @@ class LayoutSynthesisRecipe(Recipe):
         self._of_data()
 
     def save(self):
-        write_classes(self._classes_path(), self.classes)
+        # To be read: the model has them, too.
+        write_classes(os.path.join(self.folder, CLASSES_FILE), self.classes)
 
     def model_arguments(self):
         self._of_data()
@@ -176,58 +153,3 @@ class LayoutSynthesisRecipe(Recipe):
             start=start,
             exclude=exclude,
         )
-
-    def read_input(self, tim, path, reduce=1):
-        """Reads a label map of the size that the picture is to have.
-
-        Args:
-            tim: the `TIM`.
-            path: str.
-            reduce: int, factor by which the map is reduced first.
-
-        Returns:
-            One-hot float32 array `[height / 2, width / 2, classes + 1]`.
-
-        Raises:
-            PictureError: if the file cannot be used.
-        """
-        # By the header: what is too large is not even decoded.
-        height, width = (side // reduce for side in picture_size(path))
-        if min(height, width) < 2:
-            raise PictureError(
-                f"{path} is too small: {width} x {height} pixels"
-                f"{f', reduced {reduce} times' if reduce > 1 else ''}."
-            )
-        refuse_large_output(path, height, width)
-        labels = reduce_labels(read_labels(path, self.classes), reduce)
-        return one_hot_layout(labels, self.classes)
-
-    def read_by(self):
-        return self.classes.as_text().encode()
-
-    def shown(self, given):
-        picture = self.classes.picture(given.argmax(axis=-1))
-        return picture.repeat(2, axis=0).repeat(2, axis=1)
-
-
-def parsed_size(text):
-    """Height and width from text such as "256x512".
-
-    Args:
-        text: str or None.
-
-    Returns:
-        `(height, width)`, or None for None.
-
-    Raises:
-        ValueError: if the text is something else.
-    """
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match:
-        raise ValueError(
-            "`size` must be height and width in pixels, such as 256x512. "
-            f"Received: size={text!r}"
-        )
-    return int(match[1]), int(match[2])

@@ -4,14 +4,8 @@ import functools
 
 from keras_tim.data.crops import large_photos, whole_photos
 from keras_tim.data.tfds_pictures import TfdsPictures, is_tfds
-from keras_tim.images.originals import (
-    ALPHA,
-    DEPTH,
-    EXIF,
-    PROFILE,
-    SUFFIX,
-)
-from keras_tim.recipes.recipe import Recipe, refuse_large_output
+from keras_tim.inference.reading import refuse_large_output
+from keras_tim.recipes.recipe import Recipe
 
 DEFAULT_HELD_OUT = "chelsea"
 # Sides of the crops that are measured, in pixels: those of the field's usual
@@ -23,7 +17,6 @@ class PhotoRecipe(Recipe):
     """A recipe whose inputs are made from photos on the fly."""
 
     bundled = "the photos bundled with scikit-image"
-    keeps = (DEPTH, ALPHA, PROFILE, EXIF, SUFFIX)
 
     def __init__(self, settings, folder=None):
         super().__init__(settings, folder)

@@ -1,22 +1,10 @@
-"""What a run needs to know of its task."""
+"""Where a task's examples come from, for training and for measuring."""
 
-from keras_tim.images.alternatives import bicubic_picture
-from keras_tim.images.originals import ALPHA
-from keras_tim.images.pictures import (
-    PictureError,
-    picture_size,
-    read_picture,
-)
-
-# What is measured is made whole: every pixel of the output takes about a
-# kilobyte while it is made. Alternatives are made in tiles: one takes seven
-# bytes while it is written.
-LARGEST_OUTPUT = 16_000_000
-LARGEST_ALTERNATIVE = 500_000_000
+from keras_tim.tasks import get_task
 
 
 class Recipe:
-    """How one task is trained, shown and measured.
+    """The data of one task.
 
     An example is a tuple `(name, given, target)`: the finest level's input
     `[h, w, channels]` and the observed output `[H, W, 3]`, float in [0, 1].
@@ -24,11 +12,6 @@ class Recipe:
     Attributes:
         task: str, the task's name.
         bundled: str, what is trained on where no data are given.
-        title: str, what stands behind a picture's name on its sheet.
-        faithfulness_name: str, what `faithfulness` measures, with its unit.
-        lower_is_more_faithful: bool, whether that is an error.
-        keeps: names of what results take over from a user's file, see
-            `keras_tim.images.originals`.
         unusable: list of str, names of the data's pictures that `listed` left
             out because they cannot be used.
 
@@ -39,15 +22,17 @@ class Recipe:
 
     task = None
     bundled = None
-    title = None
-    faithfulness_name = None
-    lower_is_more_faithful = False
-    keeps = ()
 
     def __init__(self, settings, folder=None):
         self.settings = settings
         self.folder = folder
         self.unusable = []
+
+    @property
+    def quality(self):
+        """JPEG quality that inputs are compressed at, None for other tasks."""
+        compresses = get_task(self.task).compresses
+        return self.settings.quality if compresses else None
 
     def prepare(self):
         """Finds in the data what the model depends on; writes nothing."""
@@ -164,114 +149,3 @@ class Recipe:
             where whole examples say enough.
         """
         return None, []
-
-    def read_input(self, tim, path, reduce=1):
-        """Reads what the model is given from a user's file.
-
-        Args:
-            tim: the `TIM`.
-            path: str.
-            reduce: int, factor by which the picture is reduced first.
-
-        Returns:
-            float32 array `[h, w, channels]` in [0, 1], its sides as they are
-            in the file.
-
-        Raises:
-            PictureError: if the file cannot be used.
-        """
-        # Colours are not mixed with white where transparency is kept.
-        transparent = "spread" if ALPHA in self.keeps else "white"
-        return read_reduced(path, reduce, tim.output_factor, transparent)
-
-    def read_by(self):
-        """What `read_input` goes by beside the file, such as classes.
-
-        Returns:
-            bytes, other ones where it is something else; empty for nothing.
-        """
-        return b""
-
-    def shown(self, given):
-        """What the model is given, as a picture.
-
-        Args:
-            given: array `[h, w, channels]`.
-
-        Returns:
-            float array `[h, w, 3]` in [0, 1].
-        """
-        return given
-
-    def baseline(self, given, size):
-        """The plain answer that samples are held against.
-
-        Args:
-            given: array `[h, w, channels]`.
-            size: `(height, width)` of the outputs.
-
-        Returns:
-            Tuple `(name, picture [height, width, 3])`, or None.
-        """
-        return None
-
-    def faithfulness(self, samples, given):
-        """How well samples agree with what was given.
-
-        Args:
-            samples: array `[n, H, W, 3]`.
-            given: array `[h, w, channels]`.
-
-        Returns:
-            float array `[n]`, or None where the task has no such measure.
-        """
-        return None
-
-
-def read_reduced(path, reduce, scale, transparent="white"):
-    """Reads a picture file, reduces it, and refuses what is too large.
-
-    Args:
-        path: str.
-        reduce: int, factor to reduce it by.
-        scale: int, size of the output relative to the picture, see
-            `TIM.output_factor`.
-        transparent: str, see `read_picture`.
-
-    Returns:
-        float32 array `[height, width, 3]` in [0, 1].
-
-    Raises:
-        PictureError: if the file cannot be used.
-    """
-    # By the header: what is too large is not even decoded.
-    height, width = (side // reduce for side in picture_size(path))
-    if 0 in (height, width):
-        raise PictureError(f"{path} is too small to be reduced {reduce} times.")
-    refuse_large_output(path, height, width, scale, LARGEST_ALTERNATIVE)
-    given = read_picture(path, transparent=transparent)
-    if reduce > 1:
-        given = bicubic_picture(given, (height, width))
-    return given
-
-
-def refuse_large_output(path, height, width, scale=1, most=None):
-    """Raises `PictureError` where an output would not fit in memory.
-
-    Args:
-        path: str, the picture that messages name.
-        height: int, pixels of the picture.
-        width: int.
-        scale: int, size of the output relative to the picture.
-        most: int, pixels of the output that fit; None for those of a picture
-            that is made whole.
-    """
-    most = LARGEST_OUTPUT if most is None else most
-    if height * width * scale**2 <= most:
-        return
-    times = f"{scale} times larger it" if scale > 1 else "It"
-    raise PictureError(
-        f"{path} has {width} x {height} pixels. {times} would take more than "
-        f"the {most:,} pixels that fit in memory. Crop it, or reduce "
-        "it first."
-    )

@@ -275,7 +275,6 @@ class SampleSheets(keras.callbacks.Callback):
 
     Args:
         folder: where the sheets go, named by the gradient step.
-        recipe: the run's `Recipe`.
         examples: list of examples, see `Recipe`.
         epochs: int, one sheet every so many epochs.
         num_samples: int, samples per picture.
@@ -286,7 +285,6 @@ class SampleSheets(keras.callbacks.Callback):
     def __init__(
         self,
         folder,
-        recipe,
         examples,
         epochs=1,
         num_samples=4,
@@ -295,7 +293,6 @@ class SampleSheets(keras.callbacks.Callback):
     ):
         super().__init__()
         self.folder = folder
-        self.recipe = recipe
         self.examples = examples
         self.epochs = epochs
         self.num_samples = num_samples
@@ -309,7 +306,6 @@ class SampleSheets(keras.callbacks.Callback):
         try:
             sheet = sample_sheet(
                 self.model,
-                self.recipe,
                 self.examples,
                 self.num_samples,
                 self.seed,
@@ -355,12 +351,11 @@ class Scalars(keras.callbacks.Callback):
         self.writer.flush()
 
 
-def sample_sheet(tim, recipe, examples, num_samples, seed):
+def sample_sheet(tim, examples, num_samples, seed):
     """A row per example: the input, samples, and the observed output.
 
     Args:
         tim: a `TIM`.
-        recipe: the `Recipe` of its task.
         examples: list of examples, see `Recipe`.
         num_samples: int.
         seed: int.
@@ -376,7 +371,7 @@ def sample_sheet(tim, recipe, examples, num_samples, seed):
         samples = tim.sample(given[None], num_samples=num_samples, seed=seed)[0]
         if not np.isfinite(samples).all():
             raise FloatingPointError(f"samples of {name} are not finite")
-        rows.append([recipe.shown(given), *samples, target])
+        rows.append([tim.shown(given), *samples, target])
     titles = ["input", *[f"sample {k}" for k in range(num_samples)], "observed"]
     return contact_sheet(
         rows,

@@ -11,19 +11,19 @@ from keras_tim.perceptual import LPIPS
 
 def examples_report(
     tim: Any,
-    recipe: Any,
     examples: Iterable[tuple],
     num_samples: int = 8,
     seed: int = 0,
+    quality: int | None = None,
 ) -> list[dict[str, Any]]:
     """Measures samples of held-out examples beside the task's plain answer.
 
     Args:
         tim: a `TIM`.
-        recipe: the `keras_tim.recipes.Recipe` of its task.
         examples: list of `(name, given [h, w, channels], target [H, W, 3])`.
         num_samples: int, samples per example.
         seed: int.
+        quality: int or None, see `Task.faithfulness`.
 
     Returns:
         List of dicts, one per example: `name`; `lpips_mean` and `lpips_best`
@@ -49,19 +49,19 @@ def examples_report(
             "num_samples": num_samples,
             "seed": seed,
         }
-        baseline = recipe.baseline(given, target.shape[:2])
+        baseline = tim.baseline(given, target.shape[:2])
         if baseline is not None:
             plain = lpips_to_target(baseline[1][None], target, distance)
             row["baseline"] = baseline[0]
             row["lpips_baseline"] = float(plain[0])
             row |= _ratios(row)
-        faithfulness = recipe.faithfulness(samples, given)
+        faithfulness = tim.faithfulness(samples, given, quality)
         if faithfulness is not None:
-            row["faithfulness_name"] = recipe.faithfulness_name
+            row["faithfulness_name"] = tim.task_definition.faithfulness_name
             row["faithfulness"] = float(faithfulness.mean())
             if baseline is not None:
                 row["faithfulness_baseline"] = float(
-                    recipe.faithfulness(baseline[1][None], given)[0]
+                    tim.faithfulness(baseline[1][None], given, quality)[0]
                 )
         rows.append(row)
     return rows

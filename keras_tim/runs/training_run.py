@@ -25,6 +25,7 @@ from keras_tim.models.pretrained import (
     find_model,
 )
 from keras_tim.recipes import get_recipe
+from keras_tim.recipes.beside import complete
 from keras_tim.runs.callbacks import (
     BudgetedCosineDecay,
     Checkpoints,
@@ -243,7 +244,6 @@ def _trained(
         budget,
         SampleSheets(
             _made(os.path.join(folder, "pictures")),
-            recipe,
             centres(held_out[:4]),
             writer=writer,
         ),
@@ -407,7 +407,9 @@ def load_run(path: str | os.PathLike) -> TIM:
         FileNotFoundError: if there is no model at the path.
         ValueError: if the file is damaged or holds something else.
     """
-    return TIM.from_preset(find_model(path))
+    tim = TIM.from_preset(find_model(path))
+    complete(tim, path)
+    return tim
 
 
 def centres(examples, side=96):
@@ -446,20 +448,20 @@ def _finish(folder, tim, recipe, held_out):
     name, given, target = held_out[0]
     size = target.shape[:2]
     sheet = alternatives_sheet(
-        f"{name}, {recipe.title}",
-        recipe.shown(given),
+        f"{name}, {tim.task_definition.title}",
+        tim.shown(given),
         tim.sample(given[None], num_samples=8, seed=seed)[0],
         titles=[alternative_name(seed, k) for k in range(8)],
         target=target,
         footer=report_sentence(rows[0]),
-        baseline=recipe.baseline(given, size),
+        baseline=tim.baseline(given, size),
     )
     write_picture(
         os.path.join(folder, "contact_sheet.png"), sheet, {"made": "sheet"}
     )
     write_picture(
         os.path.join(folder, "training_samples.png"),
-        sample_sheet(tim, recipe, centres(held_out[:4]), 4, seed),
+        sample_sheet(tim, centres(held_out[:4]), 4, seed),
         {"made": "sheet"},
     )
     # Last: it is what tells a finished run.
@@ -482,11 +484,11 @@ def held_out_report(tim, recipe, held_out):
     Returns:
         List of dicts, see `examples_report`.
     """
-    seed = recipe.settings.seed
-    rows = examples_report(tim, recipe, held_out, seed=seed)
+    options = {"seed": recipe.settings.seed, "quality": recipe.quality}
+    rows = examples_report(tim, held_out, **options)
     title, crops = recipe.crops(tim, held_out[0])
     if crops:
-        parts = examples_report(tim, recipe, crops, seed=seed)
+        parts = examples_report(tim, crops, **options)
         rows.append(averaged(parts, title))
     return rows
 

@@ -6,6 +6,7 @@ from keras_tim.tasks.decompression import Decompression
 from keras_tim.tasks.layout_synthesis import LayoutSynthesis
 from keras_tim.tasks.mnist import Mnist
 from keras_tim.tasks.super_resolution import SuperResolution
+from keras_tim.tasks.task import Task
 
 TASKS = {
     task.name: task
@@ -26,12 +27,7 @@ def get_task(name):
         name: str, a key of `TASKS`.
 
     Returns:
-        The task: attributes `name`, `input_channels`, `output_channels`,
-        `chained` (each level reads the previous output), `feature_scale`,
-        `noise_channels`, `supports_input_skip`, and methods `wiring`,
-        `to_output`, `to_picture`, `input_pyramid` where levels are not
-        chained, and, where supported, `skip` and, without chaining,
-        `beside_previous`.
+        The `Task`.
 
     Raises:
         ValueError: if there is no such task.
@@ -46,5 +42,6 @@ __all__ = [
     "LayoutSynthesis",
     "Mnist",
     "SuperResolution",
+    "Task",
     "get_task",
 ]

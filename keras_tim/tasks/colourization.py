@@ -1,8 +1,11 @@
 """Colourization: lightness in, colours out."""
 
+import numpy as np
 from keras import ops
 
+from keras_tim.metrics.consistency import lightness_error
 from keras_tim.tasks.pyramid import picture_pyramid
+from keras_tim.tasks.task import ALPHA, DEPTH, EXIF, PROFILE, SUFFIX, Task
 from keras_tim.tasks.wiring import LevelWiring
 
 # The network predicts a * L and b * L with L in [0, 1] and colours over 127.
@@ -23,7 +26,7 @@ LINEAR_RGB_TO_XYZ = (
 )
 
 
-class Colourization:
+class Colourization(Task):
     """Lightness L / 100 in [0, 1] at every level's size -> (a L, b L).
 
     The two predicted channels lie in [-1, 1]. Divided by `max(L, 0.01)` and
@@ -31,13 +34,16 @@ class Colourization:
     """
 
     name = "colourization"
+    title = "colourization"
+    input_meaning = "lightness L / 100 of CIE Lab (D65)"
+    encoded_meaning = (
+        f"{Task.encoded_meaning}; the lightness of the colours is used"
+    )
+    keeps = (DEPTH, ALPHA, PROFILE, EXIF, SUFFIX)
+    faithfulness_name = "error in L"
+    lower_is_more_faithful = True
     input_channels = 1
     output_channels = 2
-    chained = False
-    feature_scale = 0.1
-    noise_channels = 5
-    supports_input_skip = False
-    supports_consistency = False
     supports_guidance = True
     output_range = (-1.0, 1.0)
 
@@ -84,6 +90,18 @@ class Colourization:
                 [100.0 * lightness, COLOUR_RANGE * colours], axis=-1
             )
         )
+
+    def of_rgb(self, rgb):
+        return rgb_to_lightness(rgb)
+
+    def shown(self, given, tim):
+        return grey_picture(given)
+
+    def baseline(self, given, size):
+        return "grey", grey_picture(given)
+
+    def faithfulness(self, samples, given, tim, quality=None):
+        return lightness_error(samples, given)
 
 
 def rgb_to_lightness(rgb):
@@ -152,3 +170,17 @@ def lab_to_rgb(lab):
     gamma = 1.055 * ops.maximum(linear, 0.0031308) ** (1.0 / 2.4) - 0.055
     rgb = ops.where(linear > 0.0031308, gamma, 12.92 * linear)
     return ops.clip(rgb, 0.0, 1.0)
+
+
+def grey_picture(lightness):
+    """The picture without colours that a lightness stands for.
+
+    Args:
+        lightness: array `[height, width, 1]`, float in [0, 1]: CIE lightness
+            over 100.
+
+    Returns:
+        float32 array `[height, width, 3]` in [0, 1].
+    """
+    lab = np.pad(100.0 * lightness, ((0, 0), (0, 0), (0, 2)))
+    return np.asarray(lab_to_rgb(lab))

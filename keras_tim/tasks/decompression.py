@@ -1,24 +1,37 @@
 """Repair of heavily compressed JPEGs."""
 
+import numpy as np
 from keras import ops
 
+from keras_tim.metrics.consistency import recompressed_psnr
 from keras_tim.tasks.pyramid import picture_pyramid
+from keras_tim.tasks.task import (
+    ALPHA,
+    DEPTH,
+    EXIF,
+    GAMUT,
+    GREY,
+    PROFILE,
+    Task,
+)
 from keras_tim.tasks.wiring import LevelWiring
 
+# Stands for equality, whose PSNR is infinite: an error of a quarter of one of
+# 256 levels.
+HIGHEST_PSNR = 60.0
 
-class Decompression:
+
+class Decompression(Task):
     """Compressed RGB [0, 1] at every level's size -> RGB [0, 1], same size."""
 
     name = "decompression"
-    input_channels = 3
-    output_channels = 3
-    chained = False
-    feature_scale = 0.1
-    noise_channels = 5
+    title = "JPEG repair"
+    input_meaning = "RGB picture as decoded from the damaged JPEG file"
+    compresses = True
+    # As a JPEG, what was repaired would be compressed once more.
+    keeps = (GREY, GAMUT, DEPTH, ALPHA, PROFILE, EXIF)
+    faithfulness_name = "recompressed PSNR [dB]"
     supports_input_skip = True
-    supports_consistency = False
-    supports_guidance = False
-    output_range = (0.0, 1.0)
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level.
@@ -74,10 +87,16 @@ class Decompression:
         """Every level's input, coarsest first, from the finest level's."""
         return picture_pyramid(finest, num_levels)
 
-    def to_output(self, raw):
-        """From tanh's [-1, 1] to the network's own space, RGB in [0, 1]."""
-        return (raw + 1.0) / 2.0
-
     def to_picture(self, output, level_input):
         """From the network's own space to RGB in [0, 1]."""
         return ops.clip(output, 0.0, 1.0)
+
+    def baseline(self, given, size):
+        return "JPEG", given
+
+    def faithfulness(self, samples, given, tim, quality=None):
+        """As `Task.faithfulness`, with a ceiling that keeps means finite."""
+        if quality is None:
+            return None
+        psnr = recompressed_psnr(samples, given, quality)
+        return np.minimum(psnr, HIGHEST_PSNR)

@@ -1,24 +1,27 @@
 """Pictures from semantic layouts."""
 
+import numpy as np
 from keras import ops
 
 from keras_tim.tasks.pyramid import nearest_pyramid
+from keras_tim.tasks.task import Task
 from keras_tim.tasks.wiring import LevelWiring
 
 
-class LayoutSynthesis:
+class LayoutSynthesis(Task):
     """One-hot layout at every level's size -> RGB [0, 1], twice the size."""
 
     name = "layout_synthesis"
+    title = "layout synthesis"
+    input_meaning = "one-hot layout, the last class being 'other'"
+    encoded_meaning = (
+        "grey PNG file of 8 bits as large as the output, its grey levels the "
+        "ids of classes; ids that are no class are 'other'"
+    )
+    reads_labels = True
     input_channels = None  # the number of classes, and one for "other"
-    output_channels = 3
-    chained = False
     feature_scale = 1.0
     noise_channels = 10
-    supports_input_skip = False
-    supports_consistency = False
-    supports_guidance = False
-    output_range = (0.0, 1.0)
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level: an enlargement, then the output."""
@@ -28,10 +31,29 @@ class LayoutSynthesis:
         """Every level's input, coarsest first, from the finest level's."""
         return nearest_pyramid(finest, num_levels)
 
-    def to_output(self, raw):
-        """From tanh's [-1, 1] to the network's own space, RGB in [0, 1]."""
-        return (raw + 1.0) / 2.0
-
     def to_picture(self, output, level_input):
         """From the network's own space to RGB in [0, 1]."""
         return ops.clip(output, 0.0, 1.0)
+
+    def condition(self, picture, tim):
+        return one_hot_layout(picture, tim.label_classes)
+
+    def shown(self, given, tim):
+        labels = given.argmax(axis=-1)
+        picture = tim.label_classes.picture(labels)
+        return picture.repeat(2, axis=0).repeat(2, axis=1)
+
+
+def one_hot_layout(labels, classes):
+    """What the model is given of a label map of its output's size.
+
+    Args:
+        labels: integer array `[height, width]`.
+        classes: the `Classes` of the labels.
+
+    Returns:
+        float32 array `[height // 2, width // 2, classes + 1]`.
+    """
+    height, width = (side // 2 * 2 for side in labels.shape)
+    nearest = labels[:height:2, :width:2]
+    return np.eye(classes.num_channels, dtype=np.float32)[nearest]

@@ -1,22 +1,26 @@
 """MNIST: what ten principal components leave of a digit in, the digit out."""
 
+import numpy as np
+from absl import logging
 from keras import ops
+from PIL import Image
 
 from keras_tim.layers.clipping import clip_straight_through
+from keras_tim.tasks.components import (
+    NUM_GIVEN,
+    SIDE,
+    PrincipalComponents,
+    from_input,
+)
 from keras_tim.tasks.pyramid import picture_pyramid
+from keras_tim.tasks.task import Task
 from keras_tim.tasks.wiring import LevelWiring
 
-# A digit rebuilt from its first ten principal components leaves [0, 1]: over
-# MNIST it runs from -0.65 to 1.67. This range becomes the input's [0, 1].
-LOWEST = -0.75
-HIGHEST = 1.75
-
-SIDE = 28
-# How many principal components the input keeps.
-NUM_GIVEN = 10
+# ITU-R BT.601, as Pillow turns colours into grey.
+_LUMA = (0.299, 0.587, 0.114)
 
 
-class Mnist:
+class Mnist(Task):
     """Rebuilt digit at every level's size -> grey digit [0, 1], same size.
 
     The input is `to_input` of the digit rebuilt from its first ten principal
@@ -24,20 +28,20 @@ class Mnist:
     """
 
     name = "mnist"
+    title = "from ten principal components"
+    input_meaning = (
+        "digit rebuilt from ten principal components, (x + 0.75) / 2.5"
+    )
+    faithfulness_name = "PSNR of the ten components [dB]"
     input_channels = 1
     output_channels = 1
-    chained = False
-    feature_scale = 0.1
-    noise_channels = 5
     # A residual reaches half of the range at most. Most strokes of a digit
     # go all the way from black to white.
     supports_input_skip = False
     supports_consistency = True
-    # The given components, one per column.
-    known_shape = (SIDE**2, NUM_GIVEN)
+    # The given components, one per column, and the mean digit.
+    known_shape = (SIDE**2, NUM_GIVEN + 1)
     known_size = (SIDE, SIDE)
-    supports_guidance = False
-    output_range = (0.0, 1.0)
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level: that of decompression in CAM-Net."""
@@ -65,13 +69,14 @@ class Mnist:
             observed: the input `[batch, 28, 28, 1]`, see `to_input`.
             factor: int, 1.
             rounds: int.
-            known: the components `[784, 10]`, orthonormal columns. Of zeros
-                nothing is known, and the output stays as it is.
+            known: what `known_of` gives. Of zeros nothing is known, and the
+                output stays as it is.
 
         Returns:
             float32 tensor of the output's shape; it may leave [0, 1].
         """
         del factor
+        known = known[:, :NUM_GIVEN]
         for number in range(rounds):
             if number:
                 output = clip_straight_through(output, self.output_range)
@@ -94,26 +99,83 @@ class Mnist:
         """From the network's own space to RGB in [0, 1]."""
         return ops.repeat(ops.clip(output, 0.0, 1.0), 3, axis=-1)
 
+    @staticmethod
+    def known_of(components):
+        """The weight in which a model keeps its components.
 
-def to_input(rebuilt):
-    """From a rebuilt digit, about -0.65 to 1.67, to an input in [0, 1].
+        Args:
+            components: a `PrincipalComponents` of at least ten.
 
-    Args:
-        rebuilt: array or tensor of any shape, with black at 0 and white at 1.
+        Returns:
+            float32 array of shape `known_shape`.
+        """
+        given = components.basis[:NUM_GIVEN]
+        return np.stack([*given, components.mean], axis=1).astype("float32")
 
-    Returns:
-        `(rebuilt + 0.75) / 2.5`, not clipped.
-    """
-    return (rebuilt - LOWEST) / (HIGHEST - LOWEST)
+    @staticmethod
+    def components_of(known):
+        """The `PrincipalComponents` of such a weight; None of zeros."""
+        known = np.asarray(known)
+        if not known.any():
+            return None
+        # In half precision they are not quite orthonormal.
+        basis, _ = np.linalg.qr(known[:, :NUM_GIVEN].astype("float64"))
+        basis *= np.sign(np.sum(basis * known[:, :NUM_GIVEN], axis=0))
+        return PrincipalComponents(
+            known[:, NUM_GIVEN].astype("float64"),
+            basis.T,
+            np.zeros(NUM_GIVEN),
+        )
+
+    def of_rgb(self, rgb):
+        return ops.sum(rgb * ops.array(_LUMA), axis=-1, keepdims=True)
+
+    def condition(self, picture, tim):
+        """What ten components leave of a user's picture of a digit.
+
+        The picture must be white on black, as MNIST is. It becomes grey, is
+        filled up with black to a square and resized to 28 x 28 pixels.
+        """
+        digit = _as_digit(picture)
+        if digit.mean() > 0.5:
+            logging.warning(
+                "The picture is mostly white. The model knows white digits on "
+                "black: invert the picture if it is the other way round."
+            )
+        if tim.components is None:
+            raise FileNotFoundError(
+                "The model does not say which components it is given: give the "
+                "run folder, or put the run's pca.npz beside the model."
+            )
+        return tim.components.given(digit)
+
+    def shown(self, given, tim):
+        return np.repeat(given, 3, axis=-1)
+
+    def baseline(self, given, size):
+        rebuilt = np.clip(from_input(given), 0.0, 1.0)
+        return "projection", np.repeat(rebuilt, 3, axis=-1)
+
+    def faithfulness(self, samples, given, tim, quality=None):
+        """PSNR between what ten components leave of samples and of the digit.
+
+        The pictures rebuilt from the two sets of ten coordinates are compared,
+        white being 1. The components are orthonormal, so that the squared
+        difference of the pictures is that of the coordinates.
+        """
+        components = tim.components
+        wanted = components.given_coordinates(given)
+        found = components.coordinates(samples)[..., : wanted.shape[-1]]
+        error = np.sum((found - wanted) ** 2, axis=-1) / SIDE**2
+        return -10.0 * np.log10(np.maximum(error, 1e-10))
 
 
-def from_input(given):
-    """The inverse of `to_input`.
-
-    Args:
-        given: array or tensor of any shape.
-
-    Returns:
-        `2.5 * given - 0.75`.
-    """
-    return given * (HIGHEST - LOWEST) + LOWEST
+def _as_digit(picture):
+    """A picture as MNIST would hold it, `[28, 28, 1]` in [0, 1]."""
+    grey = picture @ np.array(_LUMA, np.float32)
+    missing = [max(grey.shape) - side for side in grey.shape]
+    grey = np.pad(grey, [(n // 2, n - n // 2) for n in missing])
+    resized = Image.fromarray(grey).resize(
+        (SIDE, SIDE), Image.Resampling.BICUBIC
+    )
+    return np.clip(np.asarray(resized), 0.0, 1.0)[..., None]

@@ -4,13 +4,25 @@ from keras import ops
 
 from keras_tim.layers.resampling import (
     bicubic_downsample,
+    bicubic_picture,
     bicubic_upsample,
 )
+from keras_tim.metrics.consistency import low_resolution_psnr
 from keras_tim.tasks.pyramid import doubled
+from keras_tim.tasks.task import (
+    ALPHA,
+    DEPTH,
+    EXIF,
+    GAMUT,
+    GREY,
+    PROFILE,
+    SUFFIX,
+    Task,
+)
 from keras_tim.tasks.wiring import LevelWiring
 
 
-class SuperResolution:
+class SuperResolution(Task):
     """Low-resolution RGB [0, 1] -> RGB [0, 1], twice the size at each level.
 
     Level 0 reads the low-resolution picture; each later level reads the
@@ -18,16 +30,13 @@ class SuperResolution:
     """
 
     name = "super_resolution"
-    input_channels = 3
-    output_channels = 3
+    title = "super-resolution"
+    input_meaning = "RGB picture"
+    keeps = (GREY, GAMUT, DEPTH, ALPHA, PROFILE, EXIF, SUFFIX)
+    faithfulness_name = "LR-PSNR [dB]"
     chained = True
-    feature_scale = 0.1
-    noise_channels = 5
     supports_input_skip = True
     supports_consistency = True
-    known_shape = None
-    supports_guidance = False
-    output_range = (0.0, 1.0)
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level; CAM-Net and HyperRIM agree."""
@@ -63,10 +72,12 @@ class SuperResolution:
             output = output + bicubic_upsample(lacking, factor)
         return output
 
-    def to_output(self, raw):
-        """From tanh's [-1, 1] to the network's own space, RGB in [0, 1]."""
-        return (raw + 1.0) / 2.0
-
     def to_picture(self, output, level_input):
         """From the network's own space to RGB in [0, 1]."""
         return ops.clip(output, 0.0, 1.0)
+
+    def baseline(self, given, size):
+        return "bicubic", bicubic_picture(given, size)
+
+    def faithfulness(self, samples, given, tim, quality=None):
+        return low_resolution_psnr(samples, given)

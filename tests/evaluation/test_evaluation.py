@@ -65,7 +65,7 @@ def test_the_table_holds_means_over_the_pictures(finished, tim, recipe):
         samples = tim.sample(given[None], num_samples=3, seed=picture["seed"])
         samples = samples[0]
         best.append(fidelity_summary(samples, target, "psnr").best)
-        (_, enlarged) = recipe.baseline(given, target.shape[:2])
+        (_, enlarged) = tim.baseline(given, target.shape[:2])
         plain.append(fidelity_summary(enlarged[None], target, "psnr").mean)
     row = rows["psnr_best"]
     assert row["samples"] == pytest.approx(np.mean(best), rel=1e-6)
@@ -383,7 +383,7 @@ def test_pictures_left_out_at_the_start_are_named(tim, photo_folder, tmp_path):
 def test_pictures_beyond_the_memory_are_left_out(
     tim, photo_folder, tmp_path, monkeypatch, caplog
 ):
-    monkeypatch.setattr("keras_tim.recipes.recipe.LARGEST_OUTPUT", 40 * 44)
+    monkeypatch.setattr("keras_tim.inference.reading.LARGEST_OUTPUT", 40 * 44)
     recipe = get_recipe("super_resolution")(RunSettings(data=str(photo_folder)))
     result = evaluate(tim, recipe, tmp_path, SETTINGS, verbose=0)
     # They are 48 pixels wide, the others 40.
@@ -433,7 +433,7 @@ def test_distances_of_sets(tim, recipe, tmp_path, mean_colour):
         seed = picture["seed"]
         targets.append(target)
         samples.append(tim.sample(given[None], num_samples=3, seed=seed)[0])
-        plain.append(recipe.baseline(given, target.shape[:2])[1])
+        plain.append(tim.baseline(given, target.shape[:2])[1])
     every = [sample for group in samples for sample in group]
     for key, kind, pictures in (
         ("fid_one_sample", "samples", [group[0] for group in samples]),

@@ -11,8 +11,6 @@ from keras_tim.metrics import (
     lpips_diversity,
     ntire_diversity,
 )
-from keras_tim.recipes import get_recipe
-from keras_tim.runs import RunSettings
 
 BANDWIDTHS = (0.3, 0.1)
 
@@ -29,13 +27,11 @@ def random_case():
 
 
 def test_one_pass_gives_what_the_functions_give(
-    random_case, recipe, lpips_weights
+    random_case, tim, lpips_weights
 ):
     samples, target, given = random_case
     distance = LPIPS("alex")
-    found = picture_measures(
-        *random_case, recipe, {"alex": distance}, BANDWIDTHS
-    )
+    found = picture_measures(*random_case, tim, {"alex": distance}, BANDWIDTHS)
     variances = faithfulness_weighted_variance(
         samples[None], target[None], BANDWIDTHS, distance
     )
@@ -58,18 +54,20 @@ def test_one_pass_gives_what_the_functions_give(
     assert found["samples"].keys() == expected.keys()
     for key, value in expected.items():
         assert found["samples"][key] == pytest.approx(value, rel=1e-5), key
-    listed = measures_of_pictures(recipe, ("alex",), BANDWIDTHS, len(samples))
+    listed = measures_of_pictures(
+        tim.task_definition, ("alex",), BANDWIDTHS, len(samples)
+    )
     assert {measure.key for measure in listed} == expected.keys()
 
 
-def test_values_worked_by_hand(recipe, brightness):
+def test_values_worked_by_hand(tim, brightness):
     # Samples 51 levels above and below a target of 102: their mean is the
     # target. The squared distance of their mean colours is 3 x 0.2^2.
     target = np.full((40, 48, 3), 102 / 255, "float32")
     samples = np.stack([target + 0.2, target - 0.2])
     given = target[::4, ::4]
     found = picture_measures(
-        samples, target, given, recipe, {"alex": brightness}, (0.12,)
+        samples, target, given, tim, {"alex": brightness}, (0.12,)
     )
     measures = found["samples"]
     psnr = 10 * np.log10(255**2 / 51**2)  # 13.98 dB
@@ -113,34 +111,33 @@ def test_values_worked_by_hand(recipe, brightness):
     assert found["each"]["lpips_alex"] == pytest.approx([0.12, 0.12])
 
 
-def test_of_an_error_the_worst_is_the_largest(brightness):
-    recipe = get_recipe("colourization")(RunSettings.of_task("colourization"))
+def test_of_an_error_the_worst_is_the_largest(make_tim, brightness):
+    tim = make_tim("colourization", quick=True)
     grey = np.full((16, 16, 3), 0.5, "float32")
     given = np.full((16, 16, 1), 0.5339, "float32")  # L of that grey is 53.39
     samples = np.stack([grey, grey + 0.1, grey - 0.02])
     found = picture_measures(
-        samples, grey, given, recipe, {"alex": brightness}, (0.3,)
+        samples, grey, given, tim, {"alex": brightness}, (0.3,)
     )
     each = found["each"]["faithfulness"]
     assert each[0] < each[2] < each[1]
     assert found["samples"]["faithfulness_worst"] == each[1]
     by_key = {
-        m.key: m for m in measures_of_pictures(recipe, ("alex",), (0.3,), 3)
+        m.key: m
+        for m in measures_of_pictures(tim.task_definition, ("alex",), (0.3,), 3)
     }
     assert by_key["faithfulness_mean"].better == "lower"
 
 
-def test_a_task_without_a_plain_answer_or_faithfulness(brightness):
-    recipe = get_recipe("layout_synthesis")(
-        RunSettings.of_task("layout_synthesis")
-    )
+def test_a_task_without_a_plain_answer_or_faithfulness(make_tim, brightness):
+    tim = make_tim("layout_synthesis", quick=True)
     target = np.full((16, 16, 3), 0.5, "float32")
     found = picture_measures(
-        target[None], target, None, recipe, {"alex": brightness}, (0.3,)
+        target[None], target, None, tim, {"alex": brightness}, (0.3,)
     )
     assert found["baseline"] is found["baseline_name"] is None
     assert "faithfulness" not in found["each"]
-    listed = measures_of_pictures(recipe, ("alex",), (0.3,), 1)
+    listed = measures_of_pictures(tim.task_definition, ("alex",), (0.3,), 1)
     assert [m.key for m in listed] == [
         "lpips_alex_mean",
         "psnr_mean",

@@ -4,8 +4,6 @@ import pytest
 import keras_tim
 from keras_tim.images import alternatives_sheet, read_picture, write_picture
 from keras_tim.inference import sample_files
-from keras_tim.recipes import get_recipe
-from keras_tim.runs import RunSettings
 
 
 @pytest.fixture(scope="module")
@@ -15,11 +13,6 @@ def tim():
         residual_channels=(8, 8),
         growth_channels=(4, 4),
     )
-
-
-@pytest.fixture(scope="module")
-def recipe():
-    return get_recipe("super_resolution")(RunSettings())
 
 
 @pytest.fixture
@@ -35,11 +28,9 @@ def pictures(tmp_path):
     return paths
 
 
-def test_files_of_one_name_do_not_overwrite_each_other(
-    tim, recipe, pictures, tmp_path
-):
+def test_files_of_one_name_do_not_overwrite_each_other(tim, pictures, tmp_path):
     out = tmp_path / "out"
-    written = sample_files(tim, recipe, pictures, str(out), seeds=[3])
+    written = sample_files(tim, pictures, str(out), seeds=[3])
     names = [path.rsplit("/", 1)[1] for path in written]
     assert names == ["photo_3_0000.png", "photo-2_3_0000.png"]
     first, second = map(read_picture, written)
@@ -47,23 +38,21 @@ def test_files_of_one_name_do_not_overwrite_each_other(
     assert not np.array_equal(first, second)
 
 
-def test_samples_are_those_of_the_model(tim, recipe, pictures, tmp_path):
-    (path,) = sample_files(
-        tim, recipe, pictures[:1], str(tmp_path / "out"), seeds=[5]
-    )
+def test_samples_are_those_of_the_model(tim, pictures, tmp_path):
+    (path,) = sample_files(tim, pictures[:1], str(tmp_path / "out"), seeds=[5])
     given = read_picture(pictures[0])[None]
     expected = tim.sample(given, num_samples=1, seed=5)[0, 0]
     np.testing.assert_allclose(read_picture(path), expected, atol=0.5 / 255)
 
 
-def test_unusable_files_are_skipped_or_refused(tim, recipe, pictures, tmp_path):
+def test_unusable_files_are_skipped_or_refused(tim, pictures, tmp_path):
     out = str(tmp_path / "out")
     missing = str(tmp_path / "missing.png")
-    assert len(sample_files(tim, recipe, [missing, pictures[0]], out, [0])) == 1
+    assert len(sample_files(tim, [missing, pictures[0]], out, [0])) == 1
     with pytest.raises(ValueError, match="None of the 1 pictures"):
-        sample_files(tim, recipe, [missing], out, [0])
+        sample_files(tim, [missing], out, [0])
     with pytest.raises(ValueError, match="None of the 1 pictures"):
-        sample_files(tim, recipe, pictures[:1], out, [0], reduce=100)
+        sample_files(tim, pictures[:1], out, [0], reduce=100)
 
 
 def test_sheet_holds_every_alternative():

@@ -26,8 +26,7 @@ from keras_tim.images.pictures import picture_suffixes, spread_colours
 from keras_tim.images.profiles import matrix_profile
 from keras_tim.inference import originals, sample_files, samples
 from keras_tim.layers.resampling import bicubic_resize
-from keras_tim.recipes import get_recipe
-from keras_tim.runs import RunSettings
+from keras_tim.tasks import get_task
 
 _HERE = pathlib.Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("_conf", _HERE / "conftest.py")
@@ -64,7 +63,6 @@ def made(tmp_path, monkeypatch):
     def make(path, task="super_resolution", **options):
         (result,) = sample_files(
             make_tim(task),
-            get_recipe(task)(RunSettings.of_task(task)),
             [str(path)],
             str(tmp_path / "out"),
             **options,
@@ -342,7 +340,7 @@ def test_deep_colours_of_a_profile(tmp_path, made):
 def test_large_pictures_are_fitted_in_bands(tmp_path, monkeypatch, size):
     profile = profiles.rgb_profile("Display P3")
     image("RGBA").save(tmp_path / "a.png", icc_profile=profile)
-    keeps = get_recipe("super_resolution").keeps
+    keeps = get_task("super_resolution").keeps
 
     def fitted():
         original = read_original(tmp_path / "a.png", keeps)
@@ -454,9 +452,10 @@ def test_repaired_jpegs_are_no_jpegs(tmp_path, made):
 
 
 def test_colours_of_grey_pictures_are_kept(tmp_path):
-    recipe = get_recipe("colourization")(RunSettings.of_task("colourization"))
     image("LA").save(tmp_path / "a.png")
-    original = read_original(tmp_path / "a.png", recipe.keeps)
+    original = read_original(
+        tmp_path / "a.png", get_task("colourization").keeps
+    )
     write_picture(tmp_path / "b.png", PIXELS[..., :3], None, original)
     with Image.open(tmp_path / "b.png") as written:
         assert written.mode == "RGBA"

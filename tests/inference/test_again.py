@@ -13,8 +13,6 @@ from keras_tim.images.own import read_record
 from keras_tim.inference import sample_again, sample_files
 from keras_tim.inference.again import read_recipe
 from keras_tim.models.tiles import Tiling
-from keras_tim.recipes import get_recipe
-from keras_tim.runs import RunSettings
 
 
 def make_tim():
@@ -33,11 +31,6 @@ def tim():
     return make_tim()
 
 
-@pytest.fixture(scope="module")
-def recipe():
-    return get_recipe("super_resolution")(RunSettings())
-
-
 @pytest.fixture
 def picture(tmp_path):
     path = tmp_path / "in" / "photo.png"
@@ -47,11 +40,11 @@ def picture(tmp_path):
 
 
 @pytest.fixture
-def make(tim, recipe, picture, tmp_path):
+def make(tim, picture, tmp_path):
     def make(**options):
         folder = str(tmp_path / "out")
         options = {"seeds": [5], "alternatives": [3]} | options
-        (made,) = sample_files(tim, recipe, [picture], folder, **options)
+        (made,) = sample_files(tim, [picture], folder, **options)
         return made
 
     return make
@@ -59,11 +52,11 @@ def make(tim, recipe, picture, tmp_path):
 
 @pytest.mark.parametrize("format", ["png", "jpg", "webp", "tiff", "avif"])
 def test_files_are_made_again_to_the_last_bit(
-    tim, recipe, picture, make, tmp_path, format
+    tim, picture, make, tmp_path, format
 ):
     made = make(format=format, temperature=0.8, reduce=2)
     folder = str(tmp_path / "again")
-    again, same = sample_again(tim, recipe, made, picture, folder)
+    again, same = sample_again(tim, made, picture, folder)
     assert same
     assert again == os.path.join(folder, f"photo_5_0003.{format}")
     with open(made, "rb") as one, open(again, "rb") as two:
@@ -75,19 +68,17 @@ def test_files_are_made_again_to_the_last_bit(
 
 
 def test_what_was_made_in_tiles_is_made_again_in_them(
-    tim, recipe, picture, make, tmp_path
+    tim, picture, make, tmp_path
 ):
     values = np.random.default_rng(2).random((72, 150, 3))
     write_picture(picture, values)
     tile = Tiling.of_model(tim).least_tile
     made = make(tile=tile)
     assert read_record(made)["tile"] == tile
-    assert sample_again(tim, recipe, made, picture, tmp_path / "again")[1]
+    assert sample_again(tim, made, picture, tmp_path / "again")[1]
 
 
-def test_all_that_a_file_keeps_is_made_again(
-    tim, recipe, picture, make, tmp_path
-):
+def test_all_that_a_file_keeps_is_made_again(tim, picture, make, tmp_path):
     exif = Image.Exif()
     exif[271] = "Acme"
     values = np.random.default_rng(1).integers(0, 256, (10, 8, 4))
@@ -96,7 +87,7 @@ def test_all_that_a_file_keeps_is_made_again(
     made = make()
     with Image.open(made) as written:
         assert written.mode == "RGBA"
-    assert sample_again(tim, recipe, made, picture, tmp_path / "again")[1]
+    assert sample_again(tim, made, picture, tmp_path / "again")[1]
 
 
 def test_the_number_is_that_of_python(tim, picture, make):
@@ -111,7 +102,7 @@ def test_the_number_is_that_of_python(tim, picture, make):
 
 
 def test_an_edited_file_is_told_from_what_was_made(
-    tim, recipe, picture, make, tmp_path
+    tim, picture, make, tmp_path
 ):
     made = make()
     with open(made, "rb") as file:
@@ -124,43 +115,41 @@ def test_an_edited_file_is_told_from_what_was_made(
         image.transpose(0).save(made, pnginfo=info)
     folder = os.path.dirname(made)
     with pytest.raises(FileExistsError, match="--overwrite"):
-        sample_again(tim, recipe, made, picture, folder)
-    again, same = sample_again(tim, recipe, made, picture, tmp_path / "again")
+        sample_again(tim, made, picture, folder)
+    again, same = sample_again(tim, made, picture, tmp_path / "again")
     assert not same
     with open(again, "rb") as file:
         assert file.read() == before
-    sample_again(tim, recipe, made, picture, folder, overwrite=True)
+    sample_again(tim, made, picture, folder, overwrite=True)
     with open(made, "rb") as file:
         assert file.read() == before
 
 
-def test_the_picture_is_looked_for(
-    tim, recipe, picture, make, tmp_path, monkeypatch
-):
+def test_the_picture_is_looked_for(tim, picture, make, tmp_path, monkeypatch):
     made = make()
     out = tmp_path / "again"
     with pytest.raises(FileNotFoundError, match=r"'photo\.png' with the SHA"):
-        sample_again(tim, recipe, made, None, out)
+        sample_again(tim, made, None, out)
     assert not out.exists()
-    assert sample_again(tim, recipe, made, picture.parent, out)[1]
+    assert sample_again(tim, made, picture.parent, out)[1]
     monkeypatch.chdir(picture.parent)
-    assert sample_again(tim, recipe, made, None, out)[1]
+    assert sample_again(tim, made, None, out)[1]
     monkeypatch.chdir(tmp_path)
     shutil.copy(picture, tmp_path / "photo.png")  # the folder above
-    assert sample_again(tim, recipe, made, None, out)[1]
+    assert sample_again(tim, made, None, out)[1]
     write_picture(tmp_path / "photo.png", np.zeros((4, 4, 3)))
     with pytest.raises(FileNotFoundError, match="or has changed"):
-        sample_again(tim, recipe, made, None, out)
+        sample_again(tim, made, None, out)
     with pytest.raises(ValueError, match="of another picture than"):
-        sample_again(tim, recipe, made, tmp_path / "photo.png", out)
+        sample_again(tim, made, tmp_path / "photo.png", out)
     with pytest.raises(FileNotFoundError, match="no picture"):
-        sample_again(tim, recipe, made, tmp_path / "gone.png", out)
+        sample_again(tim, made, tmp_path / "gone.png", out)
 
 
-def test_other_models_are_told(recipe, picture, make, tmp_path):
+def test_other_models_are_told(picture, make, tmp_path):
     made = make()
     with pytest.raises(ValueError, match=r"another model.*--model"):
-        sample_again(make_tim(), recipe, made, picture, tmp_path / "again")
+        sample_again(make_tim(), made, picture, tmp_path / "again")
 
 
 def test_what_is_no_alternative(make, picture, tmp_path):

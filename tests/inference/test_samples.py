@@ -7,11 +7,8 @@ from PIL import Image
 import keras_tim
 from keras_tim.images import find_pictures, read_picture, write_picture
 from keras_tim.images.own import read_record
-from keras_tim.inference import sample_files, samples
+from keras_tim.inference import reading, sample_files, samples
 from keras_tim.models.tiles import Tiling
-from keras_tim.recipes import get_recipe
-from keras_tim.recipes import recipe as recipes
-from keras_tim.runs import RunSettings
 
 
 def make_tim():
@@ -30,19 +27,13 @@ def tim():
     return make_tim()
 
 
-@pytest.fixture(scope="module")
-def recipe():
-    return get_recipe("super_resolution")(RunSettings())
-
-
 @pytest.fixture
-def make(tim, recipe, tmp_path):
+def make(tim, tmp_path):
     """Samples into `out`; seed 0 unless told otherwise."""
 
     def make(*paths, seeds=(0,), out="out", model=None, **options):
         return sample_files(
             model or tim,
-            recipe,
             [str(path) for path in paths],
             str(tmp_path / out),
             seeds,
@@ -124,13 +115,11 @@ def test_results_of_something_else_are_in_the_way(make, tmp_path):
     assert contents(tmp_path / "out") != before
 
 
-def test_results_of_other_classes_are_in_the_way(
-    make, recipe, tmp_path, monkeypatch
-):
+def test_results_of_other_classes_are_in_the_way(make, tmp_path, monkeypatch):
     """Or of whatever else a task reads its input by."""
     path = photo(tmp_path / "photo.png")
     make(path)
-    monkeypatch.setattr(recipe, "read_by", lambda: b"other classes")
+    monkeypatch.setattr(samples, "read_by", lambda tim: "other classes")
     with pytest.raises(FileExistsError, match="same picture, model"):
         make(path)
 
@@ -369,7 +358,7 @@ def test_what_is_too_large_is_not_even_decoded(
 ):
     path = tmp_path / "large.png"
     Image.new("L", (1001, 1000)).save(path)
-    monkeypatch.setattr(recipes, "LARGEST_ALTERNATIVE", 16_000_000)
+    monkeypatch.setattr(reading, "LARGEST_ALTERNATIVE", 16_000_000)
 
     def decoded(*args):
         raise AssertionError("decoded")
@@ -427,13 +416,12 @@ def test_other_tiles_make_no_other_picture(make, tim, tmp_path):
 
 def test_sides_need_not_be_multiples(make_tim, tmp_path):
     tim = make_tim("decompression", quick=True)
-    recipe = get_recipe("decompression")(RunSettings.of_task("decompression"))
     path = tmp_path / "photo.png"
     write_picture(path, np.random.default_rng(0).random((73, 151, 3)))
     made = []
     for tile in (None, Tiling.of_model(tim).least_tile):
         out = tmp_path / str(tile)
-        (file,) = sample_files(tim, recipe, [path], out, [0], tile=tile)
+        (file,) = sample_files(tim, [path], out, [0], tile=tile)
         made.append(read_picture(file, "uint8").astype(int))
     assert made[0].shape == (73, 151, 3)
     assert np.abs(made[0] - made[1]).max() <= 1

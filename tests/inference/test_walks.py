@@ -5,8 +5,6 @@ from PIL import Image
 from keras_tim.images import PictureError, find_pictures, write_picture
 from keras_tim.inference import film_file, walk
 from keras_tim.inference.walks import LARGEST_FILM
-from keras_tim.recipes import get_recipe
-from keras_tim.runs.settings import RunSettings
 
 TOLERANCE = 1e-5
 
@@ -30,9 +28,8 @@ def photo(tmp_path, given):
 
 
 def filmed(tim, photo, film, **arguments):
-    recipe = get_recipe(tim.task)(RunSettings.of_task(tim.task))
     arguments = {"alternatives": [0, 1], "seconds": 0.8, "rate": 5, **arguments}
-    return film_file(tim, recipe, photo, film, **arguments)
+    return film_file(tim, photo, film, **arguments)
 
 
 def test_a_walk_comes_by_its_alternatives(tim, given):

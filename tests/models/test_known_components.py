@@ -1,5 +1,7 @@
 """Digits of MNIST keep the coordinates that were given."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -11,13 +13,13 @@ from keras_tim.export import export_model, export_saved_model
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings
 from keras_tim.tasks import get_task
-from keras_tim.tasks.mnist import NUM_GIVEN, to_input
+from keras_tim.tasks.components import NUM_GIVEN, to_input
 
 
 @pytest.fixture
 def tim(make_tim, mnist_components):
     tim = make_tim("mnist", consistency=20)
-    tim.set_components(mnist_components.basis[:NUM_GIVEN])
+    tim.set_components(mnist_components)
     return tim
 
 
@@ -35,7 +37,7 @@ def missed(components, pictures, given):
 
 def test_a_round_by_hand():
     # Known are the first pixel and the mean of the next two.
-    known = np.zeros((784, 10), np.float32)
+    known = np.zeros((784, 11), np.float32)
     known[0, 0] = 1.0
     known[1:3, 1] = 0.5**0.5
     rebuilt = np.zeros((1, 28, 28, 1), np.float32)
@@ -52,7 +54,7 @@ def test_a_round_by_hand():
 def test_components_of_zeros_change_nothing():
     output = np.random.RandomState(0).rand(2, 28, 28, 1).astype("float32")
     found = get_task("mnist").agreeing(
-        output, output[::-1], 1, 3, np.zeros((784, 10), np.float32)
+        output, output[::-1], 1, 3, np.zeros((784, 11), np.float32)
     )
     np.testing.assert_array_equal(np.asarray(found), output)
 
@@ -68,7 +70,7 @@ def test_samples_have_the_given_coordinates(tim, mnist_components, digits):
     assert np.abs(samples[:, 0] - samples[:, 1]).mean() > 0.01
     without = TIM(**{**tim.get_config(), "consistency": 0})
     without.set_weights(
-        [w for w in tim.get_weights() if w.shape != (784, NUM_GIVEN)]
+        [w for w in tim.get_weights() if w.shape != (784, NUM_GIVEN + 1)]
     )
     free = without.sample(given, num_samples=3, seed=0)
     assert missed(mnist_components, free, given[:, None]).mean() > 0.3
@@ -95,7 +97,7 @@ def test_what_is_known_is_saved_and_exported(
         again.sample(given, num_samples=1, seed=0), expected
     )
     folded = TIM(**{**tim.get_config(), "weight_norm": True}).folded()
-    assert folded.known.shape == (784, NUM_GIVEN)
+    assert folded.known.shape == (784, NUM_GIVEN + 1)
     folder = export_saved_model(tim, tmp_path / "export")
     signatures = tf.saved_model.load(str(folder)).signatures
     sample = signatures["sample"]
@@ -125,10 +127,23 @@ def test_other_sizes_are_refused(tim):
 def test_components_that_are_none(tim, make_tim, mnist_components):
     basis = mnist_components.basis
     for wrong in (basis[: NUM_GIVEN - 1], 2 * basis[:NUM_GIVEN]):
-        with pytest.raises(ValueError, match="10 orthonormal rows of 784"):
-            tim.set_components(wrong)
-    with pytest.raises(ValueError, match="consistency=0"):
-        make_tim("mnist", quick=True).set_components(basis[:NUM_GIVEN])
+        components = dataclasses.replace(mnist_components, basis=wrong)
+        with pytest.raises(ValueError, match="at least 10 of 784 entries"):
+            tim.set_components(components)
+    with pytest.raises(ValueError, match="'super_resolution'"):
+        make_tim(quick=True).set_components(mnist_components)
+
+
+@pytest.mark.parametrize("consistency", [0, 2])
+def test_a_model_keeps_its_components(make_tim, mnist_components, consistency):
+    tim = make_tim("mnist", quick=True, consistency=consistency)
+    assert tim.components is None
+    tim.set_components(mnist_components)
+    found = tim.components
+    np.testing.assert_allclose(
+        found.basis[:NUM_GIVEN], mnist_components.basis[:NUM_GIVEN], atol=1e-6
+    )
+    np.testing.assert_allclose(found.mean, mnist_components.mean, atol=1e-6)
 
 
 def test_runs_tell_their_models(mnist_components):
@@ -137,5 +152,7 @@ def test_runs_tell_their_models(mnist_components):
     tim = TIM.from_preset("mnist_nano")
     recipe.equip(tim)
     np.testing.assert_allclose(
-        tim.known, mnist_components.basis[:NUM_GIVEN].T, atol=1e-6
+        tim.known[:, :NUM_GIVEN],
+        mnist_components.basis[:NUM_GIVEN].T,
+        atol=1e-6,
     )

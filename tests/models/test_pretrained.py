@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_tim import TIM
-from keras_tim.images.alternatives import bicubic_picture
+from keras_tim.layers.resampling import bicubic_picture
 from keras_tim.metrics import low_resolution_psnr
 from keras_tim.models.fingerprint import fingerprint
 from keras_tim.models.pretrained import (

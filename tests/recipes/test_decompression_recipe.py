@@ -4,6 +4,7 @@ import pytest
 from keras_tim.data import compressed
 from keras_tim.images import read_picture
 from keras_tim.inference import sample_files
+from keras_tim.inference.reading import read_input
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings
 
@@ -57,28 +58,31 @@ def test_files_are_taken_as_they_are_unless_told_otherwise(
 ):
     path = photo_folder / "a.png"
     picture = read_picture(path)
-    np.testing.assert_array_equal(recipe.read_input(tim, path), picture)
+    np.testing.assert_array_equal(read_input(tim, path), picture)
     np.testing.assert_array_equal(
-        recipe.read_input(tim, path, quality=3), compressed(picture, 3)
+        read_input(tim, path, quality=3), compressed(picture, 3)
     )
-    assert recipe.read_input(tim, path, reduce=2, quality=3).shape[0] == 39
+    assert read_input(tim, path, reduce=2, quality=3).shape[0] == 39
 
 
 def test_the_plain_answer_is_the_jpeg(tim, recipe, photo):
     given, target = recipe.pair(tim, photo)
-    name, plain = recipe.baseline(given, target.shape[:2])
+    name, plain = tim.baseline(given, target.shape[:2])
     assert name == "JPEG"
-    np.testing.assert_array_equal(plain, recipe.shown(given))
+    np.testing.assert_array_equal(plain, tim.shown(given))
     # What compresses to the input is as faithful as can be, and finite.
-    found = recipe.faithfulness(np.stack([target, 1.0 - target]), given)
+    found = tim.faithfulness(
+        np.stack([target, 1.0 - target]), given, recipe.quality
+    )
     assert found[0] == 60.0
     assert found[1] < 20
+    assert tim.faithfulness(target[None], given) is None
 
 
 def test_samples_are_as_large_as_the_file(tim, recipe, photo_folder, tmp_path):
     path = photo_folder / "a.png"
     files = sample_files(
-        tim, recipe, [path], tmp_path, seeds=[3, 4], quality=5, reduce=1
+        tim, [path], tmp_path, seeds=[3, 4], quality=5, reduce=1
     )
     samples = [read_picture(file) for file in files]
     assert [sample.shape for sample in samples] == [(79, 97, 3)] * 2

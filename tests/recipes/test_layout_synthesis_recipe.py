@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_tim.checks import parsed_size
 from keras_tim.data import read_classes
 from keras_tim.images import PictureError, write_picture
+from keras_tim.inference.reading import read_input
 from keras_tim.recipes import get_recipe
-from keras_tim.recipes.layout_synthesis import parsed_size
+from keras_tim.recipes.beside import complete
 from keras_tim.runs import RunSettings
 
 
@@ -103,23 +105,27 @@ def test_the_model_has_a_channel_per_class(make_recipe):
     assert unnamed.ids == tuple((n,) for n in range(11))
 
 
-def test_classes_are_kept_with_the_run(tim, make_recipe, folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"classes\.csv"):
-        make_recipe().classes  # noqa: B018 (reads a file)
+def test_classes_are_kept_with_the_run(make_tim, make_recipe, folder, tmp_path):
     recipe = make_recipe()
     recipe.prepare()
     assert not (tmp_path / "classes.csv").exists()
     recipe.save()
     kept = read_classes(tmp_path / "classes.csv")
     assert kept.rows == read_classes("camvid").rows
-    given = make_recipe().read_input(tim, folder / "labels/08.png")
+    path = folder / "labels/08.png"
+    older = make_tim("layout_synthesis", quick=True, input_channels=12)
+    with pytest.raises(FileNotFoundError, match=r"classes\.csv"):
+        read_input(older, path)
+    complete(older, tmp_path)
+    given = read_input(older, path)
     assert given.shape == (10, 14, 12)
     np.testing.assert_array_equal(given.argmax(-1), 8)
 
 
-def test_a_layout_is_shown_in_its_colours_at_the_outputs_size(make_recipe):
-    recipe = make_recipe()
-    recipe.prepare()
+def test_a_layout_is_shown_in_its_colours_at_the_outputs_size(make_tim):
+    tim = make_tim(
+        "layout_synthesis", quick=True, classes=read_classes("camvid")
+    )
     given = np.eye(12, dtype="float32")[np.array([[0, 3], [11, 3]])]
     sky, road, other = (128, 128, 128), (128, 64, 128), (0, 0, 0)
     expected = [
@@ -128,13 +134,12 @@ def test_a_layout_is_shown_in_its_colours_at_the_outputs_size(make_recipe):
         [other, other, road, road],
         [other, other, road, road],
     ]
-    np.testing.assert_allclose(255 * recipe.shown(given), expected, atol=1e-4)
+    np.testing.assert_allclose(255 * tim.shown(given), expected, atol=1e-4)
 
 
-def test_there_is_no_plain_answer(make_recipe):
-    recipe = make_recipe()
-    assert recipe.baseline(None, (4, 4)) is None
-    assert recipe.faithfulness(None, None) is None
+def test_there_is_no_plain_answer(tim):
+    assert tim.baseline(None, (4, 4)) is None
+    assert tim.faithfulness(None, None) is None
 
 
 def test_labels_are_needed(tim, make_recipe):

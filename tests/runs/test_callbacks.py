@@ -223,8 +223,7 @@ def test_samples_that_are_not_finite_are_a_divergence(make_tim, tmp_path):
     tim.set_weights([1e30 * weight for weight in tim.get_weights()])
     random = np.random.default_rng(0)
     example = [random.random((n, n, 3), dtype="float32") for n in (3, 12)]
-    recipe = types.SimpleNamespace(shown=lambda given: given)
-    sheets = SampleSheets(tmp_path, recipe, [("cat", *example)])
+    sheets = SampleSheets(tmp_path, [("cat", *example)])
     sheets.set_model(tim)
     with pytest.raises(RuntimeError, match="samples of cat are not finite aft"):
         sheets.on_epoch_end(0)

@@ -3,8 +3,7 @@ import pytest
 
 import keras_tim
 from keras_tim.data import super_resolution_pair
-from keras_tim.recipes import get_recipe
-from keras_tim.runs import RunSettings, examples_report, report_table
+from keras_tim.runs import examples_report, report_table
 from keras_tim.runs.report import averaged
 
 
@@ -50,10 +49,7 @@ def test_a_model_that_adds_nothing_measures_as_its_own_distance(lpips_weights):
         )
     target = np.random.RandomState(0).rand(32, 48, 3).astype("float32")
     given, target = super_resolution_pair(target, 4)
-    recipe = get_recipe("super_resolution")(RunSettings())
-    (row,) = examples_report(
-        tim, recipe, [("noise", given, target)], num_samples=2
-    )
+    (row,) = examples_report(tim, [("noise", given, target)], num_samples=2)
     assert row["lpips_diversity"] == pytest.approx(0.0, abs=1e-7)
     assert row["lpips_mean"] == row["lpips_best"]
     assert row["lpips_mean_ratio"] == pytest.approx(1.0, abs=0.1)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_tim.tasks import TASKS, get_task
-from keras_tim.tasks.mnist import from_input, to_input
+from keras_tim.tasks.components import from_input, to_input
 from keras_tim.tasks.wiring import LevelWiring
 
 # Per task: the wiring of three levels of CAM-Net, and the output factors.

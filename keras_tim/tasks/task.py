@@ -1,0 +1,139 @@
+"""What a task is: the part of a model that knows what its pictures mean."""
+
+import numpy as np
+
+# What results may keep of a user's picture file beside its colours.
+GREY, GAMUT, DEPTH, ALPHA, PROFILE, EXIF, SUFFIX = (
+    *("grey", "gamut", "depth", "alpha", "profile", "exif", "suffix"),
+)
+
+
+class Task:
+    """How a task wires the tower, and what its pictures mean; arrays alone.
+
+    `tim` is the `Tower` whose task it is, which keeps what differs between
+    models: its classes or components.
+
+    Attributes:
+        name: str.
+        title: str, what stands behind a picture's name on its sheet.
+        input_channels: int, or None where a model has as many as it has
+            classes.
+        output_channels: int, of what the levels give.
+        chained: bool, whether each level reads the previous output alone.
+        feature_scale: float, the default of `Tower`.
+        noise_channels: int, the same.
+        supports_input_skip: bool.
+        supports_consistency: bool.
+        supports_guidance: bool.
+        output_range: tuple of two floats, of the levels' outputs.
+        known_shape: shape of the weight that `agreeing` needs, or None.
+        known_size: height and width that inputs must then have, or None.
+        reads_labels: bool, whether users' files are label maps.
+        compresses: bool, whether inputs can be made by JPEG compression.
+        input_meaning: str, what the input is, for those who deploy a model.
+        encoded_meaning: str, what encoded inputs are.
+        keeps: tuple of what results take over from a user's file.
+        faithfulness_name: str, what `faithfulness` measures, with its unit,
+            or None.
+        lower_is_more_faithful: bool, whether that is an error.
+    """
+
+    name = None
+    title = None
+    input_channels = 3
+    output_channels = 3
+    chained = False
+    feature_scale = 0.1
+    noise_channels = 5
+    supports_input_skip = False
+    supports_consistency = False
+    supports_guidance = False
+    output_range = (0.0, 1.0)
+    known_shape = None
+    known_size = None
+    reads_labels = False
+    compresses = False
+    input_meaning = None
+    encoded_meaning = (
+        "PNG or JPEG file; it is turned upright as its EXIF orientation says, "
+        "and its colours are taken for sRGB, whatever profile it has"
+    )
+    keeps = ()
+    faithfulness_name = None
+    lower_is_more_faithful = False
+
+    # -- The network -------------------------------------------------------
+
+    def wiring(self, num_levels, architecture):
+        """The `LevelWiring` of every level, coarsest first."""
+        raise NotImplementedError
+
+    def to_output(self, raw):
+        """From tanh's [-1, 1] to the network's own space, RGB in [0, 1]."""
+        return (raw + 1.0) / 2.0
+
+    # -- Pictures ----------------------------------------------------------
+
+    def of_rgb(self, rgb):
+        """What a model is given of RGB, also within a graph.
+
+        Args:
+            rgb: float tensor or array `[..., 3]` in [0, 1].
+
+        Returns:
+            float tensor or array `[..., channels]` in [0, 1].
+        """
+        return rgb
+
+    def condition(self, picture, tim):
+        """What a model is given of a user's picture.
+
+        Args:
+            picture: float32 array `[height, width, 3]` in [0, 1]; where the
+                task reads labels, uint8 array `[height, width]` of them.
+            tim: the `Tower`.
+
+        Returns:
+            float32 array `[height', width', channels]` in [0, 1].
+        """
+        return np.asarray(self.of_rgb(picture))
+
+    def shown(self, given, tim):
+        """What a model is given, as a picture.
+
+        Args:
+            given: array `[height, width, channels]`.
+            tim: the `Tower`.
+
+        Returns:
+            float array `[height, width, 3]` in [0, 1].
+        """
+        return given
+
+    def baseline(self, given, size):
+        """The plain answer that samples are held against.
+
+        Args:
+            given: array `[height, width, channels]`.
+            size: `(height, width)` of the outputs.
+
+        Returns:
+            Tuple `(name, picture [height, width, 3])`, or None.
+        """
+        return None
+
+    def faithfulness(self, samples, given, tim, quality=None):
+        """How well samples agree with what was given.
+
+        Args:
+            samples: array `[n, height, width, 3]`.
+            given: array `[height', width', channels]`.
+            tim: the `Tower`.
+            quality: int, JPEG quality that inputs were compressed at, or None
+                where that is not known.
+
+        Returns:
+            float array `[n]`, or None where there is no such measure.
+        """
+        return None
