@@ -36,7 +36,7 @@ from keras_tim.images.sheets import contact_sheet
 from keras_tim.layers.resampling import bicubic_picture
 from keras_tim.metrics import low_resolution_psnr, ntire_diversity, psnr
 from keras_tim.metrics.features import picture_features
-from keras_tim.metrics.kernel_distance import kernel_distance
+from keras_tim.metrics.kernel import kernel_distance
 from keras_tim.perceptual import LPIPS
 from keras_tim.runs import load_run
 from keras_tim.tim import TIM

@@ -6,6 +6,7 @@ from keras_tim.data.colourization import (
     colourization_pair,
 )
 from keras_tim.data.crops import crop_dataset, whole_photos
+from keras_tim.data.dataset import dataset
 from keras_tim.data.decompression import (
     decompression_dataset,
     decompression_pair,
@@ -52,6 +53,7 @@ __all__ = [
     "compressed",
     "compute_rarity",
     "crop_dataset",
+    "dataset",
     "decompression_dataset",
     "decompression_pair",
     "digits_as_pictures",

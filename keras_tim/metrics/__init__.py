@@ -33,7 +33,7 @@ _NAMES = {
         "frechet_inception_distance",
     ),
     "keras_tim.metrics.inception": ("InceptionFeatures",),
-    "keras_tim.metrics.kernel_distance": (
+    "keras_tim.metrics.kernel": (
         "KernelDistance",
         "kernel_distance",
         "kernel_inception_distance",

@@ -12,7 +12,7 @@ from keras_tim.metrics.frechet import (
     distance_of_statistics,
 )
 from keras_tim.metrics.inception import InceptionFeatures
-from keras_tim.metrics.kernel_distance import kernel_distance
+from keras_tim.metrics.kernel import kernel_distance
 
 
 class _PictureSetMetric(keras.metrics.Metric):
@@ -189,9 +189,9 @@ class KernelInceptionDistance(_PictureSetMetric):
         extractor: Keras layer or model from pictures to features, see
             `keras_tim.metrics.picture_features`; Inception's by default.
         batch_size: Int, pictures per call of the extractor.
-        num_subsets: See `keras_tim.metrics.kernel_distance`.
-        subset_size: See `keras_tim.metrics.kernel_distance`.
-        seed: See `keras_tim.metrics.kernel_distance`.
+        num_subsets: See `keras_tim.metrics.kernel`.
+        subset_size: See `keras_tim.metrics.kernel`.
+        seed: See `keras_tim.metrics.kernel`.
         name: Name of the metric.
         **kwargs: Other arguments of `keras.metrics.Metric`.
     """

@@ -13,7 +13,12 @@ import tifffile
 from PIL import ExifTags, Image, ImageCms
 
 import keras_tim
-from keras_tim.images import find_pictures, read_picture, write_picture
+from keras_tim.images import (
+    find_pictures,
+    originals,
+    read_picture,
+    write_picture,
+)
 from keras_tim.images.deep import (
     is_deep_colour,
     read_deep_colours,
@@ -24,7 +29,7 @@ from keras_tim.images.originals import ALPHA, EXIF, Original, read_original
 from keras_tim.images.own import read_record
 from keras_tim.images.pictures import picture_suffixes, spread_colours
 from keras_tim.images.profiles import matrix_profile
-from keras_tim.inference import originals, sample_files, samples
+from keras_tim.inference import sample_files, samples
 from keras_tim.layers.resampling import bicubic_resize
 from keras_tim.tasks import get_task
 
