@@ -1,4 +1,4 @@
-"""One documented error for everything that a damaged file can raise."""
+"""Turns whatever reading a damaged file raises into one documented error."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""What goes wrong with checkpoints."""
+"""The error for checkpoints that cannot be read."""
 
 
 class CheckpointError(ValueError):

@@ -1,4 +1,4 @@
-"""Which model a command works with."""
+"""The flags `--model` and `--task`, and loading what they name."""
 
 from absl import flags, logging
 

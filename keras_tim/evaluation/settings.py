@@ -1,4 +1,4 @@
-"""What an evaluation is told; known without Keras."""
+"""`EvaluationSettings`: what is measured, with how many samples."""
 
 import dataclasses
 

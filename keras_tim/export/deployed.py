@@ -1,4 +1,4 @@
-"""What is deployed of a model."""
+"""The generator of an export: plain kernels, in the dtype that is asked for."""
 
 from keras_tim.models.folding import folded
 from keras_tim.models.generator import Generator

@@ -1,4 +1,4 @@
-"""What an exported model answers: its signatures, and what they refuse."""
+"""Signatures of a SavedModel: their inputs, outputs, checks and limits."""
 
 import dataclasses
 

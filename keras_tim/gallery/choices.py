@@ -1,4 +1,4 @@
-"""What a person has been shown of one picture, and what became of it."""
+"""The alternatives of one picture in the gallery: drawn, varied, mixed."""
 
 import base64
 import dataclasses

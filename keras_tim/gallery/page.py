@@ -1,4 +1,4 @@
-"""The page: what is shown, and what follows a click."""
+"""The Gradio page of `keras-tim gallery`: its controls and their events."""
 
 import contextlib
 import os

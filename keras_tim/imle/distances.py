@@ -1,4 +1,4 @@
-"""What selection and loss measure: a distance, and perhaps a pixel term."""
+"""The distance that selection and the loss share, and its pixel term."""
 
 import math
 from collections.abc import Hashable

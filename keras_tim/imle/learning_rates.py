@@ -1,4 +1,4 @@
-"""Learning rates of their own for some variables, under any optimizer."""
+"""Learning-rate factors per variable (mapping networks, trunks)."""
 
 import contextlib
 import functools
