@@ -1,4 +1,4 @@
-"""The same file again, from the record that it holds."""
+"""Re-creates an alternative from the record in its metadata."""
 
 import os
 import pathlib

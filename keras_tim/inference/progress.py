@@ -1,4 +1,4 @@
-"""How far a long call is, and how long it may take yet."""
+"""Progress bar and remaining time of sampling many files."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""What a model is given of a user's file."""
+"""Reads users' files into model inputs."""
 
 import hashlib
 

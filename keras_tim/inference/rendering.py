@@ -1,4 +1,4 @@
-"""Pictures of one input, made from codes."""
+"""Renders codes of one input into pictures."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What tells one model from every other."""
+"""A checksum of a model's configuration and weights."""
 
 import hashlib
 import json

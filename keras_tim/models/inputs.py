@@ -1,4 +1,4 @@
-"""Checks of what users hand to the model."""
+"""Checks of a model's inputs, codes, seeds and temperature."""
 
 import numpy as np
 from keras import ops

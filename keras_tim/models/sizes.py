@@ -1,4 +1,4 @@
-"""How large a model will be, before it is made."""
+"""Lower bounds of the number of parameters of a model to be built."""
 
 from keras_tim.tasks import get_task
 

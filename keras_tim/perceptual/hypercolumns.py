@@ -1,4 +1,4 @@
-"""What is seen where: features of a recognition network as a model's input."""
+"""Hypercolumns: VGG16 features of the input, read by every level."""
 
 import keras
 import numpy as np

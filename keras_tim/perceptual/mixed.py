@@ -1,4 +1,4 @@
-"""Several perceptual distances in one."""
+"""A weighted sum of LPIPS distances."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Recipes: how each task is trained, shown and measured."""
+"""Recipes: the examples of each task, for training and measuring."""
 
 from keras_tim.recipes.colourization import ColourizationRecipe
 from keras_tim.recipes.decompression import DecompressionRecipe

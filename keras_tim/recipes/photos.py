@@ -1,4 +1,4 @@
-"""What the tasks that learn from plain photos share."""
+"""Base of the recipes whose examples are made from photos."""
 
 import functools
 

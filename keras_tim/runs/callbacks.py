@@ -1,4 +1,4 @@
-"""What happens beside the gradient steps of a run."""
+"""Keras callbacks of a run: history, sample sheets, divergence."""
 
 import contextlib
 import csv

@@ -1,4 +1,4 @@
-"""Which precision this machine trains fastest in."""
+"""Finds the dtype policy that this machine trains fastest in."""
 
 import time
 

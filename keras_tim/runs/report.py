@@ -1,4 +1,4 @@
-"""How a model does on examples that it has not seen."""
+"""The report of a run: measures of held-out examples."""
 
 from collections.abc import Iterable
 from typing import Any

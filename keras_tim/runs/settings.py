@@ -1,4 +1,4 @@
-"""What a run is told."""
+"""`RunSettings`: data, model and training of a run."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""Stopping a run from outside, by Ctrl-C or SIGTERM, without losing work."""
+"""Stops training at Ctrl-C or SIGTERM after saving a checkpoint."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""From the finest level's input to the coarser ones', and up again."""
+"""Pyramids: coarser inputs from the finest one, and enlargement."""
 
 from keras import ops
 

@@ -1,4 +1,4 @@
-"""What a task is: the part of a model that knows what its pictures mean."""
+"""`Task`, the base of all tasks: wiring, and what pictures mean."""
 
 import numpy as np
 

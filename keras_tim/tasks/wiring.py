@@ -1,4 +1,4 @@
-"""How one level of the tower is wired."""
+"""`LevelWiring`: resizing within a level of the tower."""
 
 import dataclasses
 
