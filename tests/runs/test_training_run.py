@@ -143,7 +143,7 @@ def kill(folder, photos, whole, kills, seed):
 
 
 def test_killed_runs_end_as_if_they_had_not_been(tmp_path, photos, whole):
-    kill(tmp_path, photos, whole, kills=2, seed=5)
+    kill(tmp_path, photos, whole, kills=1, seed=5)
 
 
 @pytest.mark.slow
