@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_tim.cli import demo
 from keras_tim.cli.main import COMMANDS, main
 from keras_tim.cli.sample import parse_numbers, parse_tile
 from keras_tim.inference import read_picture, write_picture
@@ -455,6 +456,8 @@ def test_console_script_is_installed():
 def test_demo_shows_what_a_preset_makes(preset, tmp_path, monkeypatch, request):
     if preset == DEFAULT_PRESETS["super_resolution"]:
         request.getfixturevalue("realsr_weights")
+    else:
+        monkeypatch.setattr(demo, "ALTERNATIVES", range(2))
     monkeypatch.setitem(DEFAULT_PRESETS, "super_resolution", preset)
     output = tmp_path / "demo"
     assert main(["demo", f"--output={output}"]) == 0
