@@ -217,9 +217,9 @@ def test_mixed_precision(make_tim, pictures, task, policy):
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_full_precision_keeps_the_weights(make_tim, pictures, policy):
-    full = make_tim(input_skip=True)
+    full = make_tim(quick=True, input_skip=True)
     assert full.full_precision() is full
-    half = make_tim(input_skip=True, dtype=policy)
+    half = make_tim(quick=True, input_skip=True, dtype=policy)
     half.set_weights(full.get_weights())
     again = half.full_precision()
     assert not again.compiled
