@@ -227,12 +227,13 @@ def test_folded_kernels_and_nothing_else_is_kept(nano, exported):
     assert by_shape == sorted(tuple(w.shape) for w in folded.weights)
 
 
-def test_folding_keeps_every_level(nano, pictures):
-    plain = Generator(nano).tim
+def test_folding_keeps_every_level(make_tim, pictures):
+    tim = make_tim(quick=True)
+    plain = Generator(tim).tim
     assert not any(w.path.endswith("/v") for w in plain.weights)
-    codes = nano.draw_codes(pictures, num_samples=2, seed=1)
+    codes = tim.draw_codes(pictures, num_samples=2, seed=1)
     for a, b in zip(
-        nano.decode(pictures, codes),
+        tim.decode(pictures, codes),
         plain.decode(pictures, codes),
         strict=True,
     ):
