@@ -1,6 +1,9 @@
+import contextlib
+
 import pytest
 
 from keras_tim.cli.main import main
+from keras_tim.models.presets import PRESETS
 
 TINY = [
     "--steps=4",
@@ -11,7 +14,35 @@ TINY = [
     "--candidate_chunk=4",
     "--crop_size=32",
     "--epsilon=1e-8",
+    "--distance=mean_squared_error",
 ]
+
+
+@contextlib.contextmanager
+def narrow_presets():
+    """The nano presets, narrow and without blocks, so that tracing is quick.
+
+    What these tests are about is the same for a model of few levels.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in PRESETS if name.endswith("_nano")]:
+            count = len(PRESETS[name]["residual_channels"])
+            if name in ("colourization_nano", "decompression_nano"):
+                count = 2
+            narrow = {
+                "residual_channels": (8,) * count,
+                "growth_channels": (4,) * count,
+                "num_blocks": 0,
+                "mapping_network": False,
+            }
+            patch.setitem(PRESETS, name, {**PRESETS[name], **narrow})
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nano_presets_are_narrow():
+    with narrow_presets():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +69,9 @@ def photo_folder(tmp_path_factory):
 def finished_run(tmp_path_factory, photo_folder, lpips_weights):
     """A run folder made by `keras-tim train`."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    status = main(["train", f"--run={folder}", f"--data={photo_folder}", *TINY])
+    command = ["train", f"--run={folder}", f"--data={photo_folder}", *TINY]
+    # It is made before what any one file's tests need.
+    with narrow_presets():
+        status = main(command)
     assert status == 0
     return folder

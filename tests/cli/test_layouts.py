@@ -56,7 +56,10 @@ def rarity(source, tmp_path_factory):
 
 def train(run, tiny, *flags):
     return main(
-        ["train", f"--run={run}", "--task=layout_synthesis", *tiny, *flags]
+        [
+            *("train", f"--run={run}", "--task=layout_synthesis", *tiny),
+            *("--distance=lpips_alex", *flags),  # rarity needs one by pixels
+        ]
     )
 
 

@@ -2,11 +2,14 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 from keras_tim.images import read_picture
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "examples/super_resolution.py"
 
 
+@pytest.mark.slow
 def test_example_runs(tmp_path, lpips_weights):
     command = [
         sys.executable,

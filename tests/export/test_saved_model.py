@@ -227,22 +227,27 @@ def test_folded_kernels_and_nothing_else_is_kept(nano, exported):
     assert by_shape == sorted(tuple(w.shape) for w in folded.weights)
 
 
-def test_folding_keeps_every_level(nano, pictures):
-    plain = Generator(nano).tim
+def test_folding_keeps_every_level(make_tim, pictures):
+    tim = make_tim(quick=True)
+    plain = Generator(tim).tim
     assert not any(w.path.endswith("/v") for w in plain.weights)
-    codes = nano.draw_codes(pictures, num_samples=2, seed=1)
+    codes = tim.draw_codes(pictures, num_samples=2, seed=1)
     for a, b in zip(
-        nano.decode(pictures, codes),
+        tim.decode(pictures, codes),
         plain.decode(pictures, codes),
         strict=True,
     ):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+# Of a single level: twice as many take twice as long to trace.
+SINGLE = {"residual_channels": (8,), "growth_channels": (4,)}
+
+
 @pytest.fixture(scope="module")
 def tiny(make_tim):
     # Few operations, many weights.
-    return make_tim(quick=True, residual_channels=(64, 64))
+    return make_tim(quick=True, **{**SINGLE, "residual_channels": (96,)})
 
 
 @pytest.fixture(scope="module")
@@ -323,7 +328,7 @@ def test_card(exported):
 
 
 def test_export_of_a_compiled_model(make_tim, tmp_path, capsys):
-    tim = make_tim(quick=True)
+    tim = make_tim(quick=True, **SINGLE)
     tim.compile(distance=lambda a, b: keras.ops.mean((a - b) ** 2, (1, 2, 3)))
     folder = tim.export(tmp_path / "model", version=3)
     assert folder == str(tmp_path / "model" / "3")
@@ -339,12 +344,12 @@ def test_export_of_a_compiled_model(make_tim, tmp_path, capsys):
 def test_models_of_mixed_precision_are_exported_in_float32(
     make_tim, pictures, tmp_path
 ):
-    tim = make_tim(quick=True, dtype="mixed_bfloat16")
+    tim = make_tim(quick=True, dtype="mixed_bfloat16", **SINGLE)
     folder = export_saved_model(tim, tmp_path)
     made = _sample(folder, pictures)
+    full = make_tim(quick=True, **SINGLE)
     np.testing.assert_array_equal(
-        made,
-        make_tim(quick=True).sample(pictures, num_samples=2, seed=[SEED, -3]),
+        made, full.sample(pictures, num_samples=2, seed=[SEED, -3])
     )
 
 
@@ -374,7 +379,7 @@ def test_wrong_arguments(make_tim, tmp_path):
 
 
 def test_a_failed_export_leaves_nothing(make_tim, tmp_path, monkeypatch):
-    tim = make_tim(quick=True)
+    tim = make_tim(quick=True, **SINGLE)
     tim.tower[0].head.bias.assign(tim.tower[0].head.bias * np.nan)
     with pytest.raises(RuntimeError, match="differs from the given one by nan"):
         export_saved_model(tim, tmp_path / "model")
@@ -511,11 +516,32 @@ def test_models_without_weight_norm_or_codes(make_tim, pictures):
     )
 
 
-@pytest.mark.parametrize(
-    "frozen", [False, pytest.param(True, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("frozen", [False, True])
 def test_a_shipped_preset_with_maps_of_styles(tmp_path, frozen):
     tim = TIM.from_preset("super_resolution_x4_lite")
+    check_maps_of_styles(tim, tmp_path, frozen)
+
+
+def test_maps_of_styles(make_tim, tmp_path):
+    config = TIM.from_preset("super_resolution_x4_lite").get_config()
+    tim = TIM.from_config(
+        {
+            **config,
+            "residual_channels": (8,),
+            "growth_channels": (4,),
+            "num_blocks": (2,),
+            "plain_blocks": (1,),
+        }
+    )
+    rng = np.random.default_rng(0)
+    for weight in tim.trainable_variables:  # styles show little at first
+        if len(weight.shape) == 2:
+            weight.assign(rng.normal(0.0, 0.5, weight.shape))
+    check_maps_of_styles(tim, tmp_path, frozen=False)
+
+
+def check_maps_of_styles(tim, tmp_path, frozen):
     folder = export_saved_model(tim, tmp_path / "up", frozen=frozen)
     signatures = tf.saved_model.load(folder).signatures
     picture = np.random.default_rng(0).random((1, 11, 9, 3), dtype="float32")

@@ -367,9 +367,9 @@ def test_large_requests_give_their_memory_back(server, png, expected):
         return server.post({"instances": [row(file, number, range(5))]})[0]
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(ask, range(10))) == {200}
+        assert set(pool.map(ask, range(6))) == {200}
         before = server.memory()
-        assert set(pool.map(ask, range(30))) == {200}
+        assert set(pool.map(ask, range(12))) == {200}
     assert server.memory() < before + 100
 
 

@@ -151,12 +151,10 @@ def test_hierarchical_selection_in_a_graph(case, mean_square_distance, chunk):
     check(tim, inputs, selection, expected)
 
 
-@pytest.mark.parametrize("chunk", [1, 4, 13])
-@pytest.mark.parametrize("supervision", [True, False])
-def test_vanilla_selection(
-    make_tim, make_pairs, mean_square_distance, chunk, supervision
-):
+@pytest.fixture(scope="module", params=[True, False])
+def vanilla_case(request, make_tim, make_pairs, mean_square_distance):
     # Pairs of which the last level alone and the sum choose different codes.
+    supervision = request.param
     tim = make_tim(intermediate_supervision=supervision)
     inputs, targets = make_pairs(tim, pyramid=True, seed=4)
     inputs = [inputs]
@@ -168,6 +166,12 @@ def test_vanilla_selection(
     winners = by_sum if supervision else by_last
     levels = [0, 1] if supervision else [1]
     distances = tried[np.arange(len(SEEDS)), winners].T[levels]
+    return tim, inputs, targets, (winners[None], distances)
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 13])
+def test_vanilla_selection(vanilla_case, mean_square_distance, chunk):
+    tim, inputs, targets, expected = vanilla_case
     selection = select(
         tim,
         inputs,
@@ -177,7 +181,7 @@ def test_vanilla_selection(
         num_samples=6,
         candidate_chunk=chunk,
     )
-    check(tim, inputs, selection, (winners[None], distances))
+    check(tim, inputs, selection, expected)
 
 
 def test_no_whole_code_is_chosen_where_all_diverge(make_tim, make_pairs):

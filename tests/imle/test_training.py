@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+# A second level takes as long to trace again.
+SINGLE = {"residual_channels": (8,), "growth_channels": (4,)}
+
 
 @pytest.fixture(scope="module")
 def compiled(make_tim, mean_square_distance):
@@ -136,7 +139,8 @@ def test_next_round_draws_other_codes(compiled, make_pairs, monkeypatch):
 def test_number_of_iterations(
     compiled, make_pairs, batch, arguments, iterations
 ):
-    tim = compiled(**arguments)
+    # In a graph where all of it comes together.
+    tim = compiled(run_eagerly=iterations < 9, **arguments)
     fit(tim, *make_pairs(tim, batch=batch), batch_size=batch)
     assert int(tim.optimizer.iterations) == iterations
 
@@ -168,7 +172,9 @@ def test_training_starts_from_the_given_seed(compiled, make_pairs):
 
 
 def test_loss_is_the_sum_of_the_selected_distances(compiled, make_pairs):
-    tim = compiled(quick=False, num_samples=[4, 2], candidate_chunk=3)
+    tim = compiled(
+        quick=False, num_samples=[4, 2], candidate_chunk=3, run_eagerly=True
+    )
     inputs, targets = make_pairs(tim)
     logs = {k: v[0] for k, v in fit(tim, inputs, targets).items()}
     assert logs.keys() == {
@@ -344,12 +350,13 @@ def test_evaluation_draws_what_training_does_not(
 
 def test_steps_lower_the_loss(compiled, make_pairs):
     tim = compiled(
+        model=SINGLE,
         optimizer=keras.optimizers.Adam(1e-2),
         steps_per_selection=5,
         mini_batch_size=3,
     )
     inputs, _ = make_pairs(tim)
-    data = inputs, inputs.repeat(4, axis=1).repeat(4, axis=2)
+    data = inputs, inputs.repeat(2, axis=1).repeat(2, axis=2)
 
     def loss():
         return tim.evaluate(*data, verbose=0, return_dict=True)["loss"]
@@ -378,7 +385,7 @@ def test_training_leaves_tensorflow_as_it_was(compiled, make_pairs):
         on_train_batch_end=lambda batch, logs: seen.append(options())
     )
     before = options().get("remapping", True)
-    tim = compiled()
+    tim = compiled(model=SINGLE)
     fit(tim, *make_pairs(tim), callbacks=[noting])
     assert seen[0]["remapping"] is False
     assert options()["remapping"] is before
@@ -420,9 +427,10 @@ def test_no_graph_optimization_fails():
 
 
 def test_evaluation_is_repeatable_and_trains_nothing(compiled, make_pairs):
-    tim = compiled()
+    tim = compiled(run_eagerly=True)
     data = make_pairs(tim)
     fit(tim, *data)
+    tim.run_eagerly = False
     before = tim.get_weights()
     first = tim.evaluate(*data, verbose=0, return_dict=True)
     assert tim.evaluate(*data, verbose=0, return_dict=True) == first
@@ -509,6 +517,7 @@ def test_unknown_sizes_train_as_known_ones(compiled, make_pairs, after_arrays):
 
 def test_steps_with_unknown_sizes(compiled, make_pairs):
     tim = compiled(
+        model=SINGLE,
         images_per_selection=2,
         steps_per_selection=2,
         mini_batch_size=1,
@@ -538,7 +547,7 @@ def test_one_trace_per_shape(compiled, make_pairs, mean_square_distance):
         calls.append(pictures.shape)
         return mean_square_distance(pictures, targets)
 
-    tim = compiled(distance=counting)
+    tim = compiled(model=SINGLE, distance=counting)
     data = make_pairs(tim, batch=4)
     fit(tim, *data, batch_size=2)
     first = len(calls)
@@ -559,7 +568,10 @@ def test_train_on_batch_with_arrays(compiled, make_pairs):
 # Precision, XLA.
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy",
+    [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"],
+)
 def test_mixed_precision(compiled, make_pairs, policy):
     tim = compiled(
         model={"dtype": policy},
@@ -635,7 +647,7 @@ def test_step_under_xla(compiled, make_pairs):
     ("arguments", "iterations"),
     [
         # Batches of 2, 2 and 1 images.
-        ({"images_per_selection": 1}, 5),
+        pytest.param({"images_per_selection": 1}, 5, marks=pytest.mark.slow),
         pytest.param(
             {
                 "images_per_selection": 2,
@@ -705,7 +717,7 @@ def test_refuses_data(compiled, make_pairs, spoil, message):
 
 @pytest.mark.parametrize("name", ["inputs", "targets"])
 def test_refuses_ranges_inside_a_graph(compiled, make_pairs, name):
-    tim = compiled()
+    tim = compiled(model=SINGLE)
     inputs, targets = make_pairs(tim)
     spoiled = {
         "inputs": (255.0 * inputs, targets),
@@ -748,7 +760,10 @@ def test_compile_refuses(compiled, kwargs, message):
 # Resuming.
 
 
-@pytest.mark.parametrize("eager", [True, False])
+# In a graph, whole runs are resumed in tests/runs.
+@pytest.mark.parametrize(
+    "eager", [True, pytest.param(False, marks=pytest.mark.slow)]
+)
 def test_resuming_changes_nothing(compiled, make_pairs, tmp_path, eager):
     tim = compiled(
         optimizer=keras.optimizers.Adam(1e-3),

@@ -139,13 +139,19 @@ def mean_difference(pictures, targets):
 @pytest.mark.parametrize(
     "name",
     [
+        "super_resolution_x4_nano",
         "colourization_nano",
-        "colourization_small",
         "decompression_nano",
-        "decompression_small",
         "decompression_hyperrim",
         "layout_synthesis_nano",
-        "layout_synthesis_small",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in (
+                "colourization_small",
+                "decompression_small",
+                "layout_synthesis_small",
+            )
+        ),
     ],
 )
 def test_train_steps_are_finite(name):
@@ -160,8 +166,8 @@ def test_train_steps_are_finite(name):
         run_eagerly=True,
     )
     rng = np.random.default_rng(0)
-    inputs = rng.random((1, 16, 16, tim.input_channels), dtype="float32")
-    side = 16 * tim.output_factor
+    inputs = rng.random((1, 8, 8, tim.input_channels), dtype="float32")
+    side = 8 * tim.output_factor
     target = rng.random((1, side, side, 3), dtype="float32")
     logs = tim.train_on_batch(inputs, target, return_dict=True)
     assert all(np.isfinite(value) for value in logs.values())
@@ -245,7 +251,9 @@ def test_overrides_replace_the_presets_values():
     assert tim.dtype_policy.name == "mixed_bfloat16"
 
 
-@pytest.mark.parametrize("size", ["nano", "small"])
+@pytest.mark.parametrize(
+    "size", ["nano", pytest.param("small", marks=pytest.mark.slow)]
+)
 def test_classes_replace_the_presets_input_channels(size):
     name, classes = f"layout_synthesis_{size}", read_classes("camvid")
     tim = TIM.from_preset(name, classes=classes)

@@ -194,8 +194,13 @@ def test_clipped_values_keep_their_gradient(make_tim):
 # Precision, folding.
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("task", "policy"),
+    [
+        *((task, "mixed_bfloat16") for task in TASKS),
+        ("super_resolution", "mixed_float16"),
+    ],
+)
 def test_mixed_precision(make_tim, pictures, task, policy):
     full, half = make_tim(task), make_tim(task, dtype=policy)
     half.set_weights(full.get_weights())
@@ -212,9 +217,9 @@ def test_mixed_precision(make_tim, pictures, task, policy):
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_full_precision_keeps_the_weights(make_tim, pictures, policy):
-    full = make_tim(input_skip=True)
+    full = make_tim(quick=True, input_skip=True)
     assert full.full_precision() is full
-    half = make_tim(input_skip=True, dtype=policy)
+    half = make_tim(quick=True, input_skip=True, dtype=policy)
     half.set_weights(full.get_weights())
     again = half.full_precision()
     assert not again.compiled
