@@ -76,14 +76,14 @@ SETTINGS = {
     "super_resolution": {
         "preset": "super_resolution_x16_nano",
         "crop_size": 96,
-        "num_samples": 2,
+        "num_candidates": 2,
         "steps": 3600,
     },
-    "colourization": {"num_samples": 4},
+    "colourization": {"num_candidates": 4},
     "decompression": {"crop_size": 64, "steps": 240},
     # The same number at every level: whole codes, which vanilla cIMLE draws,
     # are made at all of them.
-    "layout_synthesis": {"downsample": 2, "num_samples": 8, "steps": 360},
+    "layout_synthesis": {"downsample": 2, "num_candidates": 8, "steps": 360},
 }
 
 WITHOUT = {
@@ -142,7 +142,7 @@ def settings_of(task, method, factor, seed):
     if FLAGS.steps is not None:
         chosen["steps"] = FLAGS.steps
     if FLAGS.candidates is not None:
-        chosen["num_samples"] = FLAGS.candidates
+        chosen["num_candidates"] = FLAGS.candidates
     if task == "layout_synthesis":
         chosen |= {
             "data": FLAGS.layouts,

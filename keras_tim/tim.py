@@ -222,7 +222,7 @@ class TIM(Tower):
             argument: training[argument]
             for argument in (
                 "distance",
-                "num_samples",
+                "num_candidates",
                 "images_per_selection",
                 "steps_per_selection",
                 "mini_batch_size",

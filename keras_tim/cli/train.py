@@ -109,16 +109,16 @@ def define_flags(values):
         **text,
     )
     flags.DEFINE_list(
-        "num_samples",
+        "num_candidates",
         None,
         _help(
-            "num_samples",
+            "num_candidates",
             "candidate codes per image and level (m), or one number per "
             "level, coarsest first, such as 32,16,8",
         ),
         **text,
     )
-    flags.DEFINE_alias("num_candidates", "num_samples", flag_values=values)
+    flags.DEFINE_alias("num_samples", "num_candidates", flag_values=values)
     for name in ("residual_channels", "growth_channels"):
         flags.DEFINE_list(
             name,
@@ -226,9 +226,9 @@ def _settings(values):
     for name in ("held_out", "without"):
         if chosen[name] is not None:
             chosen[name] = tuple(chosen[name])
-    if chosen["num_samples"] is not None:
-        counts = _numbers("num_samples", chosen["num_samples"])
-        chosen["num_samples"] = counts if len(counts) > 1 else counts[0]
+    if chosen["num_candidates"] is not None:
+        counts = _numbers("num_candidates", chosen["num_candidates"])
+        chosen["num_candidates"] = counts if len(counts) > 1 else counts[0]
     for name in ("residual_channels", "growth_channels"):
         if chosen[name] is not None:
             chosen[name] = _numbers(name, chosen[name])

@@ -230,7 +230,7 @@ SHORT_TRAINING = {
     "beta_2": 0.99,
     "epsilon": 1e-7,
     "distance": "lpips_alex",
-    "num_samples": 4,
+    "num_candidates": 4,
     "images_per_selection": 32,
     "steps_per_selection": 12,
     "mini_batch_size": 8,
@@ -251,7 +251,7 @@ PAPER_TRAINING = {
     "beta_2": 0.999,
     "epsilon": 1e-8,
     "distance": "lpips_vgg",
-    "num_samples": 120,
+    "num_candidates": 120,
     "images_per_selection": 400,
     "steps_per_selection": 10_000,
     "mini_batch_size": 1,
@@ -269,7 +269,7 @@ _SHORT = {
         "crop_size": 64,
         "steps": 540,
         # What chooses among colours is the one style of a few numbers.
-        "num_samples": 8,
+        "num_candidates": 8,
         "candidate_chunk": 64,
         "pixel_weight": 0.3,
     },
@@ -283,12 +283,15 @@ _SHORT = {
         "steps": 480,
         # Light and colours are chosen at the first level, where candidates
         # cost little.
-        "num_samples": (32, 8, 4, 4),
+        "num_candidates": (32, 8, 4, 4),
         # What settles the colours, where no input could be added to.
         "pixel_weight": 1.0,
     },
     "mnist": {"distance": "mean_squared_error"},
 }
+
+# Earlier names of settings, which files may hold.
+_EARLIER = {"num_samples": "num_candidates"}
 
 # What is asked of the data, where it is less than of photos.
 _OF_DATA = {"layout_synthesis": {"downsample"}, "mnist": set()}
@@ -313,9 +316,9 @@ def _training(name):
         training = {**PAPER_TRAINING, **_PUBLISHED.get(name, {})}
     else:
         training = {**SHORT_TRAINING, **_SHORT[task]}
-        if isinstance(training["num_samples"], tuple):
+        if isinstance(training["num_candidates"], tuple):
             levels = len(PRESETS[name]["residual_channels"])
-            training["num_samples"] = training["num_samples"][:levels]
+            training["num_candidates"] = training["num_candidates"][:levels]
     of_photos = {"downsample", "crop_size", "enlarged"}
     for key in of_photos - _OF_DATA.get(task, of_photos):
         del training[key]
@@ -323,6 +326,18 @@ def _training(name):
 
 
 TRAINING = {name: _training(name) for name in PRESETS}
+
+
+def named_as_now(settings):
+    """Settings of training under their present names.
+
+    Args:
+        settings: dict, perhaps with names of earlier versions.
+
+    Returns:
+        dict.
+    """
+    return {_EARLIER.get(key, key): value for key, value in settings.items()}
 
 
 def preset_training(name):
@@ -339,7 +354,8 @@ def preset_training(name):
     """
     shipped, name = shipped_presets(), spelled_here(name)
     if name in shipped:
-        return _with_tuples(read_preset(shipped[name])["training"])
+        stored = read_preset(shipped[name])["training"]
+        return named_as_now(_with_tuples(stored))
     _check(name)
     return dict(TRAINING[name])
 

@@ -12,6 +12,7 @@ from keras_tim.models.presets import (
     PARTS,
     PRESET_OF_TASK,
     SHORT_TRAINING,
+    named_as_now,
     preset_arguments,
     preset_training,
 )
@@ -28,7 +29,7 @@ INTEGERS = (
     "crop_size",
     "quality",
     "steps",
-    "num_samples",
+    "num_candidates",
     "images_per_selection",
     "steps_per_selection",
     "mini_batch_size",
@@ -82,7 +83,7 @@ class RunSettings:
             of the start within a short run, 0.999 is as published.
         epsilon: Adam's, 1e-8 as published.
         distance: see `TIM.compile`, as are the next six.
-        num_samples: candidates per image and level, or a tuple of one number
+        num_candidates: candidates per image and level, or a tuple of one number
             per level, coarsest first.
         images_per_selection: |S|.
         steps_per_selection: M.
@@ -127,7 +128,7 @@ class RunSettings:
     beta_2: float = SHORT_TRAINING["beta_2"]
     epsilon: float = SHORT_TRAINING["epsilon"]
     distance: str = SHORT_TRAINING["distance"]
-    num_samples: int | tuple = SHORT_TRAINING["num_samples"]
+    num_candidates: int | tuple = SHORT_TRAINING["num_candidates"]
     images_per_selection: int = SHORT_TRAINING["images_per_selection"]
     steps_per_selection: int = SHORT_TRAINING["steps_per_selection"]
     mini_batch_size: int = SHORT_TRAINING["mini_batch_size"]
@@ -220,9 +221,9 @@ class RunSettings:
         """
         if "codes" in self.without:
             return 1
-        if self.sampling == "vanilla" and isinstance(self.num_samples, tuple):
-            return max(self.num_samples)
-        return self.num_samples
+        counts = self.num_candidates
+        vanilla = self.sampling == "vanilla" and isinstance(counts, tuple)
+        return max(counts) if vanilla else counts
 
     @classmethod
     def of_task(cls, task: str, **chosen: Any) -> "RunSettings":
@@ -240,7 +241,7 @@ class RunSettings:
             ValueError: if the task or the preset is unknown, or they do not
                 fit together.
         """
-        given = {k: v for k, v in chosen.items() if v is not None}
+        given = named_as_now({k: v for k, v in chosen.items() if v is not None})
         preset = PRESET_OF_TASK[task_name(task)]
         if "trunk" in given:
             preset = DEFAULT_PRESETS["super_resolution"]
@@ -316,7 +317,7 @@ def load_settings(path: str | os.PathLike) -> RunSettings | None:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in stored["settings"].items()
         }
-        return RunSettings(**settings)
+        return RunSettings(**named_as_now(settings))
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is damaged, or of another version of this package: {error}"

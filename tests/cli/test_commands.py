@@ -56,7 +56,7 @@ def test_help_of_a_command_lists_its_flags(command, capsys):
         (["train", "--run=x", "--task=origami"], 2, "task"),
         (["train", "--run=x", "--steps=0"], 2, "steps"),
         (["train", "--run=x", "photos"], 1, "photos"),
-        (["train", "--run=x", "--num_samples=4,many"], 1, "4,many"),
+        (["train", "--run=x", "--num_candidates=4,many"], 1, "4,many"),
         (["train", "--run=x", "--residual_channels=wide"], 1, "wide"),
         (["train", "--run=x", "--dtype=float8"], 2, "dtype"),
         (["sample", "--model=missing", "x.png"], 1, "missing"),

@@ -194,7 +194,7 @@ def test_published_models_are_trained_as_published(name):
     group, rate = RECIPES[name]
     assert arguments == {
         "distance": "lpips_vgg",
-        "num_samples": 120,
+        "num_candidates": 120,
         "images_per_selection": group,
         "steps_per_selection": 10_000,
         "mini_batch_size": 1,
@@ -213,7 +213,7 @@ def test_published_models_are_trained_as_published(name):
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_comes_with_its_training(name):
     training = preset_training(name)
-    counts = training["num_samples"]
+    counts = training["num_candidates"]
     if isinstance(counts, tuple):
         assert len(counts) == len(PRESETS[name]["residual_channels"])
     multiple = 2 ** len(PRESETS[name]["residual_channels"])
@@ -234,9 +234,9 @@ def test_a_model_is_compiled_as_its_preset_says():
     training = preset_training("mnist_nano")
     for name in ("steps_per_selection", "mini_batch_size"):
         assert config[name] == training[name]
-    assert set(config["num_candidates"]) == {training["num_samples"]}
+    assert set(config["num_candidates"]) == {training["num_candidates"]}
     # What is given is the caller's own.
-    preset_training("mnist_nano")["num_samples"] = 99
+    preset_training("mnist_nano")["num_candidates"] = 99
     assert preset_training("mnist_nano") == training
     with pytest.raises(ValueError, match="'huge'"):
         TIM.training_settings("huge")

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from keras_tim.files import write_json
 from keras_tim.models.presets import (
     REGRESSION_WITHOUT,
     VANILLA_WITHOUT,
@@ -40,12 +41,12 @@ def test_a_preset_brings_its_training():
     assert paper.changes() == {}
     wide = of(
         preset="decompression_paper",
-        num_samples=8,
+        num_candidates=8,
         residual_channels=(8,) * 4,
         without=("weight_norm",),
     )
     assert wide.changes() == {
-        "num_samples": (120, 8),
+        "num_candidates": (120, 8),
         "residual_channels": ((128, 64, 64, 64), (8, 8, 8, 8)),
         "weight_norm": (None, False),
     }
@@ -55,15 +56,15 @@ def test_description_tells_what_is_changed():
     settings = RunSettings.of_task(
         "super_resolution",
         preset="super_resolution_x16_paper",
-        num_samples=8,
+        num_candidates=8,
         without=("weight_norm",),
     )
     first, *changed = settings.description().splitlines()
     assert first.startswith("super_resolution_x16_paper comes with ")
     assert "distance=lpips_vgg" in first
-    assert "num_samples" not in first
+    assert "num_candidates" not in first
     assert changed == [
-        "Changed: num_samples=8 in place of 120.",
+        "Changed: num_candidates=8 in place of 120.",
         "Changed: weight_norm=False.",
     ]
     assert "Changed" not in RunSettings.of_task("mnist").description()
@@ -76,20 +77,20 @@ def test_numbers_of_candidates_fit_the_preset():
     assert candidates() == (32, 8, 4)
     assert candidates(preset="layout_synthesis_small") == (32, 8, 4, 4)
     assert candidates(preset="layout_synthesis_paper") == 120
-    asked = {"num_samples": (5, 2), "preset": "layout_synthesis_paper"}
+    asked = {"num_candidates": (5, 2), "preset": "layout_synthesis_paper"}
     assert candidates(**asked) == (5, 2)
 
 
 def test_parts_left_out_become_arguments():
     vanilla = RunSettings(without=VANILLA_WITHOUT)
     assert vanilla.sampling == "vanilla"
-    assert vanilla.candidates == vanilla.num_samples
+    assert vanilla.candidates == vanilla.num_candidates
     assert vanilla.model_switches == {
         "mapping_network": False,
         "intermediate_supervision": False,
         "weight_norm": False,
     }
-    by_level = {"num_samples": (8, 20, 4)}
+    by_level = {"num_candidates": (8, 20, 4)}
     assert RunSettings(**by_level).candidates == (8, 20, 4)
     assert RunSettings(without=VANILLA_WITHOUT, **by_level).candidates == 20
     regression = RunSettings(without=REGRESSION_WITHOUT, **by_level)
@@ -123,7 +124,7 @@ def test_settings_come_back_from_the_folder(tmp_path):
     settings = RunSettings(
         held_out=("a", "b"),
         without=("codes",),
-        num_samples=(8, 4),
+        num_candidates=(8, 4),
         residual_channels=(16, 8),
     )
     (tmp_path / "config.json").write_text(
@@ -160,3 +161,12 @@ def test_what_is_gone_on_with_brings_its_training_along(tmp_path):
         "super_resolution", start=str(tmp_path), steps=3
     )
     assert chosen.preset == "super_resolution_x4_nano"
+
+
+def test_earlier_names_are_understood(tmp_path):
+    settings = RunSettings.of_task("super_resolution", num_samples=3)
+    assert settings.num_candidates == 3
+    stored = settings.jsonable()
+    stored["num_samples"] = stored.pop("num_candidates")
+    write_json(str(tmp_path / "config.json"), {"settings": stored})
+    assert load_settings(tmp_path) == settings
