@@ -288,9 +288,9 @@ class TIM(Tower):
             seed: int, the same for every input, or ints `[batch]`.
             batch_size: int, how many alternatives are made at a time; bounds
                 the memory. At 1 a sample is the same to the last bit in any
-                batch; more are faster, and may differ from that by rounding.
-                So may exports, but for those of a model without weight
-                normalisation (see `folded`) and without `plain_blocks`.
+                batch, and from any export, which differs by rounding where
+                there are `plain_blocks`; more are faster, and may differ from
+                that by rounding.
             temperature: float from 0 on, factor on the codes: below 1 the
                 alternatives differ less, and 0 gives the best guess, whatever
                 the seed.

@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_tim.lazy import tensorflow as tf
 from keras_tim.models.choosing import take
+from keras_tim.models.folding import folded
 from keras_tim.models.generator import Generator
 
 
@@ -28,7 +29,7 @@ class Renderer:
         self._size = [tim.output_factor * n for n in given.shape[:2]]
         self._missing = [(0, -n % tim.input_multiple) for n in given.shape[:2]]
         self.inputs = np.pad(given, (*self._missing, (0, 0)), "edge")[None]
-        generator = Generator(tim)
+        generator = Generator(folded(tim))
         channels = tf.TensorSpec([None, None, tim.input_channels])
         begin = tf.function(
             generator.begin, input_signature=[channels], autograph=False

@@ -1,11 +1,32 @@
 """Weight-normalised convolution (CAM-Net, section 3.3)."""
 
+import contextlib
+import contextvars
 import math
 
 import keras
 from keras import ops
 
 from keras_tim.checks import integer
+
+_KNOWN = contextvars.ContextVar("plain kernels", default=None)
+
+
+@contextlib.contextmanager
+def known_kernels(kernels):
+    """The scope in which plain kernels are known and need not be computed.
+
+    Many calls with the same weights, such as samples, share them.
+
+    Args:
+        kernels: dict from the id of a layer's variable `v` to its plain
+            kernel, float32.
+    """
+    token = _KNOWN.set(kernels)
+    try:
+        yield
+    finally:
+        _KNOWN.reset(token)
 
 
 @keras.saving.register_keras_serializable(package="keras_tim")
@@ -83,6 +104,9 @@ class WeightNormConv2D(keras.layers.Layer):
 
     def folded_kernel(self):
         """The plain kernel `[size, size, channels, filters]` in float32."""
+        known = (_KNOWN.get() or {}).get(id(self.v))
+        if known is not None:
+            return known
         return self.v * (self.g / self._direction_length())
 
     def call(self, inputs):

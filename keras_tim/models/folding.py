@@ -27,6 +27,33 @@ def folded(tower, dtype=None):
     return plain
 
 
+def plain_kernels(tower):
+    """The plain kernels of weight-normalised convolutions, as they are now.
+
+    Args:
+        tower: a `Tower`.
+
+    Returns:
+        dict from the id of a variable `v` to a float32 tensor, see
+        `keras_tim.layers.weight_norm.known_kernels`; empty without weight
+        normalisation.
+    """
+    if not tower.weight_norm:
+        return {}
+    values = {place(weight): weight for weight in tower.weights}
+    directions = {
+        name: weight for name, weight in values.items() if name.endswith("/v")
+    }
+    kernels = _fold(
+        [ops.convert_to_tensor(weight) for weight in directions.values()],
+        [ops.convert_to_tensor(values[f"{name[:-1]}g"]) for name in directions],
+    )
+    return {
+        id(weight): kernel
+        for weight, kernel in zip(directions.values(), kernels, strict=True)
+    }
+
+
 def _copy_folded(source, target):
     """Copies a model's weights into a twin without weight normalisation.
 

@@ -21,8 +21,7 @@ class Generator:
     chosen by what is known of their inputs beforehand.
 
     Args:
-        tim: a `Tower`. Without weight normalisation (see `Tower.folded`) the
-            pictures are to the last bit those of its exports.
+        tim: a `Tower`.
         frozen: bool, whether the weights are constants of the graph, as they
             are now, instead of variables beside it.
     """

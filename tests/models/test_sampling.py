@@ -187,3 +187,16 @@ def test_another_process_gives_the_same_bits(tim, pictures, tmp_path):
         np.load(tmp_path / "samples.npy"),
         tim.sample(small, num_samples=3, seed=2),
     )
+
+
+def test_samples_are_those_of_the_folded_model(make_tim):
+    """To the last bit, also once the weights have changed."""
+    tim = make_tim(quick=True, weight_norm=True)
+    given = np.random.RandomState(0).rand(2, 5, 7, 3).astype("float32")
+    before = tim.sample(given, num_samples=2)
+    np.testing.assert_array_equal(tim.folded().sample(given, 2), before)
+    weight = tim.tower[0].trainable_weights[0]
+    weight.assign(weight + 0.1)
+    after = tim.sample(given, num_samples=2)
+    assert not np.array_equal(before, after)
+    np.testing.assert_array_equal(tim.folded().sample(given, 2), after)
