@@ -673,6 +673,11 @@ class Tower(keras.Model):
             sizes.append((height * factor, width * factor))
         return sizes
 
+    def output_size(self, inputs):
+        """Height and width of the last level's output, see `noise_sizes`."""
+        noise_size = self.noise_sizes(inputs)[-1]
+        return self.output_shapes(self.num_levels - 1, 0, noise_size)[0][1:3]
+
     def style_sizes(self, inputs):
         """Rows and columns of every level's map of styles.
 
