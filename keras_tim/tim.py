@@ -539,9 +539,15 @@ class TIM(Tower):
 
     @property
     def metrics_variables(self):
-        """What Keras hands to a step on JAX, and back from it."""
-        known = [] if self._imle is None else [self._imle.nonfinite_step]
-        return [*super().metrics_variables, *known]
+        """The metrics' variables; on JAX all that steps need beside the model.
+
+        Keras hands their values to every step there. What a step read otherwise
+        would be written into its code, which is much for LPIPS.
+        """
+        of_metrics = super().metrics_variables
+        if self._imle is None or keras.backend.backend() != "jax":
+            return of_metrics
+        return [*of_metrics, *self._imle.variables]
 
     @property
     def nonfinite_step(self) -> int | None:

@@ -94,6 +94,13 @@ class ConditionalIMLE:
         # not finite; 0 while there is none.
         self.nonfinite_step = keras.Variable(0, dtype="int", trainable=False)
 
+    @property
+    def variables(self):
+        """Variables that steps read or set, beside the model's and metrics'."""
+        layer = self.distance.distance
+        weights = layer.variables if isinstance(layer, keras.Layer) else []
+        return [self.nonfinite_step, *weights]
+
     def get_config(self):
         """Arguments of `TIM.compile`, serialised."""
         config = {
@@ -220,7 +227,7 @@ class ConditionalIMLE:
                 self.distance.features(x, mask)
                 for x, mask in itertools.zip_longest(targets, masks)
             ]
-            selection = self._select_together(
+            selection = self.select_together(
                 tim, inputs, features, seeds, chunk
             )
             supervised = [features[i] for i in self.supervised_levels]
@@ -231,8 +238,19 @@ class ConditionalIMLE:
         )
         return Selection(*selection), features
 
-    def _select_together(self, tim, inputs, features, seeds, chunk):
-        """Selection for as many images as are looked at together."""
+    def select_together(self, tim, inputs, features, seeds, chunk):
+        """Selection for images that are all looked at together.
+
+        Args:
+            tim: the `TIM`.
+            inputs: list of tensors `[batch, height, width, channels]`.
+            features: list over levels of the targets' features.
+            seeds: as in `select`.
+            chunk: int, candidates of each image made at a time.
+
+        Returns:
+            A `Selection`.
+        """
         sizes = tim.noise_sizes(inputs)
 
         def draw(level, first, count):
@@ -415,7 +433,7 @@ class ConditionalIMLE:
 
 
 def state_of(tim):
-    """All variables that a step reads or sets, but the distance's."""
+    """All variables that a step reads or sets, on JAX."""
     return [
         *tim.trainable_variables,
         *tim.non_trainable_variables,
