@@ -27,7 +27,7 @@ from keras import ops
 
 from keras_tim.images import contact_sheet, write_film, write_picture
 from keras_tim.images.sheets import colour_map
-from keras_tim.imle.loops import repeat
+from keras_tim.imle.tensorflow_backend import repeat
 from keras_tim.runs.files import write_json
 
 # What random numbers are for: each purpose has a stream of its own.

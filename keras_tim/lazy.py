@@ -52,6 +52,7 @@ class LazyModule:
 # Layers, the tower and selection come up with whatever backend Keras is told
 # to use, also where there is no TensorFlow.
 tensorflow = LazyModule("tensorflow")
+jax = LazyModule("jax")
 
 
 def is_command():

@@ -12,16 +12,10 @@ import numpy as np
 from keras import ops
 
 from keras_tim.assets.trunks import read_trunk
-from keras_tim.checks import check_unit_range, integer, unit_range_assertion
+from keras_tim.checks import check_unit_range, integer
+from keras_tim.imle.backend import backend
 from keras_tim.imle.inversion import invert
-from keras_tim.imle.loops import (
-    map_in_groups,
-    one_at_least,
-    unless_empty,
-)
-from keras_tim.imle.remapping import without_remapping
 from keras_tim.imle.training import ConditionalIMLE
-from keras_tim.lazy import tensorflow as tf
 from keras_tim.models.inputs import check_inputs
 from keras_tim.models.model_file import load_tim
 from keras_tim.models.presets import (
@@ -466,7 +460,7 @@ class TIM(Tower):
             steps_per_execution: as in `keras.Model.compile`.
             jit_compile: as in `keras.Model.compile`. XLA leaves out the check
                 that pictures lie in [0, 1], and draws other codes than are
-                drawn without it.
+                drawn without it. On JAX it always compiles, unless run eagerly.
             auto_scale_loss: as in `keras.Model.compile`.
             loss: another name of `distance`.
             loss_weights: must be None: the levels count alike.
@@ -511,6 +505,8 @@ class TIM(Tower):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
+        if keras.backend.backend() == "jax":
+            self.jit_compile = not run_eagerly
         # The model is built, so optimizer and metrics can be: variables made
         # while the step is traced would have it traced twice.
         self.optimizer.build(self.trainable_variables)
@@ -542,6 +538,18 @@ class TIM(Tower):
         ]
 
     @property
+    def metrics_variables(self):
+        """The metrics' variables; on JAX all that steps need beside the model.
+
+        Keras hands their values to every step there. What a step read otherwise
+        would be written into its code, which is much for LPIPS.
+        """
+        of_metrics = super().metrics_variables
+        if self._imle is None or keras.backend.backend() != "jax":
+            return of_metrics
+        return [*of_metrics, *self._imle.variables]
+
+    @property
     def nonfinite_step(self) -> int | None:
         """The gradient step at which training diverged, None if it did not.
 
@@ -567,8 +575,14 @@ class TIM(Tower):
         if "shuffle" not in given and not _is_shuffled(given.get("x")):
             # Keras would warn that it is ignored.
             kwargs["shuffle"] = False
-        with without_remapping():
+        backend.check_arrays(given.get("x"), given.get("y"))
+        with backend.without_remapping():
             return super().fit(*args, **kwargs)
+
+    @functools.wraps(keras.Model.evaluate)
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        backend.check_arrays(x, y)
+        return super().evaluate(x, y, *args, **kwargs)
 
     @functools.wraps(keras.Model.predict)
     def predict(self, x, *args, **kwargs):
@@ -587,12 +601,25 @@ class TIM(Tower):
                 f"`x` must give at least one batch. Received: x={x}"
             ) from error
 
-    def train_step(self, data):
+    # On JAX Keras hands steps the variables' values before the data, and wants
+    # new ones with the results.
+
+    def train_step(self, *data):
         """One round of Algorithm 1 on one batch."""
+        return backend.stateless_step(self, self._train_on, *data)
+
+    def test_step(self, *data):
+        """Losses at the selected codes, from the same seed for every image."""
+        return backend.stateless_step(self, self._test_on, *data)
+
+    def predict_step(self, *data):
+        """Sample 0 of seed 0 of every input, `[batch, height, width, 3]`."""
+        return backend.stateless_step(self, self._predict_on, *data)
+
+    def _train_on(self, data):
         return self._step(data, self._imle.train)
 
-    def test_step(self, data):
-        """Losses at the selected codes, from the same seed for every image."""
+    def _test_on(self, data):
         results = self._step(data, self._imle.test)
         del results["gradient_norm"]
         return results
@@ -604,14 +631,14 @@ class TIM(Tower):
         def update():
             # Before the weights change.
             pictures = self._predicted_in_groups(inputs)
-            batch = one_at_least(inputs, targets, sample_weight)
+            batch = backend.one_at_least(inputs, targets, sample_weight)
             step(self, *batch, self._trackers)
             if pictures is not None:
                 several = isinstance(targets, list | tuple)
                 finest = targets[-1] if several else targets
                 self.compute_metrics(inputs, finest, pictures, sample_weight)
 
-        unless_empty(inputs, update)
+        backend.unless_empty(inputs, update)
         return super().get_metrics_result()
 
     def get_metrics_result(self):
@@ -623,8 +650,8 @@ class TIM(Tower):
         """
         results = super().get_metrics_result()
         norm = self._trackers.get("gradient_norm")
-        known = norm is not None and tf.executing_eagerly()
-        if known and not ops.convert_to_numpy(norm.count):
+        known = norm is not None and backend.at_hand(norm.count)
+        if known and not norm.count.numpy():
             del results[norm.name]
         return results
 
@@ -632,9 +659,9 @@ class TIM(Tower):
         """What metrics are given, in the memory of selection."""
         if not self._has_metrics:
             return None
-        pictures = map_in_groups(
+        pictures = backend.map_in_groups(
             self._predicted,
-            one_at_least(inputs)[0],
+            backend.one_at_least(inputs)[0],
             self._imle.candidate_chunk,
         )
         return pictures[: ops.shape(inputs[0])[0]]
@@ -643,22 +670,19 @@ class TIM(Tower):
         codes = self.draw_codes(inputs, num_samples=1, seed=0)
         return self.decode(inputs, codes)[-1]
 
-    def predict_step(self, data):
-        """Sample 0 of seed 0 of every input, `[batch, height, width, 3]`."""
+    def _predict_on(self, data):
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         inputs = check_inputs(self, inputs)
-        checks = [unit_range_assertion("inputs", x) for x in inputs]
-        with tf.control_dependencies([c for c in checks if c is not None]):
-            inputs = [tf.identity(x) for x in inputs]
+        inputs, _, _ = backend.checked(inputs, [], [])
 
         def nothing():
-            return tf.zeros((0, *self.output_size(inputs), 3))
+            return ops.zeros((0, *self.output_size(inputs), 3))
 
         # TensorFlow's convolutions may fail on empty batches.
         batch = inputs[0].shape[0]
         if batch is None:
-            return tf.cond(
-                tf.shape(inputs[0])[0] > 0,
+            return ops.cond(
+                ops.shape(inputs[0])[0] > 0,
                 lambda: self._predicted(inputs),
                 nothing,
             )

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from keras_tim.checks import integer
+from keras_tim.imle.backend import backend
 from keras_tim.imle.distances import SelectionDistance
-from keras_tim.imle.remapping import without_remapping
 from keras_tim.lazy import tensorflow as tf
 from keras_tim.models.inputs import check_inputs, check_pictures
 
@@ -36,7 +36,7 @@ class Inversion(typing.NamedTuple):
     path_steps: np.ndarray
 
 
-@without_remapping()
+@backend.without_remapping()
 def invert(
     tim,
     inputs,

@@ -6,7 +6,7 @@ import functools
 import keras
 from keras import ops
 
-from keras_tim.lazy import tensorflow as tf
+from keras_tim.imle.backend import backend
 
 
 def learning_rate_multipliers(tim):
@@ -91,7 +91,7 @@ def _scale_steps(optimizer, multipliers):
     factors = {
         id(part): (place, multiplier)
         for place, (variable, multiplier) in enumerate(multipliers)
-        for part in _known_as(variable)
+        for part in backend.known_as(variable)
     }
     starts = []
 
@@ -112,12 +112,3 @@ def _scale_steps(optimizer, multipliers):
 
     optimizer.apply = apply_noting_starts
     optimizer.update_step = update_step_scaled
-
-
-def _known_as(variable):
-    """A variable, and what it is to an optimizer of TensorFlow."""
-    yield variable
-    if keras.backend.backend() == "tensorflow":
-        yield variable.value
-        strategy = tf.distribute.get_strategy()
-        yield from strategy.experimental_local_results(variable.value)

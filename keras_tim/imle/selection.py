@@ -10,7 +10,7 @@ import typing
 import keras
 from keras import ops
 
-from keras_tim.lazy import tensorflow as tf
+from keras_tim.imle.backend import backend
 
 
 class Selection(typing.NamedTuple):
@@ -249,7 +249,7 @@ def candidate_loop(improve, count, chunk, start):
     steps = -(-count // chunk)
     if steps == 1:
         return improve(ops.convert_to_tensor(0, dtype="int32"), chunk, start)
-    _, best = _while_loop(
+    _, best = backend.while_loop(
         lambda step, best: step < steps,
         # The last chunk steps back to be as long as the others: what is looked
         # at twice cannot win twice, and every shape stays the same.
@@ -260,17 +260,6 @@ def candidate_loop(improve, count, chunk, start):
         (ops.convert_to_tensor(0, dtype="int32"), start),
     )
     return best
-
-
-def _while_loop(condition, body, values):
-    """`ops.while_loop`, one turn after another.
-
-    TensorFlow runs up to ten turns of a loop at once, each with kernels and
-    repeated inputs of its own, unless told otherwise.
-    """
-    if keras.backend.backend() == "tensorflow":
-        return tf.while_loop(condition, body, values, parallel_iterations=1)
-    return ops.while_loop(condition, body, values)
 
 
 def _compare(distance, outputs, target, batch, n):

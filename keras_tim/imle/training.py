@@ -1,4 +1,4 @@
-"""Conditional IMLE (Algorithm 1), inside one TensorFlow graph."""
+"""Conditional IMLE (Algorithm 1), inside one compiled step."""
 
 import dataclasses
 import itertools
@@ -8,19 +8,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_tim.checks import integer, unit_range_assertion
+from keras_tim.checks import integer, is_floating
+from keras_tim.imle.backend import backend
 from keras_tim.imle.cells import select_hierarchical_by_cell
 from keras_tim.imle.distances import SelectionDistance
 from keras_tim.imle.learning_rates import (
     learning_rate_multipliers,
     scaled_learning_rates,
-)
-from keras_tim.imle.loops import (
-    ceil_divide,
-    for_each_group,
-    length_of,
-    map_in_groups,
-    repeat,
 )
 from keras_tim.imle.selection import (
     Selection,
@@ -28,8 +22,7 @@ from keras_tim.imle.selection import (
     select_vanilla,
 )
 from keras_tim.layers.resampling import area_resize, bicubic_resize
-from keras_tim.lazy import tensorflow as tf
-from keras_tim.models.codes import draw_codes
+from keras_tim.models.codes import draw_codes, sample_numbers
 
 SAMPLINGS = ("hierarchical", "vanilla")
 
@@ -99,7 +92,14 @@ class ConditionalIMLE:
         self.distance = SelectionDistance(self.distance, self.pixel_weight)
         # The first gradient step, counted from 1, whose loss or gradient was
         # not finite; 0 while there is none.
-        self.nonfinite_step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.nonfinite_step = keras.Variable(0, dtype="int", trainable=False)
+
+    @property
+    def variables(self):
+        """Variables that steps read or set, beside the model's and metrics'."""
+        layer = self.distance.distance
+        weights = layer.variables if isinstance(layer, keras.Layer) else []
+        return [self.nonfinite_step, *weights]
 
     def get_config(self):
         """Arguments of `TIM.compile`, serialised."""
@@ -132,8 +132,12 @@ class ConditionalIMLE:
         def train_group(group):
             self._train_group(tim, *group, trackers)
 
-        for_each_group(
-            prepared, self.images_per_selection, train_group, tim.jit_compile
+        backend.for_each_group(
+            prepared,
+            self.images_per_selection,
+            train_group,
+            tim.jit_compile,
+            state_of(tim),
         )
 
     def test(self, tim, inputs, targets, sample_weight, trackers):
@@ -153,32 +157,24 @@ class ConditionalIMLE:
         inputs, targets, weights, masks = self._prepare(
             tim, inputs, targets, sample_weight
         )
-        seeds = tf.fill([length_of(inputs)], _seed(self.seed, TEST_KEY))
+        length = backend.length_of(inputs)
+        seeds = backend.equal_seeds(self.seed, TEST_KEY, length)
         selection, features = self.select(tim, inputs, targets, seeds, masks)
         losses = self._losses(tim, inputs, selection.codes, features, weights)
-        self._track_losses(losses, trackers, tf.reduce_sum(weights))
+        self._track_losses(losses, trackers, ops.sum(weights))
         self._track_selection(selection, weights, trackers)
 
     def _prepare(self, tim, inputs, targets, sample_weight):
         """Checked inputs, targets, weights of images, masks over levels."""
         targets = self._target_pyramid(tim, inputs, targets)
         weights, masks = _split_weights(sample_weight, targets)
-        checks = [_assert_weights(x) for x in masks[-1:]]
-        checks += [
-            unit_range_assertion(name, x)
-            for name, pictures in (("inputs", inputs), ("targets", targets))
-            for x in pictures
-        ]
-        with tf.control_dependencies([c for c in checks if c is not None]):
-            inputs = [tf.identity(x) for x in inputs]
-            targets = [tf.identity(x) for x in targets]
-            masks = [tf.identity(x) for x in masks]
+        inputs, targets, masks = backend.checked(inputs, targets, masks)
         return inputs, targets, weights, masks
 
     def _train_group(self, tim, inputs, targets, weights, masks, trackers):
-        length = length_of(inputs)
-        iteration = tf.cast(tim.optimizer.iterations, tf.int64)
-        seeds = _image_seeds(self.seed, 2 * iteration, length)
+        length = backend.length_of(inputs)
+        key = 2 * tim.optimizer.iterations
+        seeds = backend.image_seeds(self.seed, key, length)
         selection, features = self.select(tim, inputs, targets, seeds, masks)
         self._track_selection(selection, weights, trackers)
         # What no step changes is made once for all of them.
@@ -190,17 +186,18 @@ class ConditionalIMLE:
         group = (inputs, selection.codes, features, weights, begun)
 
         steps = self.steps_per_selection
-        size = self.mini_batch_size or ceil_divide(length, steps)
+        # Rounded up.
+        size = self.mini_batch_size or -(-length // steps)
         if steps == 1 and self.mini_batch_size is None:
             self._gradient_step(tim, *group, trackers)
             return
 
         def step(number):
-            rows = _mini_batch_rows(seeds[0], number, length, size)
-            part = tf.nest.map_structure(lambda x: tf.gather(x, rows), group)
+            rows = backend.mini_batch_rows(seeds[0], number, length, size)
+            part = backend.take(group, rows)
             self._gradient_step(tim, *part, trackers)
 
-        repeat(steps, step)
+        backend.repeat(steps, step, state_of(tim))
 
     # -- Selection ---------------------------------------------------------
 
@@ -211,8 +208,8 @@ class ConditionalIMLE:
             tim: the `TIM`.
             inputs: list of tensors `[batch, height, width, channels]`.
             targets: list over levels of `[batch, height, width, 3]`.
-            seeds: int64 tensor `[batch]`: candidate j of an image is sample j
-                of its seed.
+            seeds: tensor `[batch, ...]` of one seed per image, as `draw_codes`
+                takes them: candidate j of an image is sample j of its seed.
             masks: list over levels of `[batch, height, width]`, by which the
                 targets' pixels count, or empty.
 
@@ -230,27 +227,36 @@ class ConditionalIMLE:
                 self.distance.features(x, mask)
                 for x, mask in itertools.zip_longest(targets, masks)
             ]
-            selection = self._select_together(
+            selection = self.select_together(
                 tim, inputs, features, seeds, chunk
             )
             supervised = [features[i] for i in self.supervised_levels]
             return tuple(selection), supervised
 
-        selection, features = map_in_groups(
+        selection, features = backend.map_in_groups(
             select_some, (inputs, targets, seeds, list(masks)), images
         )
         return Selection(*selection), features
 
-    def _select_together(self, tim, inputs, features, seeds, chunk):
-        """Selection for as many images as are looked at together."""
+    def select_together(self, tim, inputs, features, seeds, chunk):
+        """Selection for images that are all looked at together.
+
+        Args:
+            tim: the `TIM`.
+            inputs: list of tensors `[batch, height, width, channels]`.
+            features: list over levels of the targets' features.
+            seeds: as in `select`.
+            chunk: int, candidates of each image made at a time.
+
+        Returns:
+            A `Selection`.
+        """
         sizes = tim.noise_sizes(inputs)
 
         def draw(level, first, count):
-            indices = tf.cast(first, tf.int64) + tf.range(count, dtype=tf.int64)
-            indices = tf.tile(indices[None, :], [length_of(inputs), 1])
             drawn = draw_codes(
                 seeds,
-                indices,
+                sample_numbers(first, count, backend.length_of(inputs)),
                 sizes,
                 tim.style_dim,
                 tim.noise_channels,
@@ -289,44 +295,59 @@ class ConditionalIMLE:
     def _gradient_step(
         self, tim, inputs, codes, features, weights, begun, trackers
     ):
-        variables = tim.trainable_variables
-        with tf.GradientTape() as tape:
-            losses = self._losses(tim, inputs, codes, features, weights, begun)
-            loss = tf.add_n(losses)
-            # Gradients are summed over replicas.
-            scaled = loss / tf.distribute.get_strategy().num_replicas_in_sync
-            scaled = tim.optimizer.scale_loss(scaled)
-        gradients = tape.gradient(scaled, variables)
-        scale = tim.optimizer.scale_loss(tf.constant(1.0))
-        # Styles stay float32 where `keras.config.floatx` is another type.
-        alike = [tf.cast(x, tf.float32) for x in gradients if x is not None]
-        norm = tf.linalg.global_norm(alike) / scale
+        losses, gradients = self.gradients(
+            tim, inputs, codes, features, weights, begun
+        )
+        scale = tim.optimizer.scale_loss(ops.convert_to_tensor(1.0))
+        norm = backend.global_norm(gradients) / scale
         with scaled_learning_rates(
             tim.optimizer, learning_rate_multipliers(tim)
         ):
-            self._apply(tim.optimizer, gradients, variables, loss, norm)
-        self._track_losses(losses, trackers, tf.reduce_sum(weights))
+            self._apply(tim, gradients, sum(losses), norm)
+        self._track_losses(losses, trackers, ops.sum(weights))
         trackers["gradient_norm"].update_state(norm)
 
-    def _apply(self, optimizer, gradients, variables, loss, norm):
+    def gradients(self, tim, inputs, codes, features, weights, begun=()):
+        """Losses of all supervised levels, and the gradient of their sum.
+
+        Args:
+            tim: the `TIM`.
+            inputs: list of tensors `[batch, height, width, channels]`.
+            codes: list over levels of `(style, noise)`.
+            features: list over supervised levels of the targets' features.
+            weights: float32 tensor `[batch]`, by which images count.
+            begun: what `TIM.begin_level` returned for level 0, or empty.
+
+        Returns:
+            Tuple of a list of scalar losses and a list of gradients over
+            `tim.trainable_variables`, scaled as the optimizer scales losses.
+        """
+        return backend.gradients(
+            lambda: self._losses(tim, inputs, codes, features, weights, begun),
+            tim.optimizer,
+            tim.trainable_variables,
+            state_of(tim),
+        )
+
+    def _apply(self, tim, gradients, loss, norm):
         """Takes a gradient step, unless it would spoil the weights."""
-        if tf.distribute.has_strategy():
+        optimizer, variables = tim.optimizer, tim.trainable_variables
+        if backend.in_replicas():
             # Replicas cannot meet inside a branch to add up gradients.
             optimizer.apply(gradients, variables)
             return
-        finite = tf.math.is_finite(loss)
+        finite = ops.isfinite(loss)
         if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             # That one leaves out such gradients itself and lowers its scale.
-            finite &= tf.math.is_finite(norm)
-        step = tf.cast(optimizer.iterations, tf.int64) + 1
-        known = self.nonfinite_step
-        known.assign(tf.where(finite | (known > 0), known, step))
-
-        def take():
-            optimizer.apply(gradients, variables)
-            return step
-
-        tf.cond(finite, take, lambda: step)
+            finite &= ops.isfinite(norm)
+        known = ops.convert_to_tensor(self.nonfinite_step)
+        step = ops.cast(optimizer.iterations, known.dtype) + 1
+        self.nonfinite_step.assign(ops.where(finite | (known > 0), known, step))
+        backend.call_if(
+            finite,
+            lambda: optimizer.apply(gradients, variables),
+            [*variables, *optimizer.variables],
+        )
 
     def _losses(self, tim, inputs, codes, features, weights, begun=()):
         """Weighted mean distance of every supervised level."""
@@ -336,14 +357,14 @@ class ConditionalIMLE:
             made = self.distance.features(pictures[level])
             distances = self.distance.compare(made, target)
             losses.append(
-                tf.math.divide_no_nan(
-                    tf.reduce_sum(weights * distances), tf.reduce_sum(weights)
+                ops.divide_no_nan(
+                    ops.sum(weights * distances), ops.sum(weights)
                 )
             )
         return losses
 
     def _track_losses(self, losses, trackers, weight):
-        trackers["loss"].update_state(tf.add_n(losses), sample_weight=weight)
+        trackers["loss"].update_state(sum(losses), sample_weight=weight)
         if len(losses) > 1:
             for level, loss in zip(self.supervised_levels, losses, strict=True):
                 trackers[f"loss_level{level}"].update_state(
@@ -351,7 +372,7 @@ class ConditionalIMLE:
                 )
 
     def _track_selection(self, selection, weights, trackers):
-        counted = tf.cast(weights > 0.0, tf.float32)
+        counted = ops.cast(weights > 0.0, "float32")
         for level, distances in zip(
             self.supervised_levels, selection.distances, strict=True
         ):
@@ -366,7 +387,7 @@ class ConditionalIMLE:
             list(targets) if isinstance(targets, list | tuple) else [targets]
         )
         # Eager steps may be handed NumPy arrays.
-        given = [tf.convert_to_tensor(target) for target in given]
+        given = [ops.convert_to_tensor(target) for target in given]
         if len(given) not in (1, self.num_levels):
             raise ValueError(
                 "`targets` must be one tensor or one per level, "
@@ -378,17 +399,18 @@ class ConditionalIMLE:
                     "`targets` must have shape [batch, height, width, 3]. "
                     f"Received: shape {target.shape}"
                 )
-            if not target.dtype.is_floating:
+            if not is_floating(target):
+                dtype = keras.backend.standardize_dtype(target.dtype)
                 raise ValueError(
                     "`targets` must be float in [0, 1]; divide 8-bit pictures "
-                    f"by 255. Received: dtype={target.dtype.name}"
+                    f"by 255. Received: dtype={dtype}"
                 )
-        given = [tf.cast(target, tf.float32) for target in given]
+        given = [ops.cast(target, "float32") for target in given]
         sizes = self._output_sizes(tim, inputs)
         if len(given) < self.num_levels:
             finest = given[0]
             coarser = [
-                tf.clip_by_value(bicubic_resize(finest, *size), 0.0, 1.0)
+                ops.clip(bicubic_resize(finest, *size), 0.0, 1.0)
                 for size in sizes[:-1]
             ]
             given = [*coarser, finest]
@@ -408,6 +430,16 @@ class ConditionalIMLE:
             for level, size in enumerate(tim.noise_sizes(inputs))
         )
         return [shape[1:3] for shape in shapes]
+
+
+def state_of(tim):
+    """All variables that a step reads or sets, on JAX."""
+    return [
+        *tim.trainable_variables,
+        *tim.non_trainable_variables,
+        *tim.optimizer.variables,
+        *tim.metrics_variables,
+    ]
 
 
 def _per_level(num_candidates, num_levels, sampling):
@@ -432,84 +464,34 @@ def _per_level(num_candidates, num_levels, sampling):
     return given
 
 
-def _image_seeds(seed, key, length):
-    """A seed for every image, int64 `[length]`, from the run's seed."""
-    # Every replica takes its part, so that no two images share candidates.
-    context = tf.distribute.get_replica_context()
-    seeds = _seed(seed, key, [length * context.num_replicas_in_sync])
-    first = length * context.replica_id_in_sync_group
-    return seeds[first : first + length]
-
-
-def _seed(seed, key, shape=()):
-    """Seeds made of another one and a key, int64 of a shape."""
-    return tf.random.stateless_uniform(
-        shape,
-        seed=tf.stack([tf.constant(seed, tf.int64), tf.cast(key, tf.int64)]),
-        minval=None,
-        maxval=None,
-        dtype=tf.int64,
-        alg="philox",
-    )
-
-
-def _mini_batch_rows(seed, number, length, size):
-    """Rows of the `number`-th mini-batch of `size` out of `length` images.
-
-    The images are shuffled anew for every pass through them.
-    """
-    first = number * size
-    order = tf.argsort(
-        tf.random.stateless_uniform(
-            [length],
-            seed=tf.stack([seed, tf.cast(first // length, tf.int64)]),
-            alg="philox",
-        )
-    )
-    return tf.gather(order, (first + tf.range(size)) % length)
-
-
 def _split_weights(sample_weight, targets):
     """Weights of images and masks over levels, empty where there are none."""
     if sample_weight is None:
-        return tf.ones([length_of(targets)]), []
+        return ops.ones((backend.length_of(targets),)), []
     if isinstance(sample_weight, list | tuple):
         raise ValueError(
             "`sample_weight` must be one tensor, whose pixels are those of "
             f"the finest target. Received: {len(sample_weight)} tensors"
         )
-    weights = tf.cast(sample_weight, tf.float32)
-    shape = weights.shape
-    if shape.rank == 1:
+    weights = ops.cast(ops.convert_to_tensor(sample_weight), "float32")
+    shape, size = weights.shape, targets[-1].shape[1:3]
+    if len(shape) == 1:
         return weights, []
-    size = targets[-1].shape[1:3]
-    spatial = shape.rank == 3 or (shape.rank == 4 and shape[-1] == 1)
-    if not spatial or not size.is_compatible_with(shape[1:3]):
+    spatial = len(shape) == 3 or (len(shape) == 4 and shape[-1] == 1)
+    if not spatial or any(
+        None not in sides and sides[0] != sides[1]
+        for sides in zip(shape[1:3], size, strict=True)
+    ):
         raise ValueError(
             "`sample_weight` must have shape [batch], or [batch, height, "
             f"width] of the finest target, {size[0]} x {size[1]}. "
             f"Received: shape {shape}"
         )
-    finest = tf.reshape(weights, tf.shape(targets[-1])[:3])
-    finest.set_shape(targets[-1].shape[:3])
+    finest = ops.reshape(weights, ops.shape(targets[-1])[:3])
     masks = [
         area_resize(finest[..., None], *ops.shape(x)[1:3])[..., 0]
         for x in targets[:-1]
     ]
     # An image none of whose pixels counts must not lower the mean.
-    counted = tf.reduce_any(finest > 0.0, axis=(1, 2))
-    return tf.cast(counted, tf.float32), [*masks, finest]
-
-
-def _assert_weights(mask):
-    """Fails on negative, infinite or missing weights of pixels."""
-    usable = tf.reduce_all((mask >= 0.0) & (mask < mask.dtype.max))
-    return tf.debugging.Assert(
-        usable,
-        [
-            "`sample_weight` must be finite and not negative. Received values "
-            "from and to:",
-            tf.reduce_min(mask),
-            tf.reduce_max(mask),
-        ],
-    )
+    counted = ops.any(finest > 0.0, axis=(1, 2))
+    return ops.cast(counted, "float32"), [*masks, finest]

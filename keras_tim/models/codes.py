@@ -7,11 +7,18 @@ picture in every process, batch and replica.
 
 A value also depends on its place alone, so that a part of a large field can be
 drawn without the rest.
+
+This is TensorFlow's way, which draws the same on every device. On JAX
+`jax_codes` draws, other values of the same distribution.
 """
 
 import functools
 
+import keras
+from keras import ops
+
 from keras_tim.lazy import tensorflow as tf
+from keras_tim.models import jax_codes
 
 # Keys of one index: up to this many levels, two kinds of code each.
 MAX_LEVELS = 16
@@ -46,6 +53,16 @@ def draw_codes(
         rows, columns, style_dim],
         noise [batch * n, height, width, noise_channels])`, float32.
     """
+    if keras.backend.backend() == "jax":
+        return jax_codes.draw_codes(
+            seeds,
+            indices,
+            noise_sizes,
+            style_dim,
+            noise_channels,
+            levels,
+            style_sizes,
+        )
     levels = range(len(noise_sizes)) if levels is None else levels
     style_sizes = style_sizes or [()] * len(noise_sizes)
     # Outside a graph a compiled copy saves an eager loop over samples; inside
@@ -70,6 +87,26 @@ def draw_codes(
         noise.set_shape((count, *_known(noise_sizes[level]), noise_channels))
         codes.append((style, noise))
     return codes
+
+
+def sample_numbers(first, count, batch):
+    """Numbers of samples, the same for every image, as `draw_codes` takes them.
+
+    Args:
+        first: int or scalar integer tensor.
+        count: int.
+        batch: int or scalar tensor.
+
+    Returns:
+        int64 tensor `[batch, count]`: `first` and those that follow. On JAX
+        `jax_codes.words` of them.
+    """
+    if keras.backend.backend() == "jax":
+        return jax_codes.sample_numbers(first, count, batch)
+    numbers = ops.convert_to_tensor(first, dtype="int64") + tf.range(
+        count, dtype=tf.int64
+    )
+    return tf.tile(numbers[None, :], [batch, 1])
 
 
 def draw_style(seed, index, level, style_dim):

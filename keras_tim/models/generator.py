@@ -1,6 +1,7 @@
 """A tower's last pictures, one at a time: what is sampled and deployed."""
 
 import contextlib
+import functools
 
 import keras
 import numpy as np
@@ -32,10 +33,13 @@ class Generator:
         self._frozen_values = (
             [np.asarray(weight) for weight in tim.weights] if frozen else None
         )
-        self._picture = tf.function(
+
+    @functools.cached_property
+    def _picture(self):
+        return tf.function(
             self._trace_picture,
             input_signature=[
-                tf.TensorSpec([None, None, tim.input_channels]),
+                tf.TensorSpec([None, None, self.tim.input_channels]),
                 *map(tf.TensorSpec, self.code_shapes()),
             ],
             autograph=False,
@@ -175,7 +179,8 @@ class Generator:
         Returns:
             float32 tensor `[height', width', 3]` in [0, 1].
         """
-        shape = tf.shape(given)
+        on_jax = keras.backend.backend() == "jax"
+        shape = given.shape if on_jax else tf.shape(given)
         drawn = self.draw(seed, index, shape[0], shape[1])
         code = [temperature * part[None] for part in drawn]
         return self.decode_batch(given[None], code, begun or None)[0]

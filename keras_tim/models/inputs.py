@@ -1,9 +1,11 @@
 """Checks of a model's inputs, codes, seeds and temperature."""
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_tim.checks import check_floating, check_unit_range
+from keras_tim.models import jax_codes
 from keras_tim.tasks import get_task
 
 
@@ -178,7 +180,7 @@ def check_seeds(seed, batch):
         batch: int or scalar tensor.
 
     Returns:
-        int64 tensor `[batch]`.
+        int64 tensor `[batch]`; on JAX `jax_codes.words` of them.
 
     Raises:
         ValueError: if the seeds are not integers or not one per input.
@@ -195,14 +197,19 @@ def check_seeds(seed, batch):
         raise ValueError(
             f"`seed` must be an integer of 64 bits. Received: seed={seed}"
         )
-    seeds = ops.cast(ops.convert_to_tensor(seed, dtype="int64"), "int64")
-    if len(seeds.shape) == 0:
-        return ops.broadcast_to(seeds, (batch,))
+    if keras.backend.backend() == "jax":
+        seeds = jax_codes.words(seed)
+        rank = len(seeds.shape) - 1
+    else:
+        seeds = ops.cast(ops.convert_to_tensor(seed, dtype="int64"), "int64")
+        rank = len(seeds.shape)
+    if rank == 0:
+        return ops.broadcast_to(seeds, (batch, *seeds.shape))
     known = isinstance(batch, int) and seeds.shape[0] is not None
-    if len(seeds.shape) != 1 or (known and seeds.shape[0] != batch):
+    if rank != 1 or (known and seeds.shape[0] != batch):
         raise ValueError(
             f"`seed` must be one integer or one per input, [{batch}]. "
-            f"Received: shape {tuple(seeds.shape)}"
+            f"Received: shape {tuple(seeds.shape[:rank])}"
         )
     return seeds
 

@@ -2,11 +2,13 @@
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_tim.checks import integer
 from keras_tim.layers.weight_norm import known_kernels
+from keras_tim.lazy import jax
 from keras_tim.lazy import tensorflow as tf
-from keras_tim.models import codes
+from keras_tim.models import codes, jax_codes
 from keras_tim.models.folding import plain_kernels
 from keras_tim.models.generator import Generator
 from keras_tim.models.inputs import (
@@ -25,19 +27,15 @@ class Sampler:
 
     Args:
         tim: a `Tower`. Changes to its weights are seen.
-
-    Attributes:
-        tiled: a `keras_tim.models.tiles.TiledSampler`, which makes pictures
-            of any size.
     """
 
     def __init__(self, tim):
         self._tim = tim
         generator = Generator(tim)
-        self.tiled = TiledSampler(tim, generator)
+        on_jax = keras.backend.backend() == "jax"
         # Once for all samples: of small pictures it would take a third of the
         # time.
-        known = plain_kernels(tim)
+        known = {} if on_jax else plain_kernels(tim)
 
         def begin(kernels, given):
             with known_kernels(dict(zip(known, kernels, strict=True))):
@@ -47,6 +45,14 @@ class Sampler:
             with known_kernels(dict(zip(known, kernels, strict=True))):
                 return generator.sample_begun(*arguments)
 
+        self._tiled = None
+        if on_jax:
+            self._kernels = list
+            self._begin = _compiled_by_jax(tim, begin)
+            self._one = _compiled_by_jax(tim, one)
+            self._several = _compiled_by_jax(tim, self._pictures)
+            return
+        self._tiled = TiledSampler(tim, generator)
         self._kernels = tf.function(
             lambda: list(plain_kernels(tim).values()), autograph=False
         )
@@ -62,6 +68,21 @@ class Sampler:
         self._several = tf.function(
             self._pictures, reduce_retracing=True, autograph=False
         )
+
+    @property
+    def tiled(self):
+        """A `TiledSampler`, which makes pictures of any size.
+
+        Raises:
+            ValueError: on JAX.
+        """
+        if self._tiled is None:
+            raise ValueError(
+                "Tiles are made with TensorFlow alone: set KERAS_BACKEND="
+                "tensorflow, or leave `tile` None. Received: Keras' backend "
+                f"{keras.backend.backend()!r}"
+            )
+        return self._tiled
 
     def sample(
         self,
@@ -95,7 +116,7 @@ class Sampler:
             and (len(inputs) == 1 or not listed)
         )
         make = self._make_one() if alone else self._make_several
-        temperature = tf.constant(temperature, tf.float32)
+        temperature = ops.convert_to_tensor(temperature, "float32")
         batch = int(inputs[0].shape[0])
         seeds = np.asarray(check_seeds(seed, batch))
         if not batch:
@@ -103,6 +124,8 @@ class Sampler:
             return np.zeros((0, num_samples, *size, 3), "float32")
         rows = np.repeat(np.arange(batch), num_samples)
         indices = np.tile(first + np.arange(num_samples, dtype="int64"), batch)
+        if keras.backend.backend() == "jax":
+            indices = jax_codes.words(indices)
         bar = keras.utils.Progbar(len(rows)) if verbose else None
         samples = None
         for start in range(0, len(rows), batch_size):
@@ -111,10 +134,11 @@ class Sampler:
             pictures = make(
                 inputs,
                 chunk,
-                tf.constant(seeds[chunk]),
-                tf.constant(indices[start:stop]),
+                ops.convert_to_tensor(seeds[chunk]),
+                ops.convert_to_tensor(indices[start:stop]),
                 temperature,
-            ).numpy()
+            )
+            pictures = ops.convert_to_numpy(pictures)
             if samples is None:
                 samples = np.empty(
                     (len(rows), *pictures.shape[1:]), dtype="float32"
@@ -186,7 +210,10 @@ class Sampler:
     def _make_several(self, inputs, rows, seeds, indices, temperature):
         """Pictures of the inputs' rows, `[n, height, width, 3]`."""
         return self._several(
-            [tf.gather(x, rows) for x in inputs], seeds, indices, temperature
+            [ops.take(x, rows, axis=0) for x in inputs],
+            seeds,
+            indices,
+            temperature,
         )
 
     def _pictures(self, inputs, seeds, indices, temperature):
@@ -204,3 +231,17 @@ class Sampler:
             (temperature * style, temperature * noise) for style, noise in drawn
         ]
         return tim.decode(inputs, scaled)[-1]
+
+
+def _compiled_by_jax(tim, function):
+    """A function of arrays that reads a tower's weights as they are then."""
+
+    @jax.jit
+    def compiled(values, *arguments):
+        mapping = list(zip(tim.variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return function(*arguments)
+
+    return lambda *arguments: compiled(
+        [x.value for x in tim.variables], *arguments
+    )

@@ -860,10 +860,9 @@ class Tower(keras.Model):
         check_temperature(temperature)
         first = integer("first", first, least=0, most=LARGEST_INDEX)
         batch = ops.shape(inputs[0])[0]
-        numbers = first + ops.arange(num_samples, dtype="int64")
         drawn = codes.draw_codes(
             check_seeds(seed, batch),
-            ops.tile(numbers[None, :], (batch, 1)),
+            codes.sample_numbers(first, num_samples, batch),
             self.noise_sizes(inputs),
             self.style_dim,
             self.noise_channels,

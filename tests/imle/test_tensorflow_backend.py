@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tim.imle.loops import (
+from keras_tim.imle.tensorflow_backend import (
     for_each_group,
     length_of,
     map_in_groups,
