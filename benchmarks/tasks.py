@@ -72,7 +72,7 @@ SETTINGS = {
     # The paper's factor. At 4x the last of two levels decides nearly all, see
     # `code_shares.py`, so that hierarchical sampling has little to choose. It
     # takes more than a thousand steps to learn from what it chooses: about an
-    # hour on one core, minutes on a GPU, see `jax_training.py`.
+    # hour on one core, minutes on a GPU.
     "super_resolution": {
         "preset": "super_resolution_x16_nano",
         "crop_size": 96,

@@ -1,8 +1,8 @@
 """Trains what ships: presets, on JAX, within a time that is given.
 
-The model, selection and distance are the package's own; Algorithm 1's loops are
-written for JAX here, so that a card which TensorFlow does not reach trains, in
-bfloat16. Crops are cut on the card.
+The model, codes, selection and distance are the package's own; the loop over
+rounds keeps moving averages and goes by a clock, which `TIM.fit` does not. It
+runs where TensorFlow does not reach the card, in bfloat16; crops are cut there.
 
     KERAS_BACKEND=jax python benchmarks/train_presets.py \
         --job=benchmarks/presets/super_resolution_x4_lite.json \
@@ -27,18 +27,17 @@ import keras
 import numpy as np
 from absl import app, flags
 from jax import numpy as jnp
-from jax_codes import drawing
 from PIL import Image, ImageFilter
 
 from keras_tim.assets.trunks import read_trunk
 from keras_tim.assets.upscalers import read_esrgan
-from keras_tim.imle.cells import select_hierarchical_by_cell
+from keras_tim.imle.backend import backend
 from keras_tim.imle.distances import SelectionDistance, mean_absolute_error
 from keras_tim.imle.learning_rates import (
     learning_rate_multipliers,
     scaled_learning_rates,
 )
-from keras_tim.imle.selection import select_hierarchical
+from keras_tim.imle.training import ConditionalIMLE
 from keras_tim.layers.resampling import bicubic_resize
 from keras_tim.models.inputs import check_inputs
 from keras_tim.models.pretrained import stored_weights
@@ -294,6 +293,19 @@ class Trainer:
             job["distance"], job["pixel_weight"], dtype=FLAGS.policy
         )
         self.distance.build(channels=3)
+        self.imle = ConditionalIMLE(
+            tim.num_levels,
+            tim.supervised_levels,
+            distance=self.distance.distance,
+            num_candidates=job["num_candidates"],
+            sampling="hierarchical",
+            images_per_selection=None,
+            steps_per_selection=1,
+            mini_batch_size=None,
+            candidate_chunk=job["candidate_chunk"],
+            pixel_weight=job["pixel_weight"],
+            seed=job.get("seed", 0),
+        )
         self.absolute = SelectionDistance(mean_absolute_error)
         self.fixed = [
             *tim.non_trainable_variables,
@@ -345,35 +357,22 @@ class Trainer:
 
     def _selected(self, inputs, targets, key):
         """Codes of a group of images, and what stays as it is of them."""
-        tim, job = self.tim, self.job
-        select = (
-            select_hierarchical_by_cell
-            if tim.style_cell
-            else select_hierarchical
-        )
 
         def some(group):
-            inputs, targets, keys = group
-            features = [self.distance.features(x) for x in targets]
-            found = select(
-                tim,
+            inputs, targets, seeds = group
+            found = self.imle.select_together(
+                self.tim,
                 inputs,
-                features,
-                self.distance,
-                drawing(tim, keys, tim.noise_sizes(inputs)),
-                job["num_candidates"],
-                job["candidate_chunk"],
+                [self.distance.features(x) for x in targets],
+                seeds,
+                self.job["candidate_chunk"],
             )
             return found.codes, found.distances, self._begun(inputs)
 
-        count, together = len(inputs[0]), job["selected_together"]
-        keys = jax.random.split(key, count)
-        groups = jax.tree.map(
-            lambda x: x.reshape(count // together, together, *x.shape[1:]),
-            (inputs, targets, keys),
+        seeds = jax.random.bits(key, (len(inputs[0]), 2), "uint32")
+        return backend.map_in_groups(
+            some, (inputs, targets, seeds), self.job["selected_together"]
         )
-        found = jax.lax.map(some, groups)
-        return jax.tree.map(lambda x: x.reshape(count, *x.shape[2:]), found)
 
     def _loss(self, values, constants, inputs, codes, targets, begun):
         def loss():

@@ -676,7 +676,7 @@ class TIM(Tower):
         inputs, _, _ = backend.checked(inputs, [], [])
 
         def nothing():
-            return ops.zeros((0, *self.output_size(inputs), 3))
+            return ops.zeros((0, *self.output_size(inputs), 3), "float32")
 
         # TensorFlow's convolutions may fail on empty batches.
         batch = inputs[0].shape[0]

@@ -298,7 +298,7 @@ class ConditionalIMLE:
         losses, gradients = self.gradients(
             tim, inputs, codes, features, weights, begun
         )
-        scale = tim.optimizer.scale_loss(ops.convert_to_tensor(1.0))
+        scale = tim.optimizer.scale_loss(ops.convert_to_tensor(1.0, "float32"))
         norm = backend.global_norm(gradients) / scale
         with scaled_learning_rates(
             tim.optimizer, learning_rate_multipliers(tim)
@@ -467,7 +467,7 @@ def _per_level(num_candidates, num_levels, sampling):
 def _split_weights(sample_weight, targets):
     """Weights of images and masks over levels, empty where there are none."""
     if sample_weight is None:
-        return ops.ones((backend.length_of(targets),)), []
+        return ops.ones((backend.length_of(targets),), "float32"), []
     if isinstance(sample_weight, list | tuple):
         raise ValueError(
             "`sample_weight` must be one tensor, whose pixels are those of "

@@ -2,8 +2,8 @@
 
 What is mixed stays a plausible draw: its variance is that of what it is mixed
 from, also where these have parts in common. The functions work on codes as
-`TIM.draw_codes` lays them out, and but for `vary`, which draws, on every Keras
-backend.
+`TIM.draw_codes` lays them out, on every Keras backend; `vary`, which draws, on
+TensorFlow and JAX.
 """
 
 import math

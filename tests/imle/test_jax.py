@@ -1,5 +1,6 @@
 """Algorithm 1 on Keras' JAX backend, which a process of its own has."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -186,8 +187,6 @@ print(json.dumps({{name: float(value) for name, value in logs.items()}}))
 
 
 def test_a_step_is_that_of_tensorflow(make_tim, tmp_path, monkeypatch):
-    import inspect
-
     tim = make_tim()
     rng = np.random.default_rng(1)
     table = {
