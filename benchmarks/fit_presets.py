@@ -129,21 +129,17 @@ def main(_):
     data = iter(pairs(tim, job, done))
 
     def save():
-        averages = {
-            id(variable): average
-            for variable, average in zip(
-                tim.trainable_variables,
-                tim.optimizer._model_variables_moving_average,
-                strict=True,
-            )
-        }
-        weights = {
-            name: np.asarray(averages.get(id(variable), variable))
-            for name, variable in stored_weights(tim).items()
-        }
+        state = {str(i): np.array(v) for i, v in enumerate(saved)}
+        trained = [np.array(v) for v in tim.trainable_variables]
+        tim.optimizer.finalize_variable_values(tim.trainable_variables)
+        averages = {k: np.array(v) for k, v in stored_weights(tim).items()}
+        for variable, value in zip(
+            tim.trainable_variables, trained, strict=True
+        ):
+            variable.assign(value)
         for name, arrays in (
-            ("weights.npz", weights),
-            ("state.npz", {str(i): np.array(v) for i, v in enumerate(saved)}),
+            ("weights.npz", averages),
+            ("state.npz", state),
         ):
             path = os.path.join(FLAGS.output, name)
             with written(path) as partial, open(partial, "wb") as file:

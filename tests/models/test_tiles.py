@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_tim.models import tiles
+from keras_tim.models.generator import Generator
 from keras_tim.models.tiles import Tiling
 
 # What rounding may do in another window.
@@ -180,7 +181,7 @@ def test_rows_follow_one_another(make_tim):
 def test_auto_goes_by_memory(make_tim, monkeypatch):
     tim = make_tim(quick=True)
     sampler = tim.tiled_sampler()
-    each = tim._generator.bytes_per_output_pixel
+    each = Generator(tim).bytes_per_output_pixel
     least = sampler.tiling.least_tile
     monkeypatch.setattr(tiles, "MEMORY", each * 400**2)
     monkeypatch.setattr(tiles, "LEAST_MEMORY", 1)
