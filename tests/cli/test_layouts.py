@@ -165,7 +165,7 @@ def test_a_model_file_alone_knows_its_classes(
     older.set_weights(tim.get_weights())
     older.save(alone)
     assert sampled(alone, "older") is None
-    assert str(tmp_path / "classes.csv") in capsys.readouterr().err
+    assert "run's classes.csv beside" in capsys.readouterr().err
     shutil.copy(run / "classes.csv", tmp_path)
     np.testing.assert_array_equal(sampled(alone, "beside"), expected)
 

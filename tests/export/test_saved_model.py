@@ -229,7 +229,7 @@ def test_folded_kernels_and_nothing_else_is_kept(nano, exported):
 
 def test_folding_keeps_every_level(make_tim, pictures):
     tim = make_tim(quick=True)
-    plain = Generator(tim).tim
+    plain = tim.folded()
     assert not any(w.path.endswith("/v") for w in plain.weights)
     codes = tim.draw_codes(pictures, num_samples=2, seed=1)
     for a, b in zip(
