@@ -89,7 +89,7 @@ def test_films(tmp_path):
 
 SETTINGS = {
     RunSettings: {
-        "num_samples": (32, 8, 4),
+        "num_candidates": (32, 8, 4),
         "steps": 7,
         "crop_size": 64,
         "quality": 3,

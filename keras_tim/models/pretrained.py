@@ -140,8 +140,10 @@ def save_preset(tim, folder, card=None, dtype="float16", training=None):
     os.makedirs(folder, exist_ok=True)
     arrays = {}
     for name, weight in stored_weights(tim).items():
+        # What is known, such as components, is few numbers, and exact.
+        stored = "float32" if weight is tim.known else dtype
         with np.errstate(over="ignore"):  # looked for below
-            value = np.asarray(weight, "float32").astype(dtype)
+            value = np.asarray(weight, "float32").astype(stored)
         if not np.isfinite(value).all():
             raise ValueError(
                 f"the weights {name} are not finite, or too large for {dtype}"
