@@ -35,11 +35,11 @@ def main(_):
     )
     tim = keras_tim.TIM.from_preset("mnist_nano")
     # What is given is kept: samples differ in the other 774 coordinates.
-    tim.set_components(components.basis[:10])
+    tim.set_components(components)
     tim.compile(
         optimizer=keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(
-                2e-3, FLAGS.rounds * FLAGS.steps
+                1e-3, FLAGS.rounds * FLAGS.steps
             ),
             beta_2=0.99,
         ),

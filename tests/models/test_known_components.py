@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_tim import TIM
 from keras_tim.data import digits_as_pictures, mnist_digits
 from keras_tim.export import export_model, export_saved_model
+from keras_tim.models.presets import preset_training
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings
 from keras_tim.tasks import get_task
@@ -156,3 +157,35 @@ def test_runs_tell_their_models(mnist_components):
         mnist_components.basis[:NUM_GIVEN].T,
         atol=1e-6,
     )
+
+
+@pytest.mark.slow
+def test_trained_digits_differ_and_beat_their_projection(
+    mnist_components, digits
+):
+    """At the rate of the preset; at twice that the last level goes black."""
+    keras.utils.set_random_seed(0)
+    tim = TIM.from_preset("mnist_nano")
+    tim.set_components(mnist_components)
+    targets = digits_as_pictures(mnist_digits()[:1280])
+    tim.compile(
+        keras.optimizers.Adam(
+            preset_training("mnist_nano")["learning_rate"], beta_2=0.99
+        ),
+        distance="mean_squared_error",
+        num_candidates=(8, 4, 4),
+        steps_per_selection=16,
+        mini_batch_size=32,
+        candidate_chunk=1024,
+        pixel_weight=0.3,
+    )
+    given = mnist_components.given(targets)
+    tim.fit(given, targets, batch_size=128, shuffle=False, verbose=0)
+    observed = digits_as_pictures(mnist_digits(split="test")[:64])
+    given = mnist_components.given(observed)
+    samples = tim.sample(given, num_samples=4, batch_size=64)
+    assert samples.std(axis=1).mean() > 0.005
+    error = np.square(samples - observed[:, None]).mean((2, 3, 4))
+    plain = np.stack([tim.baseline(x, (28, 28))[1] for x in given])
+    assert error.min(axis=1).mean() < error.mean()
+    assert error.mean() < np.square(plain - observed).mean()
