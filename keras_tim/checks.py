@@ -230,3 +230,19 @@ def parsed_size(text):
             f"Received: size={text!r}"
         )
     return int(match[1]), int(match[2])
+
+
+def check_tensorflow(what):
+    """Raises `ValueError` where Keras runs on another backend.
+
+    Args:
+        what: str, what needs TensorFlow, as the error says it.
+    """
+    # Keras takes seconds to import, and other checks do without.
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"{what} needs TensorFlow: set KERAS_BACKEND=tensorflow. Received: "
+            f"Keras' backend {keras.backend.backend()!r}"
+        )

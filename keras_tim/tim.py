@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_tim.assets.trunks import read_trunk
-from keras_tim.checks import check_unit_range, integer
+from keras_tim.checks import check_tensorflow, check_unit_range, integer
 from keras_tim.imle.backend import backend
 from keras_tim.imle.inversion import invert
 from keras_tim.imle.training import ConditionalIMLE
@@ -765,6 +765,7 @@ class TIM(Tower):
         Returns:
             What these return: the version's folder, or a report.
         """
+        check_tensorflow("`TIM.export`")
         from keras_tim.export import export_model
 
         return export_model(

@@ -5,7 +5,7 @@ import typing
 import keras
 import numpy as np
 
-from keras_tim.checks import integer
+from keras_tim.checks import check_tensorflow, integer
 from keras_tim.imle.backend import backend
 from keras_tim.imle.distances import SelectionDistance
 from keras_tim.lazy import tensorflow as tf
@@ -51,6 +51,7 @@ def invert(
     verbose,
 ):
     """See `TIM.invert`."""
+    check_tensorflow("`TIM.invert`")
     inputs = check_inputs(tim, inputs)
     targets = check_pictures(targets, 3, "targets")
     if not inputs[0].shape[0]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_tim.checks import check_tensorflow
 from keras_tim.lazy import tensorflow as tf
 from keras_tim.models.choosing import take
 from keras_tim.models.folding import folded
@@ -25,6 +26,7 @@ class Renderer:
     """
 
     def __init__(self, tim, given):
+        check_tensorflow("A picture of chosen codes")
         self._tim = tim
         self._size = [tim.output_factor * n for n in given.shape[:2]]
         self._missing = [(0, -n % tim.input_multiple) for n in given.shape[:2]]

@@ -9,7 +9,6 @@ import numpy as np
 from keras_tim.lazy import tensorflow as tf
 from keras_tim.models import codes
 from keras_tim.models.inputs import check_inputs
-from keras_tim.tasks import get_task
 
 
 class Generator:
@@ -65,7 +64,7 @@ class Generator:
         """
         # Every level doubles its input where levels are chained. Otherwise
         # each has an input of its own, the last one the finest.
-        if get_task(self.tim.task).chained:
+        if self.tim.task_definition.chained:
             factors = [2**level for level in range(self.tim.num_levels)]
             return [(height * factor, width * factor) for factor in factors]
         last = self.tim.num_levels - 1

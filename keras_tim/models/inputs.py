@@ -6,7 +6,6 @@ from keras import ops
 
 from keras_tim.checks import check_floating, check_unit_range
 from keras_tim.models import jax_codes
-from keras_tim.tasks import get_task
 
 
 def check_inputs(tim, inputs):
@@ -25,7 +24,7 @@ def check_inputs(tim, inputs):
         ValueError: on a wrong number of inputs, rank, channels, type or, where
             the values are at hand, range; on sizes that do not divide.
     """
-    task = get_task(tim.task)
+    task = tim.task_definition
     expected = 1 if task.chained else tim.num_levels
     if expected > 1 and not isinstance(inputs, list | tuple):
         finest = check_pictures(inputs, tim.input_channels, "inputs")

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_tim.checks import integer
+from keras_tim.checks import check_tensorflow, integer
 from keras_tim.layers.weight_norm import known_kernels
 from keras_tim.lazy import jax
 from keras_tim.lazy import tensorflow as tf
@@ -76,12 +76,7 @@ class Sampler:
         Raises:
             ValueError: on JAX.
         """
-        if self._tiled is None:
-            raise ValueError(
-                "Tiles are made with TensorFlow alone: set KERAS_BACKEND="
-                "tensorflow, or leave `tile` None. Received: Keras' backend "
-                f"{keras.backend.backend()!r}"
-            )
+        check_tensorflow("`tile`")
         return self._tiled
 
     def sample(

@@ -19,7 +19,6 @@ from keras_tim.checks import integer
 from keras_tim.layers.modulation import SharedStatistics
 from keras_tim.lazy import tensorflow as tf
 from keras_tim.models import codes
-from keras_tim.tasks import get_task
 
 # What the windows see beyond the tiles' seams, on either side, in pixels of
 # the first level's input.
@@ -368,7 +367,7 @@ class TiledSampler:
 
     def _at_level(self, level, pixels):
         """Pixels of the finest input as those of a level's input."""
-        if get_task(self.tim.task).chained:
+        if self.tim.task_definition.chained:
             return pixels * 2**level
         return pixels // 2 ** (self.tim.num_levels - 1 - level)
 

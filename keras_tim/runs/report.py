@@ -4,9 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from keras_tim.metrics import lpips_diversity, lpips_to_target
 from keras_tim.perceptual import LPIPS
+
+# What rounding alone may tell samples apart by.
+_EQUAL = 1e-6
 
 
 def examples_report(
@@ -65,6 +69,22 @@ def examples_report(
                 )
         rows.append(row)
     return rows
+
+
+def warn_of_equal_samples(tim, rows):
+    """Warns where all samples of a picture are one and the same.
+
+    Args:
+        tim: the `TIM`.
+        rows: list of dicts from `examples_report`.
+    """
+    if not tim.stochastic or rows[0]["num_samples"] < 2:
+        return
+    if all(row["lpips_diversity"] < _EQUAL for row in rows):
+        logging.warning(
+            "All samples of a picture are the same: the last level goes by its "
+            "input alone. Train anew with a lower learning_rate."
+        )
 
 
 def averaged(rows, name):

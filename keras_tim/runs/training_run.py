@@ -48,6 +48,7 @@ from keras_tim.runs.report import (
     examples_report,
     report_sentence,
     report_table,
+    warn_of_equal_samples,
 )
 from keras_tim.runs.settings import (
     CONFIG_FILE,
@@ -445,6 +446,7 @@ def _finish(folder, tim, recipe, held_out):
     """Contact sheet and report of the finished model."""
     seed = recipe.settings.seed
     rows = held_out_report(tim, recipe, held_out)
+    warn_of_equal_samples(tim, rows)
     name, given, target = held_out[0]
     size = target.shape[:2]
     sheet = alternatives_sheet(

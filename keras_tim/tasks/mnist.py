@@ -143,9 +143,10 @@ class Mnist(Task):
                 "black: invert the picture if it is the other way round."
             )
         if tim.components is None:
-            raise FileNotFoundError(
+            raise ValueError(
                 "The model does not say which components it is given: give the "
-                "run folder, or put the run's pca.npz beside the model."
+                "run folder, put the run's pca.npz beside the model, or call "
+                "`tim.set_components`."
             )
         return tim.components.given(digit)
 

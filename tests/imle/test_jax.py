@@ -70,6 +70,15 @@ try:
     tim.sample(x[:1], tile=16)
 except ValueError as error:
     tiles = str(error)
+others = []
+for refused in (
+    lambda: tim.invert(x[:1], y[:1]),
+    lambda: tim.export("nowhere"),
+):
+    try:
+        refused()
+    except ValueError as error:
+        others.append(str(error))
 try:
     tim.fit(255 * x, y)
 except ValueError as error:
@@ -87,7 +96,7 @@ print(json.dumps({
     "far": float(np.abs(np.asarray(far[1][1]) - code[1][1]).max()),
     "predicted": tim.predict(x, verbose=0).shape,
     "deviation": float(np.std(np.asarray(codes[1][1]))),
-    "tiles": tiles,
+    "tiles": [tiles, *others],
     "bright": bright,
 }))
 """
@@ -128,7 +137,10 @@ def test_a_sample_is_the_same_in_any_batch(learnt):
 
 
 def test_what_jax_cannot_do_is_said(learnt):
-    assert "`tile`" in learnt["tiles"]
+    for text, name in zip(
+        learnt["tiles"], ("`tile`", "`TIM.invert`", "`TIM.export`"), strict=True
+    ):
+        assert f"{name} needs TensorFlow" in text
     assert "[0, 1]" in learnt["bright"]
 
 

@@ -59,7 +59,7 @@ def test_a_model_that_knows_no_components(
     tim = make_tim("mnist", quick=True)
     complete(tim, tmp_path)
     write_picture(tmp_path / "digit.png", digits[0])
-    with pytest.raises(FileNotFoundError, match=r"run's pca\.npz"):
+    with pytest.raises(ValueError, match=r"run's pca\.npz"):
         read_input(tim, tmp_path / "digit.png")
     # To measure, those of the data stand in.
     seen = []

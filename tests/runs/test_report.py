@@ -4,7 +4,7 @@ import pytest
 import keras_tim
 from keras_tim.data import super_resolution_pair
 from keras_tim.runs import examples_report, report_table
-from keras_tim.runs.report import averaged
+from keras_tim.runs.report import averaged, warn_of_equal_samples
 
 
 def test_averages_take_ratios_of_means():
@@ -60,3 +60,19 @@ def test_a_model_that_adds_nothing_measures_as_its_own_distance(lpips_weights):
     table = report_table([row])
     assert f"{row['lpips_baseline']:.3f}" in table
     assert "noise" in table
+
+
+@pytest.mark.parametrize(
+    ("diversity", "stochastic", "count"),
+    [(0.0, True, 1), (0.01, True, 0), (0.0, False, 0)],
+)
+def test_samples_that_are_all_the_same_are_pointed_out(
+    make_tim, monkeypatch, diversity, stochastic, count
+):
+    seen = []
+    monkeypatch.setattr("absl.logging.warning", seen.append)
+    tim = make_tim(quick=True, stochastic=stochastic)
+    row = {"num_samples": 8, "lpips_diversity": diversity}
+    warn_of_equal_samples(tim, [row, row])
+    assert len(seen) == count
+    assert all("All samples of a picture are the same" in x for x in seen)
