@@ -132,10 +132,14 @@ class Server:
         # What it said of itself before it was ready.
         self.loading = set()
         deadline = time.monotonic() + 120
-        while not self.ready():
-            assert self.process.poll() is None, log.read_text()[-2000:]
-            assert time.monotonic() < deadline, "does not get ready"
-            time.sleep(0.2)
+        try:
+            while not self.ready():
+                assert self.process.poll() is None, log.read_text()[-2000:]
+                assert time.monotonic() < deadline, "does not get ready"
+                time.sleep(0.2)
+        except BaseException:
+            self.stop()
+            raise
 
     def ready(self):
         try:
