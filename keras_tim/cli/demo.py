@@ -31,6 +31,7 @@ SETTINGS = {
 }
 PHOTO = "chelsea"
 ALTERNATIVES = range(8)
+FASTER_KERNELS = True
 
 
 def define_flags(values):

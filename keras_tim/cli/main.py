@@ -4,7 +4,8 @@ Subcommands are modules with `DESCRIPTION`, `define_flags(values)` and
 `run(values, arguments)`, which may return an exit status. Some also have
 `check(values, arguments)`, which refuses what no run could make sense of. Help
 and refusals come at once: TensorFlow is imported between `check` and `run`, but
-for commands with `NEEDS_TENSORFLOW = False`.
+for commands with `NEEDS_TENSORFLOW = False`. `FASTER_KERNELS = True` is for
+those that train: gradients gain most from them, single tiles lose.
 """
 
 import contextlib
@@ -118,6 +119,7 @@ def _run(name, argv):
                 start_tensorflow(
                     errors_alone=verbosity == logging.ERROR,
                     talkative=verbosity > logging.INFO,
+                    faster_kernels=getattr(command, "FASTER_KERNELS", False),
                 )
             return command.run(values, arguments) or 0
     except KeyboardInterrupt as error:

@@ -25,7 +25,7 @@ NOISE = re.compile(
 )
 
 
-def start_tensorflow(errors_alone=False, talkative=False):
+def start_tensorflow(errors_alone=False, talkative=False, faster_kernels=False):
     """Imports TensorFlow, and has it look for devices.
 
     Nothing happens where it is imported already.
@@ -33,9 +33,14 @@ def start_tensorflow(errors_alone=False, talkative=False):
     Args:
         errors_alone: bool, whether its later warnings are silent, too.
         talkative: bool, whether it says what it likes.
+        faster_kernels: bool, whether to use its oneDNN kernels also on
+            processors where it leaves them off by itself, unless the
+            environment says otherwise.
     """
     if "tensorflow" in sys.modules:
         return
+    if faster_kernels:
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     quiet = contextlib.nullcontext()
     if not talkative:
         level = "2" if errors_alone else "1"  # or "0" for information

@@ -17,6 +17,7 @@ to the same end. Ctrl-C and SIGTERM make one first.
 A preset comes with the settings that it is meant to be trained with, which
 are printed; flags change them. Where it comes with trained weights, or
 --start names a trained model, these are trained on."""
+FASTER_KERNELS = True
 
 
 def define_flags(values):

@@ -7,6 +7,7 @@ from keras_tim.lazy import tensorflow as tf
 from keras_tim.models.choosing import take
 from keras_tim.models.folding import folded
 from keras_tim.models.generator import Generator
+from keras_tim.models.processor import pictures_together
 
 
 class Renderer:
@@ -31,7 +32,7 @@ class Renderer:
         self._size = [tim.output_factor * n for n in given.shape[:2]]
         self._missing = [(0, -n % tim.input_multiple) for n in given.shape[:2]]
         self.inputs = np.pad(given, (*self._missing, (0, 0)), "edge")[None]
-        generator = Generator(folded(tim))
+        generator = Generator(folded(tim), together=pictures_together())
         channels = tf.TensorSpec([None, None, tim.input_channels])
         begin = tf.function(
             generator.begin, input_signature=[channels], autograph=False
@@ -40,8 +41,7 @@ class Renderer:
         self._begun = begin(self._given)
 
         def picture(given, begun, *code):
-            made = generator.decode_batch(given[None], code, begun or None)
-            return made[0]
+            return generator.decode_begun(given, begun, code)
 
         self._picture = tf.function(picture, autograph=False)
 
@@ -73,7 +73,7 @@ class Renderer:
         Returns:
             float32 array `[H, W, 3]` in [0, 1].
         """
-        flat = [part for code in take(codes, [0]) for part in code]
+        flat = [part[0] for code in take(codes, [0]) for part in code]
         made = self._picture(self._given, self._begun, *flat).numpy()
         height, width = self._size
         return made[:height, :width]

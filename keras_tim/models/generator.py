@@ -5,6 +5,7 @@ import functools
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_tim.lazy import tensorflow as tf
 from keras_tim.models import codes
@@ -24,11 +25,14 @@ class Generator:
         tim: a `Tower`.
         frozen: bool, whether the weights are constants of the graph, as they
             are now, instead of variables beside it.
+        together: int, pictures to make at a time where several are wanted, see
+            `keras_tim.models.processor`.
     """
 
-    def __init__(self, tim, frozen=False):
+    def __init__(self, tim, frozen=False, together=1):
         self.tim = tim
         self.frozen = frozen
+        self.together = together
         self._frozen_values = (
             [np.asarray(weight) for weight in tim.weights] if frozen else None
         )
@@ -165,24 +169,40 @@ class Generator:
             first = self.tim.level_input(0, inputs, None)
             return tuple(self.tim.begin_level(0, first))
 
-    def sample_begun(self, given, begun, seed, index, temperature):
+    def samples_begun(self, given, begun, seed, indices, temperature):
         """The same as `sample`, of an input whose `begin` is at hand.
 
         Args:
             given: float32 tensor `[height, width, channels]`.
             begun: what `begin` returned for it.
             seed: scalar int64 tensor.
-            index: scalar int64 tensor.
+            indices: int64 tensor `[together]`, the samples' numbers.
             temperature: scalar float32 tensor, factor on the codes.
 
         Returns:
-            float32 tensor `[height', width', 3]` in [0, 1].
+            float32 tensor `[together, height', width', 3]` in [0, 1].
         """
         on_jax = keras.backend.backend() == "jax"
         shape = given.shape if on_jax else tf.shape(given)
-        drawn = self.draw(seed, index, shape[0], shape[1])
-        code = [temperature * part[None] for part in drawn]
-        return self.decode_batch(given[None], code, begun or None)[0]
+        drawn = [
+            self.draw(seed, indices[number], shape[0], shape[1])
+            for number in range(self.together)
+        ]
+        code = [
+            temperature * ops.stack(parts) for parts in zip(*drawn, strict=True)
+        ]
+        return self._decode_together(given, code, begun)
+
+    def decode_begun(self, given, begun, code):
+        """The same as `decode`, of an input whose `begin` is at hand."""
+        code = [ops.repeat(part[None], self.together, axis=0) for part in code]
+        return self._decode_together(given, code, begun)[0]
+
+    def _decode_together(self, given, code, begun):
+        """Pictures `[together, ...]` of one input from as many codes."""
+        several = ops.repeat(given[None], self.together, axis=0)
+        begun = [ops.repeat(x, self.together, axis=0) for x in begun]
+        return self.decode_batch(several, code, begun or None)
 
     def code_shapes(self, height=None, width=None):
         """Shapes of a code's parts, in the order of `code_names`.

@@ -1,5 +1,7 @@
 """Alternatives of several inputs, one after another or a few at a time."""
 
+import itertools
+
 import keras
 import numpy as np
 from keras import ops
@@ -18,6 +20,7 @@ from keras_tim.models.inputs import (
     check_seeds,
     check_temperature,
 )
+from keras_tim.models.processor import pictures_together
 from keras_tim.models.tiles import TiledSampler
 from keras_tim.models.tower import LARGEST_INDEX
 
@@ -31,8 +34,9 @@ class Sampler:
 
     def __init__(self, tim):
         self._tim = tim
-        generator = Generator(tim)
         on_jax = keras.backend.backend() == "jax"
+        self._together = 1 if on_jax else pictures_together()
+        generator = Generator(tim, together=self._together)
         # Once for all samples: of small pictures it would take a third of the
         # time.
         known = {} if on_jax else plain_kernels(tim)
@@ -41,15 +45,15 @@ class Sampler:
             with known_kernels(dict(zip(known, kernels, strict=True))):
                 return generator.begin(given)
 
-        def one(kernels, *arguments):
+        def alike(kernels, *arguments):
             with known_kernels(dict(zip(known, kernels, strict=True))):
-                return generator.sample_begun(*arguments)
+                return generator.samples_begun(*arguments)
 
         self._tiled = None
         if on_jax:
             self._kernels = list
             self._begin = _compiled_by_jax(tim, begin)
-            self._one = _compiled_by_jax(tim, one)
+            self._alike = _compiled_by_jax(tim, alike)
             self._several = _compiled_by_jax(tim, self._pictures)
             return
         self._tiled = TiledSampler(tim, generator)
@@ -64,7 +68,7 @@ class Sampler:
             ],
             autograph=False,
         )
-        self._one = tf.function(one, reduce_retracing=True, autograph=False)
+        self._alike = tf.function(alike, reduce_retracing=True, autograph=False)
         self._several = tf.function(
             self._pictures, reduce_retracing=True, autograph=False
         )
@@ -110,7 +114,7 @@ class Sampler:
             and self._tim.compute_dtype == "float32"
             and (len(inputs) == 1 or not listed)
         )
-        make = self._make_one() if alone else self._make_several
+        make = self._make_alike() if alone else self._make_several
         temperature = ops.convert_to_tensor(temperature, "float32")
         batch = int(inputs[0].shape[0])
         seeds = np.asarray(check_seeds(seed, batch))
@@ -123,8 +127,16 @@ class Sampler:
             indices = jax_codes.words(indices)
         bar = keras.utils.Progbar(len(rows)) if verbose else None
         samples = None
-        for start in range(0, len(rows), batch_size):
-            stop = min(start + batch_size, len(rows))
+        if alone:
+            # Samples of one input, however many are made at a time.
+            starts = [
+                row * num_samples + number
+                for row in range(batch)
+                for number in range(0, num_samples, self._together)
+            ]
+        else:
+            starts = range(0, len(rows), batch_size)
+        for start, stop in itertools.pairwise([*starts, len(rows)]):
             chunk = rows[start:stop]
             pictures = make(
                 inputs,
@@ -183,22 +195,29 @@ class Sampler:
                     bar.add(1)
         return samples
 
-    def _make_one(self):
-        """A function like `_make_several` for one picture at a time."""
+    def _make_alike(self):
+        """A function like `_make_several` for samples of one input."""
         kernels = self._kernels()
         # Of the input whose turn it is, for all of its samples.
         kept = {}
 
         def make(inputs, rows, seeds, indices, temperature):
-            (row,) = rows
+            row, count = rows[0], len(rows)
             given = inputs[-1][row]
             if row not in kept:
                 kept.clear()
                 kept[row] = self._begin(kernels, given)
-            made = self._one(
-                kernels, given, kept[row], seeds[0], indices[0], temperature
+            if count < self._together:  # the last one beside itself
+                indices = ops.repeat(indices, self._together, axis=0)
+            made = self._alike(
+                kernels,
+                given,
+                kept[row],
+                seeds[0],
+                indices,
+                temperature,
             )
-            return made[None]
+            return made[:count]
 
         return make
 

@@ -107,3 +107,27 @@ def test_last_words_are_passed_on(tmp_path):
     assert done.returncode == -signal.SIGABRT
     assert "guard.cc:1] no AVX" in done.stderr
     assert "hello" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "before", "after"),
+    [("train", None, "1"), ("train", "0", "0"), ("sample", None, None)],
+)
+def test_training_uses_the_faster_kernels(
+    tmp_path, monkeypatch, command, before, after
+):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    (tmp_path / "tensorflow.py").write_text(
+        "import os, sys\n"
+        "print('kernels', os.environ.get('TF_ENABLE_ONEDNN_OPTS'))\n"
+        "sys.exit()\n"
+    )
+    flags = {"train": ["--run=run"], "sample": ["photo.png"]}[command]
+    program = (
+        "import sys; sys.argv = ['keras-tim']; "
+        f"from keras_tim.cli.main import main; main([{command!r}, *{flags!r}])"
+    )
+    env = {"PYTHONPATH": os.pathsep.join([os.fspath(tmp_path), *sys.path])}
+    if before:
+        env["TF_ENABLE_ONEDNN_OPTS"] = before
+    assert f"kernels {after}" in run(["-c", program], env=env).stdout

@@ -1,3 +1,4 @@
+import os
 import pathlib
 import subprocess
 import sys
@@ -5,6 +6,8 @@ import sys
 import keras
 import numpy as np
 import pytest
+
+from keras_tim.models.processor import pictures_together
 
 # Where the same computation runs, results are bit-equal. Where the batch has
 # another size, convolutions may add up in another order.
@@ -200,3 +203,82 @@ def test_samples_are_those_of_the_folded_model(make_tim):
     after = tim.sample(given, num_samples=2)
     assert not np.array_equal(before, after)
     np.testing.assert_array_equal(tim.folded().sample(given, 2), after)
+
+
+PAIRS = """
+import numpy as np
+from keras_tim import TIM
+from keras_tim.inference.rendering import Renderer
+from keras_tim.models.processor import pictures_together
+
+assert pictures_together() == 2
+tim = TIM(
+    "super_resolution",
+    residual_channels=(8,),
+    growth_channels=(4,),
+    num_blocks=1,
+    style_dim=4,
+    mapping_width=4,
+    mapping_depth=1,
+)
+given = np.random.default_rng(0).random((2, 8, 9, 3), np.float32)
+made = tim.sample(given, num_samples=3, seed=5)
+(last,) = tim.sample(given[1:], num_samples=1, seed=5, first=2)
+np.testing.assert_array_equal(made[1, 2], last[0])
+two = tim.sample(given, num_samples=2, seed=5)
+np.testing.assert_array_equal(two, made[:, :2])
+folded = tim.folded().sample(given, num_samples=3, seed=5)
+np.testing.assert_array_equal(folded, made)
+renderer = Renderer(tim, given[1])
+third = renderer.picture(renderer.draw(5, 2))
+np.testing.assert_array_equal(third, made[1, 2])
+assert len({picture.tobytes() for picture in made.reshape(6, -1)}) == 6
+np.save("made.npy", made)
+np.save("codes.npy", tim.decode([given], tim.draw_codes(given, 1, 5))[-1])
+"""
+
+
+def test_pairs_of_samples_are_the_same_samples(tmp_path):
+    """Where the processor is as quick with two pictures as with one."""
+    root = pathlib.Path(__file__).parents[2]
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.append({str(root)!r})\n" + PAIRS,
+        ],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "TF_ENABLE_ONEDNN_OPTS": "1",
+            "ONEDNN_MAX_CPU_ISA": "AVX2",
+        },
+        check=True,
+        timeout=120,
+    )
+    made = np.load(tmp_path / "made.npy")
+    np.testing.assert_allclose(
+        made[:, 0], np.load(tmp_path / "codes.npy"), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "instructions", "count"),
+    [
+        ({}, {"X86_V2", "X86_V3"}, 1),
+        ({"TF_ENABLE_ONEDNN_OPTS": "0"}, {"X86_V3"}, 1),
+        ({"TF_ENABLE_ONEDNN_OPTS": "1"}, {"X86_V2", "X86_V3"}, 2),
+        ({"TF_ENABLE_ONEDNN_OPTS": "1"}, {"SSE42", "AVX2"}, 2),
+        ({"TF_ENABLE_ONEDNN_OPTS": "1"}, {"X86_V3", "X86_V4"}, 1),
+        ({"TF_ENABLE_ONEDNN_OPTS": "1"}, {"AVX2", "AVX512F"}, 1),
+        ({"TF_ENABLE_ONEDNN_OPTS": "1"}, {"NEON", "ASIMD"}, 1),
+    ],
+)
+def test_pictures_together(monkeypatch, environment, instructions, count):
+    for name in ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    found = {"SIMD Extensions": {"baseline": [], "found": [*instructions]}}
+    monkeypatch.setattr(np, "show_config", lambda mode: found)
+    assert pictures_together() == count
