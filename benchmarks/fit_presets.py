@@ -7,6 +7,14 @@ reach. Processors with AMX or AVX512-BF16 are several times faster in bfloat16.
         --job=benchmarks/presets/decompression_photos.json \
         --pictures=PHOTOS --output=RUN --minutes=120
 
+A recipe without perceptual distance and codes comes first, and what it gives
+is where the other one starts:
+
+    python benchmarks/fit_presets.py \
+        --job=benchmarks/presets/decompression_regression.json \
+        --pictures=PHOTOS --output=BEFORE --minutes=20
+    python benchmarks/fit_presets.py ... --start=BEFORE/weights.npz
+
 PHOTOS is a folder, RUN gets `weights.npz`, the moving averages by their places
 in the tower, after every round of `report` steps, and `state.npz`, from which
 it goes on when it is called again.
@@ -26,7 +34,7 @@ from absl import app, flags
 
 from keras_tim.data import colourization_dataset, decompression_dataset
 from keras_tim.files import write_json, written
-from keras_tim.models.pretrained import stored_weights
+from keras_tim.models.pretrained import place, stored_weights
 from keras_tim.perceptual.mixed import MixedLPIPS
 from keras_tim.tim import TIM
 
@@ -34,6 +42,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("job", None, "JSON file of the recipe", required=True)
 flags.DEFINE_string("pictures", None, "folder of photos", required=True)
 flags.DEFINE_string("output", None, "the run's folder", required=True)
+flags.DEFINE_string("start", None, "weights.npz of another run")
 flags.DEFINE_float("minutes", 60.0, "how long this call trains")
 flags.DEFINE_string("policy", "mixed_bfloat16", "dtype policy")
 flags.DEFINE_integer("threads", 1, "cores")
@@ -59,6 +68,15 @@ class WarmCosine(keras.optimizers.schedules.LearningRateSchedule):
             "warmup": self.warmup,
             "steps": self.steps,
         }
+
+
+def distance_of(job):
+    """The recipe's distance, its networks in the recipe's precision."""
+    if isinstance(job["distance"], str):
+        return job["distance"]
+    # In bfloat16 the gradient of LPIPS points elsewhere: its cosine to that of
+    # float32 is 0.83 (VGG16) and 0.92 (AlexNet).
+    return MixedLPIPS(job["distance"], dtype=job.get("lpips", "float32"))
 
 
 def pairs(tim, job, start):
@@ -93,6 +111,10 @@ def main(_):
         for k, v in job["model"].items()
     }
     tim = TIM(**arguments, dtype=FLAGS.policy)
+    if FLAGS.start:
+        with np.load(FLAGS.start) as file:
+            for weight in tim.weights:
+                weight.assign(file[place(weight)])
     per_round = (
         job["passes"] * job["images_per_selection"] // job["mini_batch_size"]
     )
@@ -105,7 +127,7 @@ def main(_):
             # The averages are copied out below, never into the model.
             ema_overwrite_frequency=None,
         ),
-        distance=MixedLPIPS(job["distance"], dtype=FLAGS.policy),
+        distance=distance_of(job),
         num_candidates=job["num_candidates"],
         steps_per_selection=per_round,
         mini_batch_size=job["mini_batch_size"],

@@ -26,6 +26,7 @@ MODEL_FILE = "model.keras"
 DEFAULT_PRESETS = {
     "super_resolution": "super_resolution_x4_realsr",
     "layout_synthesis": "layout_synthesis_camvid",
+    "mnist": "mnist_digits",
 }
 _LARGEST_CONFIG = 2**20
 

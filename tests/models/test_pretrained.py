@@ -157,8 +157,8 @@ def test_every_default_preset_is_shipped():
     for task, name in DEFAULT_PRESETS.items():
         assert read_preset(preset_folder(name))["model"]["task"] == task
         assert default_preset(task) == name
-    with pytest.raises(ValueError, match="No trained preset for mnist"):
-        default_preset("mnist")
+    with pytest.raises(ValueError, match="No trained preset for colour"):
+        default_preset("colourization")
 
 
 def test_the_small_upscaler_adds_detail_that_agrees_with_its_input():
