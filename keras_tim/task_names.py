@@ -6,6 +6,7 @@ TASK_NAMES = (
     "decompression",
     "layout_synthesis",
     "mnist",
+    "paired_images",
 )
 # Other spellings, which are understood wherever a task or a preset is named.
 SPELLINGS = {"colorization": "colourization"}

@@ -49,6 +49,8 @@ def define_flags(values):
         "data": "folder of photos (recursive), or tfds:NAME or "
         "tfds:NAME:SPLIT; by default what the task comes with",
         "data_dir": "folder of TFDS data sets",
+        "inputs": "for paired images: folder of inputs, whose names are those "
+        "of --data",
         "labels": "for layouts: folder of label maps",
         "classes": "for layouts: class file, or camvid, cityscapes (GTA5, "
         "too), bdd100k; by default every id in the maps is a class",

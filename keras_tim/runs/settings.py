@@ -60,6 +60,8 @@ class RunSettings:
         data: a folder of pictures, "tfds:NAME", "tfds:NAME:SPLIT", or None
             for what the task comes with.
         data_dir: folder of prepared TensorFlow data sets, or None.
+        inputs: folder of input pictures for paired images, beside those of
+            `data`, which have the same names.
         labels: folder of label maps for layout synthesis, as are the next
             three.
         classes: their classes, see `keras_tim.data.read_classes`.
@@ -112,6 +114,7 @@ class RunSettings:
     trunk: str | None = None
     data: str | None = None
     data_dir: str | None = None
+    inputs: str | None = None
     labels: str | None = None
     classes: str | None = None
     size: str | None = None
