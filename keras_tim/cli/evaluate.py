@@ -7,6 +7,7 @@ from absl import flags, logging
 
 from keras_tim.cli.main import reject_arguments, report_failed
 from keras_tim.cli.opening import MODELS
+from keras_tim.task_names import BESIDE
 
 DESCRIPTION = """measure samples of held-out pictures, in one table.
 
@@ -41,7 +42,7 @@ def define_flags(values):
         "default what the run held out",
         **text,
     )
-    for name, what in (("inputs", "input pictures"), ("labels", "label maps")):
+    for name, what in BESIDE.items():
         flags.DEFINE_string(
             name, None, f"folder of the {what} of --data", **text
         )
@@ -235,7 +236,6 @@ def _settings_of(values, tim):
     """Settings to evaluate with, and what the run was trained on."""
     from keras_tim.recipes import get_recipe
     from keras_tim.recipes.beside import CLASSES_FILE
-    from keras_tim.recipes.recipe import BESIDE
     from keras_tim.runs.settings import (
         RunSettings,
         load_settings,

@@ -10,7 +10,7 @@ from keras_tim.cli.main import flag_of_names, reject_arguments
 DESCRIPTION = """train a model into a run folder, or resume one.
 
 Without --data the pictures that the task comes with are used: for most, the
-photos bundled with scikit-image. Run the same
+photos bundled with scikit-image; paired images come with none. Run the same
 command again after an interruption and it goes on from the last checkpoint,
 to the same end. Ctrl-C and SIGTERM make one first.
 

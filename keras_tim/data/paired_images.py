@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from keras_tim.data.crops import (
     PARALLEL,
@@ -13,9 +14,15 @@ from keras_tim.data.crops import (
     crop_dataset,
     cut_to_multiple,
 )
-from keras_tim.data.photos import Photo, list_photos
+from keras_tim.data.photos import (
+    Photo,
+    choose_files,
+    files_by_name,
+    list_photos,
+    none_left,
+)
 from keras_tim.data.tfds_pictures import is_tfds
-from keras_tim.images.pictures import PictureError
+from keras_tim.images.pictures import PictureError, picture_size
 
 
 def paired_images_dataset(
@@ -25,6 +32,8 @@ def paired_images_dataset(
     num_levels=4,
     crop_size=64,
     downsample=1,
+    exclude=(),
+    only=None,
     **options,
 ):
     """Batches of crops of inputs with the same crops of their targets.
@@ -43,10 +52,12 @@ def paired_images_dataset(
             `2 ** (num_levels - 1)`.
         downsample: Integer factor by which both pictures of a pair are
             reduced first, antialiased.
+        exclude: Names of targets whose pairs are left out, as for
+            `crop_dataset`.
+        only: Names of targets whose pairs are kept; `None` keeps all.
         **options: As for `crop_dataset`: `batch_size`, `augment`, `shuffle`,
-            `seed`, `repeat`, `start`, `exclude`, `only`,
-            `crops_per_picture`, `enlarged` and `cache`. Names are those of
-            targets.
+            `seed`, `repeat`, `start`, `crops_per_picture`, `enlarged` and
+            `cache`.
 
     Returns:
         A `tf.data.Dataset` of pairs `(input, target)`, both RGB of shape
@@ -68,7 +79,9 @@ def paired_images_dataset(
     ```
     """
     check_divides_into_levels(crop_size, num_levels)
-    pairs = list_pairs(source, inputs, downsample=downsample)
+    pairs = list_pairs(
+        source, inputs, downsample=downsample, exclude=exclude, only=only
+    )
     crops = crop_dataset(pairs, crop_size=crop_size, **options)
     return crops.map(
         lambda both: (both[..., 3:], both[..., :3]), **PARALLEL
@@ -146,15 +159,19 @@ def _sizes_differ(target, given, size, other):
     )
 
 
-def list_pairs(source, inputs, *, downsample=1, unusable=None):
+def list_pairs(
+    source, inputs, *, downsample=1, exclude=(), only=None, unusable=None
+):
     """Lists pairs of pictures, without decoding files.
 
     Pairs of which a file cannot be read are left out, with a warning.
 
     Args:
-        source: As for `paired_images_dataset`, as are the next two.
+        source: As for `paired_images_dataset`, as are the next four.
         inputs: Folder or arrays.
         downsample: Integer.
+        exclude: Names to leave out.
+        only: Names to keep, or `None`.
         unusable: List or `None`; it gets the names of targets whose pair is
             left out.
 
@@ -185,61 +202,86 @@ def list_pairs(source, inputs, *, downsample=1, unusable=None):
             "`source` and `inputs` must be two folders. Received: "
             f"{os.fspath(source)!r} for both"
         )
-    targets, givens = _by_name("source", source), _by_name("inputs", inputs)
-    _check_partners(source, inputs, targets, givens)
+    targets, givens = _pictures(source), _pictures(inputs)
+    partners = _matched(source, inputs, targets, givens)
+    if _is_folder(source):
+        chosen = choose_files(targets, exclude, only)
+    else:
+        chosen = [
+            photo.name
+            for photo in list_photos(source, exclude=exclude, only=only)
+        ]
     pairs = []
-    for key, (name, target) in targets.items():
-        _, given = givens[key]
-        if target is not None and given is not None:
+    for name in chosen:
+        partner = partners[name]
+        try:
+            target = _photo(name, targets[name])
+            given = _photo(partner, givens[partner])
+        except PictureError as error:
+            logging.warning("Skipped a picture. %s", error)
+            if unusable is not None:
+                unusable.append(name)
+        else:
             pairs.append(PhotoPair(target, given, downsample))
-        elif unusable is not None:
-            unusable.append(name)
     if not pairs:
-        raise ValueError(
-            f"None of the {len(targets)} pairs of pictures can be read. The "
-            "warnings above name what is wrong with each."
-        )
+        place = f"`{os.fspath(source)}`" if _is_folder(source) else "`source`"
+        raise ValueError(none_left(place, len(targets), len(chosen)))
     return pairs
 
 
-def _by_name(argument, source):
-    """The photos of a source by what both pictures of a pair are called.
+def _pictures(source):
+    """Dictionary from name to path or, of arrays, to `Photo`."""
+    if _is_folder(source):
+        return files_by_name(source)
+    return {photo.name: photo for photo in list_photos(source)}
 
-    Returns:
-        A dictionary to pairs of the whole name and the `Photo`, which is
-        `None` where it cannot be read.
+
+def _photo(name, picture):
+    if isinstance(picture, Photo):
+        return picture
+    return Photo(name, picture_size(picture), path=picture)
+
+
+def _matched(source, inputs, targets, givens):
+    """Dictionary from the name of a target to that of its input.
+
+    Raises:
+        ValueError: If a picture is alone, or two have one name.
     """
-    unreadable, found = [], {}
-    photos = list_photos(source, unusable=unreadable)
-    named = {photo.name: photo for photo in photos}
-    for name in sorted([*named, *unreadable]) if unreadable else named:
+    sides = (
+        ("output", source, _by_key("source", source, targets)),
+        ("input", inputs, _by_key("inputs", inputs, givens)),
+    )
+    for (kind, place, ours), (other, there, theirs) in (sides, sides[::-1]):
+        alone = [name for key, name in ours.items() if key not in theirs]
+        if alone:
+            some = ", ".join(alone[:5])
+            raise ValueError(
+                f"Every {kind}{_within(place)} must have an {other} of the "
+                f"same name{_within(there)}. Received: {len(alone)} of "
+                f"{len(ours)} without one: {some}. One there is called "
+                f"{next(iter(theirs.values()))}. Files may differ in their "
+                "suffix alone."
+            )
+    (_, _, ours), (_, _, theirs) = sides
+    return {name: theirs[key] for key, name in ours.items()}
+
+
+def _by_key(argument, source, names):
+    """Names by what both pictures of a pair are called."""
+    found = {}
+    for name in names:
         key = name
         if _is_folder(source):
             key = str(pathlib.PurePath(name).with_suffix(""))
         if key in found:
             raise ValueError(
                 f"`{argument}` must hold one picture of a name, whatever its "
-                f"suffix. Received: {found[key][0]} and {name} in "
+                f"suffix. Received: {found[key]} and {name} in "
                 f"{os.fspath(source)}. Move one of them away."
             )
-        found[key] = name, named.get(name)
+        found[key] = name
     return found
-
-
-def _check_partners(source, inputs, targets, givens):
-    """Raises `ValueError` where a picture is alone, and names it."""
-    sides = ("output", source, targets), ("input", inputs, givens)
-    for (kind, place, ours), (other, there, theirs) in (sides, sides[::-1]):
-        alone = [name for key, (name, _) in ours.items() if key not in theirs]
-        if alone:
-            some = ", ".join(alone[:5])
-            example = next(iter(theirs.values()))[0]
-            raise ValueError(
-                f"Every {kind}{_within(place)} must have an {other} of the "
-                f"same name{_within(there)}. Received: {len(alone)} of "
-                f"{len(ours)} without one: {some}. One there is called "
-                f"{example}. Files may differ in their suffix alone."
-            )
 
 
 def _within(source):

@@ -163,11 +163,6 @@ class Photo:
         """Bytes that the reduced photo takes in memory."""
         return self.size[0] * self.size[1] * self.num_channels
 
-    @property
-    def aliases(self):
-        """The names that `exclude` and `only` know the photo by."""
-        return _aliases(self.name, self.path)
-
     def read(self):
         """The reduced photo as `uint8`, `(height, width, num_channels)`.
 
@@ -260,8 +255,8 @@ def list_photos(
             `"tfds:NAME"` or `"tfds:NAME:SPLIT"` for a prepared TensorFlow
             data set; an array of shape `(count, height, width, 3)`; a list of
             arrays of shape `(height, width, 3)`; or a dictionary from name to
-            such arrays. Arrays are `uint8`, or floats in `[0, 1]`. Or a list
-            of `Photo`, which are as they are, reduced or not.
+            such arrays. Arrays are `uint8`, or floats in `[0, 1]`. A list of
+            `Photo` is listed already: no other argument counts.
         exclude: Names to leave out. A file answers to its path within the
             folder, its name, and its name without suffix; a picture of a
             TensorFlow data set to `NAME/SPLIT/NUMBER`, and to the splits that
@@ -291,16 +286,8 @@ def list_photos(
             _tfds_places(pictures, exclude, only, tfds_split, held_out),
             downsample,
         )
-    if _are_listed(source):
-        photos = {photo.name: photo for photo in source}
-        chosen = _choose(
-            {name: photo.aliases for name, photo in photos.items()},
-            exclude,
-            only,
-        )
-        if not chosen:
-            raise ValueError(_none_left("the source", len(photos), 0))
-        return [photos[name] for name in chosen]
+    if isinstance(source, list) and any(isinstance(x, Photo) for x in source):
+        return source
     if source is None:
         arrays = sample_photos()
     elif isinstance(source, (str, os.PathLike)):
@@ -337,12 +324,8 @@ def list_photos(
 
 
 def _folder_photos(folder, exclude, only, downsample, unusable):
-    paths = {str(p.relative_to(folder)): p for p in find_pictures(folder)}
-    chosen = _choose(
-        {name: _aliases(name, path) for name, path in paths.items()},
-        exclude,
-        only,
-    )
+    paths = files_by_name(folder)
+    chosen = choose_files(paths, exclude, only)
     photos = []
     for name in chosen:
         try:
@@ -356,18 +339,35 @@ def _folder_photos(folder, exclude, only, downsample, unusable):
             Photo(name, size, path=paths[name], downsample=downsample)
         )
     if not photos:
-        raise ValueError(_none_left(f"`{folder}`", len(paths), len(chosen)))
+        raise ValueError(none_left(f"`{folder}`", len(paths), len(chosen)))
     return photos
 
 
-def _are_listed(source):
-    return isinstance(source, list) and any(
-        isinstance(photo, Photo) for photo in source
+def files_by_name(folder):
+    """Dictionary from a picture's path within a folder to its path."""
+    folder = pathlib.Path(folder)
+    return {str(p.relative_to(folder)): p for p in find_pictures(folder)}
+
+
+def choose_files(paths, exclude=(), only=None):
+    """Names of the chosen ones of `files_by_name`.
+
+    Args:
+        paths: Dictionary from name to path.
+        exclude: As for `list_photos`.
+        only: As for `list_photos`.
+
+    Returns:
+        A list of str.
+
+    Raises:
+        ValueError: If a picture to leave out or to keep is unknown.
+    """
+    return _choose(
+        {name: (name, p.name, p.stem) for name, p in paths.items()},
+        exclude,
+        only,
     )
-
-
-def _aliases(name, path):
-    return (name,) if path is None else (name, path.name, path.stem)
 
 
 def _tfds_places(pictures, exclude, only, split, held_out):
@@ -416,8 +416,17 @@ def _tfds_photos(pictures, places, downsample):
     ]
 
 
-def _none_left(source, found, unreadable):
-    """Why no picture of a source remains."""
+def none_left(source, found, unreadable):
+    """Says why no picture of a source remains.
+
+    Args:
+        source: Str, what to call it.
+        found: Integer, pictures in it.
+        unreadable: Integer, those that are not left out by name.
+
+    Returns:
+        Str.
+    """
     left_out = found - unreadable
     reasons = []
     if left_out:

@@ -15,7 +15,7 @@ class PairedImagesRecipe(PhotoRecipe):
     bundled = None
     beside = "inputs"
 
-    def source(self, unusable=None):
+    def source(self, names=None, unusable=None):
         settings = self.settings
         if not settings.data or not settings.inputs:
             raise ValueError(
@@ -27,6 +27,7 @@ class PairedImagesRecipe(PhotoRecipe):
             settings.data,
             settings.inputs,
             downsample=settings.downsample,
+            only=names,
             unusable=unusable,
         )
 

@@ -34,11 +34,13 @@ class PhotoRecipe(Recipe):
         """
         raise NotImplementedError
 
-    def source(self, unusable=None):
-        """Photos of the settings' data, as `crop_dataset` takes them.
+    def source(self, names=None, unusable=None):
+        """The settings' data, as `whole_photos` takes them.
 
         Args:
-            unusable: list or None; it gets the names of what is left out.
+            names: names of the photos that are asked for; None for all.
+            unusable: list or None; it gets the names of those that cannot be
+                read.
         """
         return self.settings.data
 
@@ -63,7 +65,7 @@ class PhotoRecipe(Recipe):
 
     def examples(self, tim, names=None, count=None):
         photos = whole_photos(
-            self.source(),
+            self.source(names),
             smallest_side=self.multiple(tim),
             only=names,
             count=count,
@@ -77,7 +79,7 @@ class PhotoRecipe(Recipe):
         side = self._side(tim, crop) if crop is not None else multiple
         self.unusable = []
         photos = large_photos(
-            self.source(self.unusable),
+            self.source(names, self.unusable),
             smallest_side=side,
             only=names,
             data_dir=self.settings.data_dir,

@@ -1,9 +1,7 @@
 """Where a task's examples come from, for training and for measuring."""
 
+from keras_tim.task_names import BESIDE
 from keras_tim.tasks import get_task
-
-# Settings that name a folder of what belongs to the pictures of `data`.
-BESIDE = {"inputs": "input pictures", "labels": "label maps"}
 
 
 class Recipe:
@@ -15,7 +13,8 @@ class Recipe:
     Attributes:
         task: str, the task's name.
         bundled: str, what is trained on where no data are given.
-        beside: str, the one of `BESIDE` that the task needs, or None.
+        beside: str, the one of `keras_tim.task_names.BESIDE` that the task
+            takes, or None.
         unusable: list of str, names of the data's pictures that `listed` left
             out because they cannot be used.
 

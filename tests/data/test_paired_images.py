@@ -246,4 +246,9 @@ def test_pairs_that_cannot_be_read_are_left_out(folders, side, monkeypatch):
     # Of every pair one picture is damaged, of each side another one.
     for path in folders[1 - side].rglob("a.*"):
         path.write_bytes(b"no picture")
-    assert "None of the 3 pairs" in error_of(folders)
+    assert "3 found, 3 unreadable" in error_of(folders)
+    # What is not asked for is not looked at.
+    unusable.clear()
+    with pytest.raises(ValueError, match=r"2 held out .* 1 unreadable"):
+        list_pairs(*folders, only=("b",), unusable=unusable)
+    assert unusable == ["b.png"]
