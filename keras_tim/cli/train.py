@@ -18,6 +18,8 @@ A preset comes with the settings that it is meant to be trained with, which
 are printed; flags change them. Where it comes with trained weights, or
 --start names a trained model, these are trained on."""
 
+_SKIPS = {"none": False, "previous": True, "own": "own"}
+
 
 def define_flags(values):
     """Defines the command's flags.
@@ -156,6 +158,15 @@ def define_flags(values):
         "part to leave out, to see what it is worth; may be repeated",
         **text,
     )
+    flags.DEFINE_enum(
+        "input_skip",
+        None,
+        list(_SKIPS),
+        "whether levels predict what to add to a picture, where the input is "
+        "one: to the previous level's, to their own input, which suits inputs "
+        "that are nearly right, or none; by default as the preset has it",
+        **text,
+    )
     flags.DEFINE_bool(
         "mapping_network",
         None,
@@ -228,6 +239,7 @@ def _settings(values):
     for name in ("held_out", "without"):
         if chosen[name] is not None:
             chosen[name] = tuple(chosen[name])
+    chosen["input_skip"] = _SKIPS.get(chosen["input_skip"])
     if chosen["num_candidates"] is not None:
         counts = _numbers("num_candidates", chosen["num_candidates"])
         chosen["num_candidates"] = counts if len(counts) > 1 else counts[0]

@@ -27,7 +27,7 @@ def pairs(tmp_path_factory, photo_folder):
 
 @pytest.fixture(scope="module")
 def flags(pairs, tiny):
-    return ["--task=paired_images", *pairs, *tiny]
+    return ["--task=paired_images", *pairs, *tiny, "--input_skip=own"]
 
 
 class DiedError(Exception):
@@ -62,6 +62,7 @@ def test_a_resumed_run_says_what_it_was_trained_on(run, flags):
     record = json.loads((run / "config.json").read_text())
     assert record["held_out"] == ["astronaut.png"]
     assert f"--inputs={record['settings']['inputs']}" in flags
+    assert load_run(run).input_skip == record["settings"]["input_skip"] == "own"
     assert (run / "contact_sheet.png").stat().st_size > 0
 
 
