@@ -1,4 +1,4 @@
-"""Names of the tasks, which are known without Keras."""
+"""Names of the tasks and their folders, which are known without Keras."""
 
 TASK_NAMES = (
     "super_resolution",
@@ -6,7 +6,11 @@ TASK_NAMES = (
     "decompression",
     "layout_synthesis",
     "mnist",
+    "paired_images",
 )
+# Settings that name a folder of what belongs to the pictures of `data`, and
+# what it holds. A task takes one of them, or none.
+BESIDE = {"inputs": "input pictures", "labels": "label maps"}
 # Other spellings, which are understood wherever a task or a preset is named.
 SPELLINGS = {"colorization": "colourization"}
 

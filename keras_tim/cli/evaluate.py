@@ -7,6 +7,7 @@ from absl import flags, logging
 
 from keras_tim.cli.main import reject_arguments, report_failed
 from keras_tim.cli.opening import MODELS
+from keras_tim.task_names import BESIDE
 
 DESCRIPTION = """measure samples of held-out pictures, in one table.
 
@@ -41,9 +42,10 @@ def define_flags(values):
         "default what the run held out",
         **text,
     )
-    flags.DEFINE_string(
-        "labels", None, "folder of the label maps of --data", **text
-    )
+    for name, what in BESIDE.items():
+        flags.DEFINE_string(
+            name, None, f"folder of the {what} of --data", **text
+        )
     flags.DEFINE_string("data_dir", None, "folder of TFDS data sets", **text)
     flags.DEFINE_integer(
         "downsample",
@@ -232,6 +234,7 @@ def _folder(model):
 
 def _settings_of(values, tim):
     """Settings to evaluate with, and what the run was trained on."""
+    from keras_tim.recipes import get_recipe
     from keras_tim.recipes.beside import CLASSES_FILE
     from keras_tim.runs.settings import (
         RunSettings,
@@ -249,11 +252,17 @@ def _settings_of(values, tim):
         for name in ("data_dir", "downsample", "quality")
         if values[name].value is not None
     }
-    if values.labels is not None and not tim.task_definition.reads_labels:
-        raise ValueError(
-            "--labels is for models that were trained on label maps. "
-            f"{values.model} has learned {tim.task}"
-        )
+    beside = get_recipe(tim.task).beside
+    for name, what in BESIDE.items():
+        if values[name].value is None:
+            continue
+        if name != beside:
+            raise ValueError(
+                f"--{name} is for models that were trained on {what}. "
+                f"{values.model} has learned {tim.task}"
+            )
+        if values.data is None:
+            raise ValueError(f"--{name} needs --data, whose {what} they are")
     if "quality" in changes and not tim.task_definition.compresses:
         raise ValueError(
             "--quality is for models that repair JPEGs. "
@@ -261,12 +270,11 @@ def _settings_of(values, tim):
         )
     if values.data is not None:
         changes |= {"data": values.data, "held_out": ()}
+        if beside is not None:
+            changes[beside] = values[beside].value
         if tim.task_definition.reads_labels:
             # What label maps mean to the model is fixed.
-            changes["labels"] = values.labels
             changes["classes"] = os.path.join(folder, CLASSES_FILE)
-    elif values.labels is not None:
-        raise ValueError("--labels needs --data, whose label maps they are")
     elif names := recorded_held_out(folder):
         changes["held_out"] = names
         # Names that the run was given may be patterns.

@@ -10,7 +10,7 @@ from keras_tim.cli.main import flag_of_names, reject_arguments
 DESCRIPTION = """train a model into a run folder, or resume one.
 
 Without --data the pictures that the task comes with are used: for most, the
-photos bundled with scikit-image. Run the same
+photos bundled with scikit-image; paired images come with none. Run the same
 command again after an interruption and it goes on from the last checkpoint,
 to the same end. Ctrl-C and SIGTERM make one first.
 
@@ -18,6 +18,8 @@ A preset comes with the settings that it is meant to be trained with, which
 are printed; flags change them. Where it comes with trained weights, or
 --start names a trained model, these are trained on."""
 FASTER_KERNELS = True
+
+_SKIPS = {"none": False, "previous": True, "own": "own"}
 
 
 def define_flags(values):
@@ -50,6 +52,8 @@ def define_flags(values):
         "data": "folder of photos (recursive), or tfds:NAME or "
         "tfds:NAME:SPLIT; by default what the task comes with",
         "data_dir": "folder of TFDS data sets",
+        "inputs": "for paired images: folder of inputs, whose names are those "
+        "of --data",
         "labels": "for layouts: folder of label maps",
         "classes": "for layouts: class file, or camvid, cityscapes (GTA5, "
         "too), bdd100k; by default every id in the maps is a class",
@@ -155,6 +159,15 @@ def define_flags(values):
         "part to leave out, to see what it is worth; may be repeated",
         **text,
     )
+    flags.DEFINE_enum(
+        "input_skip",
+        None,
+        list(_SKIPS),
+        "whether levels predict what to add to a picture, where the input is "
+        "one: to the previous level's, to their own input, which suits inputs "
+        "that are nearly right, or none; by default as the preset has it",
+        **text,
+    )
     flags.DEFINE_bool(
         "mapping_network",
         None,
@@ -227,6 +240,7 @@ def _settings(values):
     for name in ("held_out", "without"):
         if chosen[name] is not None:
             chosen[name] = tuple(chosen[name])
+    chosen["input_skip"] = _SKIPS.get(chosen["input_skip"])
     if chosen["num_candidates"] is not None:
         counts = _numbers("num_candidates", chosen["num_candidates"])
         chosen["num_candidates"] = counts if len(counts) > 1 else counts[0]

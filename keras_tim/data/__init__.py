@@ -24,6 +24,10 @@ from keras_tim.data.mnist import (
     mnist_dataset,
     mnist_digits,
 )
+from keras_tim.data.paired_images import (
+    paired_images_dataset,
+    paired_images_pair,
+)
 from keras_tim.data.photos import sample_photos
 from keras_tim.data.rarity import Rarity, compute_rarity, load_rarity
 from keras_tim.data.super_resolution import (
@@ -68,6 +72,8 @@ __all__ = [
     "mnist_dataset",
     "mnist_digits",
     "one_hot_layout",
+    "paired_images_dataset",
+    "paired_images_pair",
     "read_classes",
     "read_labels",
     "sample_layouts",

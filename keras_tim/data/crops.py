@@ -392,7 +392,7 @@ def _examples_from_memory(photos, crop_size, draws, batch_size, stand_in):
             progress.update(index + 1)
     if not starts:
         raise ValueError(_none_readable(photos))
-    num_photos = len(starts)
+    num_photos, channels = len(starts), photos[0].num_channels
     length = num_photos * draws.crops_per_picture
     pixels = tf.constant(pixels[:end])
     starts = tf.constant(starts, tf.int64)
@@ -411,13 +411,13 @@ def _examples_from_memory(photos, crop_size, draws, batch_size, stand_in):
         height, width = tf.gather(heights, photo), tf.gather(widths, photo)
         top = _position(drawn[:, 0], height - crop_size)
         left = _position(drawn[:, 1], width - crop_size)
-        first = tf.gather(starts, photo) + 3 * (top * width + left)
-        rows = 3 * width[:, None] * tf.range(crop_size, dtype=tf.int64)
-        row_bytes = tf.range(3 * crop_size, dtype=tf.int64)
+        first = tf.gather(starts, photo) + channels * (top * width + left)
+        rows = channels * width[:, None] * tf.range(crop_size, dtype=tf.int64)
+        row_bytes = tf.range(channels * crop_size, dtype=tf.int64)
         crops = tf.gather(
             pixels, (first[:, None] + rows)[..., None] + row_bytes
         )
-        return tf.reshape(crops, (-1, crop_size, crop_size, 3))
+        return tf.reshape(crops, (-1, crop_size, crop_size, channels))
 
     return one_pass, crop_batch, length
 
@@ -430,6 +430,7 @@ def _examples_from_source(photos, crop_size, draws, batch_size, stand_in):
         examples than that where files turn out to be damaged.
     """
     damaged, lock = {}, threading.Lock()
+    shape = (crop_size, crop_size, photos[0].num_channels)
 
     def read(index):
         """The photo, or None where it is found damaged."""
@@ -446,7 +447,7 @@ def _examples_from_source(photos, crop_size, draws, batch_size, stand_in):
             return None
 
     def cut(index, drawn):
-        crops = np.empty((len(drawn), crop_size, crop_size, 3), np.uint8)
+        crops = np.empty((len(drawn), *shape), np.uint8)
         # Passes of a known length can be begun anywhere: another photo takes
         # the place of one that is damaged.
         for further in range(len(photos) if stand_in else 1):
@@ -468,7 +469,7 @@ def _examples_from_source(photos, crop_size, draws, batch_size, stand_in):
         crops, drawn = tf.numpy_function(
             cut, [index, drawn], (tf.uint8, tf.float32)
         )
-        crops.set_shape((None, crop_size, crop_size, 3))
+        crops.set_shape((None, *shape))
         drawn.set_shape((None, _NUM_DRAWS))
         return crops, drawn
 

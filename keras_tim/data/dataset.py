@@ -4,6 +4,7 @@ from keras_tim.data.colourization import colourization_dataset
 from keras_tim.data.decompression import decompression_dataset
 from keras_tim.data.layouts import layout_dataset
 from keras_tim.data.mnist import mnist_dataset
+from keras_tim.data.paired_images import paired_images_dataset
 from keras_tim.data.super_resolution import super_resolution_dataset
 from keras_tim.task_names import task_name
 
@@ -13,6 +14,7 @@ _DATASETS = {
     "decompression": decompression_dataset,
     "layout_synthesis": layout_dataset,
     "mnist": mnist_dataset,
+    "paired_images": paired_images_dataset,
 }
 
 
@@ -25,8 +27,8 @@ def dataset(task, source=None, **options):
             task comes with.
         **options: Those of the task's own function, such as `batch_size`:
             `super_resolution_dataset`, `colourization_dataset`,
-            `decompression_dataset`, `layout_dataset`, which needs `labels`, or
-            `mnist_dataset`.
+            `decompression_dataset`, `layout_dataset`, which needs `labels`,
+            `mnist_dataset`, or `paired_images_dataset`, which needs `inputs`.
 
     Returns:
         A `tf.data.Dataset`, which `TIM.fit` takes.

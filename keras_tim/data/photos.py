@@ -115,10 +115,13 @@ class Photo:
         downsample: The photo is reduced by this factor when it is read.
 
     Attributes:
+        num_channels: Integer, channels of what `read` gives.
         smallest_side: A photo found to be smaller cannot be read.
         budget: `MemoryBudget` or `None`: decoded pixels are kept while it
             lasts.
     """
+
+    num_channels = 3
 
     def __init__(
         self,
@@ -158,10 +161,10 @@ class Photo:
     @property
     def num_bytes(self):
         """Bytes that the reduced photo takes in memory."""
-        return self.size[0] * self.size[1] * 3
+        return self.size[0] * self.size[1] * self.num_channels
 
     def read(self):
-        """The reduced photo as `uint8`, `(height, width, 3)`.
+        """The reduced photo as `uint8`, `(height, width, num_channels)`.
 
         It may be shared: it must not be changed.
 
@@ -170,9 +173,7 @@ class Photo:
         """
         if self._kept is not None:
             return self._kept
-        pixels = self._pixels
-        if pixels is None:
-            pixels = read_picture(self._file(), dtype="uint8")
+        pixels = self._decoded()
         if self.downsample != 1 and min(self._reduced(pixels.shape)) > 0:
             pixels = reduce_photo(pixels, self.downsample)
         if min(pixels.shape[:2]) < self.smallest_side:
@@ -197,6 +198,12 @@ class Photo:
             "or a smaller crop."
         )
 
+    def _decoded(self):
+        """The photo before reduction."""
+        if self._pixels is not None:
+            return self._pixels
+        return read_picture(self._file(), dtype="uint8")
+
     def _file(self):
         return self.path if self._encoded is None else self._encoded()
 
@@ -208,16 +215,26 @@ def reduce_photo(pixels, factor):
     """Reduces a photo by a whole factor with antialiased bicubic filtering.
 
     Args:
-        pixels: `uint8` array of shape `(height, width, 3)`.
+        pixels: `uint8` array of shape `(height, width, channels)`, every three
+            of the channels being colours.
         factor: Integer, at least 1. Rows and columns beyond a multiple of it
             are cut from the bottom and the right.
 
     Returns:
-        A `uint8` array of shape `(height // factor, width // factor, 3)`.
+        A `uint8` array of shape `(height // factor, width // factor,
+        channels)`.
     """
     height, width = (side // factor for side in pixels.shape[:2])
-    whole = Image.fromarray(pixels[: height * factor, : width * factor])
-    return np.array(whole.resize((width, height), Image.Resampling.BICUBIC))
+    whole = pixels[: height * factor, : width * factor]
+    return np.concatenate(
+        [
+            Image.fromarray(whole[..., first : first + 3]).resize(
+                (width, height), Image.Resampling.BICUBIC
+            )
+            for first in range(0, pixels.shape[-1], 3)
+        ],
+        axis=-1,
+    )
 
 
 def list_photos(
@@ -238,7 +255,8 @@ def list_photos(
             `"tfds:NAME"` or `"tfds:NAME:SPLIT"` for a prepared TensorFlow
             data set; an array of shape `(count, height, width, 3)`; a list of
             arrays of shape `(height, width, 3)`; or a dictionary from name to
-            such arrays. Arrays are `uint8`, or floats in `[0, 1]`.
+            such arrays. Arrays are `uint8`, or floats in `[0, 1]`. A list of
+            `Photo` is listed already: no other argument counts.
         exclude: Names to leave out. A file answers to its path within the
             folder, its name, and its name without suffix; a picture of a
             TensorFlow data set to `NAME/SPLIT/NUMBER`, and to the splits that
@@ -268,6 +286,8 @@ def list_photos(
             _tfds_places(pictures, exclude, only, tfds_split, held_out),
             downsample,
         )
+    if isinstance(source, list) and any(isinstance(x, Photo) for x in source):
+        return source
     if source is None:
         arrays = sample_photos()
     elif isinstance(source, (str, os.PathLike)):
@@ -304,12 +324,8 @@ def list_photos(
 
 
 def _folder_photos(folder, exclude, only, downsample, unusable):
-    paths = {str(p.relative_to(folder)): p for p in find_pictures(folder)}
-    chosen = _choose(
-        {name: (name, p.name, p.stem) for name, p in paths.items()},
-        exclude,
-        only,
-    )
+    paths = files_by_name(folder)
+    chosen = choose_files(paths, exclude, only)
     photos = []
     for name in chosen:
         try:
@@ -323,8 +339,35 @@ def _folder_photos(folder, exclude, only, downsample, unusable):
             Photo(name, size, path=paths[name], downsample=downsample)
         )
     if not photos:
-        raise ValueError(_none_left(folder, len(paths), len(chosen)))
+        raise ValueError(none_left(f"`{folder}`", len(paths), len(chosen)))
     return photos
+
+
+def files_by_name(folder):
+    """Dictionary from a picture's path within a folder to its path."""
+    folder = pathlib.Path(folder)
+    return {str(p.relative_to(folder)): p for p in find_pictures(folder)}
+
+
+def choose_files(paths, exclude=(), only=None):
+    """Names of the chosen ones of `files_by_name`.
+
+    Args:
+        paths: Dictionary from name to path.
+        exclude: As for `list_photos`.
+        only: As for `list_photos`.
+
+    Returns:
+        A list of str.
+
+    Raises:
+        ValueError: If a picture to leave out or to keep is unknown.
+    """
+    return _choose(
+        {name: (name, p.name, p.stem) for name, p in paths.items()},
+        exclude,
+        only,
+    )
 
 
 def _tfds_places(pictures, exclude, only, split, held_out):
@@ -373,8 +416,17 @@ def _tfds_photos(pictures, places, downsample):
     ]
 
 
-def _none_left(folder, found, unreadable):
-    """Why no picture of a folder remains."""
+def none_left(source, found, unreadable):
+    """Says why no picture of a source remains.
+
+    Args:
+        source: Str, what to call it.
+        found: Integer, pictures in it.
+        unreadable: Integer, those that are not left out by name.
+
+    Returns:
+        Str.
+    """
     left_out = found - unreadable
     reasons = []
     if left_out:
@@ -388,7 +440,7 @@ def _none_left(folder, found, unreadable):
             "samples of, unless others are named"
         )
     return (
-        f"No usable picture in `{folder}`: {found} found, "
+        f"No usable picture in {source}: {found} found, "
         f"{' and '.join(reasons)}. {advice}."
     )
 

@@ -209,6 +209,8 @@ def _depends_on(tim, recipe, settings, extractor):
     data = {"data": _absolute(run.data) or recipe.bundled}
     for name in ("labels", "classes", "data_dir"):
         data[name] = _absolute(getattr(run, name))
+    if recipe.beside is not None:
+        data[recipe.beside] = _absolute(getattr(run, recipe.beside))
     data["size"] = run.size
     data["downsample"] = run.downsample if run.downsample > 1 else None
     data["quality"] = recipe.quality

@@ -170,6 +170,17 @@ PRESETS = {
         {"nano": _full_size_nano(4)},
     ),
     **_presets(
+        "paired_images",
+        "paired_images",
+        dict.fromkeys(SIZES, 4),
+        {
+            # An output may be as far from its input as black from white, which
+            # is further than a residual reaches.
+            "nano": {**_full_size_nano(4), "input_skip": False},
+            "small": {"input_skip": False},
+        },
+    ),
+    **_presets(
         "layout_synthesis",
         "layout_synthesis",
         {"nano": 3, "small": 4, "paper": 5},
@@ -201,6 +212,7 @@ PRESET_OF_TASK = {
     "decompression": "decompression_nano",
     "layout_synthesis": "layout_synthesis_nano",
     "mnist": "mnist_nano",
+    "paired_images": "paired_images_nano",
 }
 
 
@@ -288,6 +300,8 @@ _SHORT = {
         "pixel_weight": 1.0,
     },
     "mnist": {"distance": "mean_squared_error"},
+    # What settles the colours, where no input is added to.
+    "paired_images": {"pixel_weight": 1.0},
 }
 
 # Earlier names of settings, which files may hold.
@@ -315,7 +329,7 @@ def _training(name):
     if name.endswith(("_paper", "_hyperrim")):
         training = {**PAPER_TRAINING, **_PUBLISHED.get(name, {})}
     else:
-        training = {**SHORT_TRAINING, **_SHORT[task]}
+        training = {**SHORT_TRAINING, **_SHORT.get(task, {})}
         if isinstance(training["num_candidates"], tuple):
             levels = len(PRESETS[name]["residual_channels"])
             training["num_candidates"] = training["num_candidates"][:levels]

@@ -43,9 +43,8 @@ class Tower(keras.Model):
     width may be unknown.
 
     Args:
-        task: str, "super_resolution", "colourization", "decompression",
-            "layout_synthesis" or "mnist". Decides what the levels read and
-            where their outputs are taken.
+        task: str, one of `keras_tim.task_names.TASK_NAMES`. Decides what the
+            levels read and where their outputs are taken.
         residual_channels: sequence of int, one per level; its length is the
             number of levels.
         growth_channels: sequence of int, growth of the dense blocks per

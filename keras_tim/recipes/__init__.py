@@ -4,6 +4,7 @@ from keras_tim.recipes.colourization import ColourizationRecipe
 from keras_tim.recipes.decompression import DecompressionRecipe
 from keras_tim.recipes.layout_synthesis import LayoutSynthesisRecipe
 from keras_tim.recipes.mnist import MnistRecipe
+from keras_tim.recipes.paired_images import PairedImagesRecipe
 from keras_tim.recipes.recipe import Recipe
 from keras_tim.recipes.super_resolution import SuperResolutionRecipe
 from keras_tim.task_names import task_name
@@ -16,6 +17,7 @@ RECIPES = {
         DecompressionRecipe,
         LayoutSynthesisRecipe,
         MnistRecipe,
+        PairedImagesRecipe,
     )
 }
 

@@ -33,6 +33,7 @@ class LayoutSynthesisRecipe(Recipe):
     """
 
     task = "layout_synthesis"
+    beside = "labels"
     bundled = "tones and textures of the photos bundled with scikit-image"
 
     def __init__(self, settings, folder=None):

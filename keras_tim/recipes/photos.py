@@ -34,13 +34,38 @@ class PhotoRecipe(Recipe):
         """
         raise NotImplementedError
 
+    def source(self, names=None, unusable=None):
+        """The settings' data, as `whole_photos` takes them.
+
+        Args:
+            names: names of the photos that are asked for; None for all.
+            unusable: list or None; it gets the names of those that cannot be
+                read.
+        """
+        return self.settings.data
+
+    def part(self, tim, given, target, corner, side):
+        """A part of an example that `pair` gave.
+
+        Args:
+            tim: the `TIM`.
+            given: array `[h, w, channels]`.
+            target: array `[height, width, 3]`.
+            corner: `(top, left)` of the part of the target.
+            side: int, of that part.
+
+        Returns:
+            Tuple like that of `pair`.
+        """
+        return self.pair(tim, cut(target, corner, side))
+
     def multiple(self, tim):
         """What a target's sides must be multiples of."""
         return tim.output_factor * tim.input_multiple
 
     def examples(self, tim, names=None, count=None):
         photos = whole_photos(
-            self.settings.data,
+            self.source(names),
             smallest_side=self.multiple(tim),
             only=names,
             count=count,
@@ -54,7 +79,7 @@ class PhotoRecipe(Recipe):
         side = self._side(tim, crop) if crop is not None else multiple
         self.unusable = []
         photos = large_photos(
-            self.settings.data,
+            self.source(names, self.unusable),
             smallest_side=side,
             only=names,
             data_dir=self.settings.data_dir,
@@ -73,7 +98,7 @@ class PhotoRecipe(Recipe):
             return whole(number)
 
         def cropped(number, corner):
-            return self.pair(tim, _cut(whole(number)[1], corner, side))
+            return self.part(tim, *whole(number), corner, side)
 
         examples = []
         for number, photo in enumerate(photos):
@@ -129,10 +154,10 @@ class PhotoRecipe(Recipe):
         }
 
     def crops(self, tim, example):
-        name, _, target = example
+        name, given, target = example
         side = self._side(tim, REPORT_CROP)
         crops = [
-            (f"{top},{left}", *self.pair(tim, _cut(target, (top, left), side)))
+            (f"{top},{left}", *self.part(tim, given, target, (top, left), side))
             for top, left in _corners(target.shape[:2], side)
         ]
         return f"{name}, {len(crops)} crops of {side} px", crops
@@ -158,6 +183,7 @@ def _corners(size, side):
     ]
 
 
-def _cut(picture, corner, side):
+def cut(picture, corner, side):
+    """The square of a picture that begins at a corner."""
     top, left = corner
     return picture[top : top + side, left : left + side]

@@ -1,5 +1,6 @@
 """Where a task's examples come from, for training and for measuring."""
 
+from keras_tim.task_names import BESIDE
 from keras_tim.tasks import get_task
 
 
@@ -12,6 +13,8 @@ class Recipe:
     Attributes:
         task: str, the task's name.
         bundled: str, what is trained on where no data are given.
+        beside: str, the one of `keras_tim.task_names.BESIDE` that the task
+            takes, or None.
         unusable: list of str, names of the data's pictures that `listed` left
             out because they cannot be used.
 
@@ -22,6 +25,7 @@ class Recipe:
 
     task = None
     bundled = None
+    beside = None
 
     def __init__(self, settings, folder=None):
         self.settings = settings
@@ -33,6 +37,16 @@ class Recipe:
         """JPEG quality that inputs are compressed at, None for other tasks."""
         compresses = get_task(self.task).compresses
         return self.settings.quality if compresses else None
+
+    def check_settings(self):
+        """Raises `ValueError` where a folder is named that is of no use."""
+        for name, what in BESIDE.items():
+            value = getattr(self.settings, name)
+            if value is not None and name != self.beside:
+                raise ValueError(
+                    f"`{name}` must be None for task {self.task!r}, which "
+                    f"takes no folder of {what}. Received: {name}={value!r}"
+                )
 
     def prepare(self):
         """Finds in the data what the model depends on; writes nothing."""

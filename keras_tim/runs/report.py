@@ -34,8 +34,8 @@ def examples_report(
         (AlexNet) to the target; `lpips_diversity` over all pairs;
         `num_samples` and `seed`. Where the task has a plain answer:
         `baseline` (its name), `lpips_baseline`, and `lpips_mean_ratio` and
-        `lpips_best_ratio` to that. Where faithfulness to the input can be
-        measured: `faithfulness_name`, `faithfulness`, and
+        `lpips_best_ratio` to that, unless it is 0. Where faithfulness to the
+        input can be measured: `faithfulness_name`, `faithfulness`, and
         `faithfulness_baseline`.
     """
     distance = LPIPS("alex")
@@ -102,6 +102,7 @@ def averaged(rows, name):
         if isinstance(value, float)
         else value
         for key, value in rows[0].items()
+        if not key.endswith("_ratio")
     }
     if "lpips_baseline" in mean:
         mean |= _ratios(mean)
@@ -109,6 +110,9 @@ def averaged(rows, name):
 
 
 def _ratios(row):
+    # Of an input that is the observed picture already nothing is a multiple.
+    if not row["lpips_baseline"]:
+        return {}
     return {
         f"lpips_{which}_ratio": row[f"lpips_{which}"] / row["lpips_baseline"]
         for which in ("mean", "best")
@@ -128,7 +132,7 @@ def report_table(rows: list[dict[str, Any]]) -> str:
             f"{row[f'lpips_{which}']:.3f}"
             + (
                 f" ({row[f'lpips_{which}_ratio']:.2f})"
-                if "baseline" in row
+                if f"lpips_{which}_ratio" in row
                 else ""
             )
             for row in rows

@@ -22,7 +22,12 @@ from keras_tim.task_names import spelled_here, task_name
 
 CONFIG_FILE = "config.json"
 # Arguments of `TIM` that take the place of the preset's.
-MODEL_SETTINGS = ("mapping_network", "residual_channels", "growth_channels")
+MODEL_SETTINGS = (
+    "input_skip",
+    "mapping_network",
+    "residual_channels",
+    "growth_channels",
+)
 # Integers, some of them one per level.
 INTEGERS = (
     "downsample",
@@ -60,6 +65,8 @@ class RunSettings:
         data: a folder of pictures, "tfds:NAME", "tfds:NAME:SPLIT", or None
             for what the task comes with.
         data_dir: folder of prepared TensorFlow data sets, or None.
+        inputs: folder of input pictures for paired images, beside those of
+            `data`, which have the same names.
         labels: folder of label maps for layout synthesis, as are the next
             three.
         classes: their classes, see `keras_tim.data.read_classes`.
@@ -93,6 +100,7 @@ class RunSettings:
         without: parts that are left out, keys of `PARTS`, to see what they
             are worth. Without "codes" it is a plain regression; without all
             the others it is vanilla cIMLE.
+        input_skip: bool or "own", see `TIM`, or None for what the preset has.
         mapping_network: bool, whether styles pass through a mapping network
             first, or None for what the preset has.
         residual_channels: width of each level, coarsest first, or None for
@@ -112,6 +120,7 @@ class RunSettings:
     trunk: str | None = None
     data: str | None = None
     data_dir: str | None = None
+    inputs: str | None = None
     labels: str | None = None
     classes: str | None = None
     size: str | None = None
@@ -135,6 +144,7 @@ class RunSettings:
     candidate_chunk: int = SHORT_TRAINING["candidate_chunk"]
     pixel_weight: float = SHORT_TRAINING["pixel_weight"]
     without: tuple = ()
+    input_skip: bool | str | None = None
     mapping_network: bool | None = None
     residual_channels: tuple | None = None
     growth_channels: tuple | None = None
@@ -172,6 +182,11 @@ class RunSettings:
                 f"dtype={self.dtype!r}"
             )
 
+        if self.input_skip not in (None, False, True, "own"):
+            raise ValueError(
+                '`input_skip` must be False, True, "own" or None. Received: '
+                f"input_skip={self.input_skip!r}"
+            )
         unknown = sorted(set(self.without) - set(PARTS))
         if unknown:
             raise ValueError(

@@ -123,6 +123,7 @@ def train(
     """
     folder = os.fspath(folder)
     recipe = get_recipe(settings.task)(settings, folder)
+    recipe.check_settings()
     with StopSignals() as stop, locked(folder):
         if _is_trained(folder, settings, overwrite):
             tim = load_run(folder)

@@ -5,6 +5,7 @@ from keras_tim.tasks.colourization import Colourization
 from keras_tim.tasks.decompression import Decompression
 from keras_tim.tasks.layout_synthesis import LayoutSynthesis
 from keras_tim.tasks.mnist import Mnist
+from keras_tim.tasks.paired_images import PairedImages
 from keras_tim.tasks.super_resolution import SuperResolution
 from keras_tim.tasks.task import Task
 
@@ -16,6 +17,7 @@ TASKS = {
         Decompression(),
         LayoutSynthesis(),
         Mnist(),
+        PairedImages(),
     )
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "Decompression",
     "LayoutSynthesis",
     "Mnist",
+    "PairedImages",
     "SuperResolution",
     "Task",
     "get_task",

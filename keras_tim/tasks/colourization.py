@@ -4,9 +4,8 @@ import numpy as np
 from keras import ops
 
 from keras_tim.metrics.consistency import lightness_error
-from keras_tim.tasks.pyramid import picture_pyramid
 from keras_tim.tasks.task import ALPHA, DEPTH, EXIF, PROFILE, SUFFIX, Task
-from keras_tim.tasks.wiring import LevelWiring
+from keras_tim.tasks.wiring import same_size_wiring
 
 # The network predicts a * L and b * L with L in [0, 1] and colours over 127.
 SMALLEST_LIGHTNESS = 0.01
@@ -53,14 +52,7 @@ class Colourization(Task):
         Outputs are taken before the enlargement. The last level has two
         same-size convolutions in its place, and they come before the output.
         """
-        return [
-            *[LevelWiring("up", output_before_resize=True)] * (num_levels - 1),
-            LevelWiring("same"),
-        ]
-
-    def input_pyramid(self, finest, num_levels):
-        """Every level's input, coarsest first, from the finest level's."""
-        return picture_pyramid(finest, num_levels)
+        return same_size_wiring(num_levels, "same")
 
     def guiding_picture(self, level_input):
         """The grey picture that a recognition network is shown.

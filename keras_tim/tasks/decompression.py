@@ -4,7 +4,6 @@ import numpy as np
 from keras import ops
 
 from keras_tim.metrics.consistency import recompressed_psnr
-from keras_tim.tasks.pyramid import picture_pyramid
 from keras_tim.tasks.task import (
     ALPHA,
     DEPTH,
@@ -14,7 +13,7 @@ from keras_tim.tasks.task import (
     PROFILE,
     Task,
 )
-from keras_tim.tasks.wiring import LevelWiring
+from keras_tim.tasks.wiring import same_size_wiring
 
 # Stands for equality, whose PSNR is infinite: an error of a quarter of one of
 # 256 levels.
@@ -31,6 +30,8 @@ class Decompression(Task):
     # As a JPEG, what was repaired would be compressed once more.
     keeps = (GREY, GAMUT, DEPTH, ALPHA, PROFILE, EXIF)
     faithfulness_name = "recompressed PSNR [dB]"
+    # The previous output has lost the edges of the blocks; "own" keeps the
+    # detail that mild compression leaves.
     supports_input_skip = True
 
     def wiring(self, num_levels, architecture):
@@ -41,22 +42,7 @@ class Decompression(Task):
         convolutions where the enlargement would be.
         """
         last = "same" if architecture == "hyperrim" else "none"
-        return [
-            *[LevelWiring("up", output_before_resize=True)] * (num_levels - 1),
-            LevelWiring(last),
-        ]
-
-    def skip(self, level_input, own=False):
-        """What a level starts from, in [0, 1].
-
-        The first level starts from its input. The later ones, which read the
-        previous output behind their own input, start from that: it has lost
-        the edges of the blocks. With `own` all start from their own input,
-        which keeps the detail that mild compression leaves.
-        """
-        if own:
-            return level_input[..., : self.output_channels]
-        return level_input[..., -self.output_channels :]
+        return same_size_wiring(num_levels, last)
 
     def beside_previous(self, own_input, level):
         """What a level with a skip reads beside the previous output.
@@ -82,14 +68,6 @@ class Decompression(Task):
             padding="same",
             data_format="channels_last",
         )
-
-    def input_pyramid(self, finest, num_levels):
-        """Every level's input, coarsest first, from the finest level's."""
-        return picture_pyramid(finest, num_levels)
-
-    def to_picture(self, output, level_input):
-        """From the network's own space to RGB in [0, 1]."""
-        return ops.clip(output, 0.0, 1.0)
 
     def baseline(self, given, size):
         return "JPEG", given

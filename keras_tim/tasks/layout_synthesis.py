@@ -1,7 +1,6 @@
 """Pictures from semantic layouts."""
 
 import numpy as np
-from keras import ops
 
 from keras_tim.tasks.pyramid import nearest_pyramid
 from keras_tim.tasks.task import Task
@@ -30,10 +29,6 @@ class LayoutSynthesis(Task):
     def input_pyramid(self, finest, num_levels):
         """Every level's input, coarsest first, from the finest level's."""
         return nearest_pyramid(finest, num_levels)
-
-    def to_picture(self, output, level_input):
-        """From the network's own space to RGB in [0, 1]."""
-        return ops.clip(output, 0.0, 1.0)
 
     def condition(self, picture, tim):
         return one_hot_layout(picture, tim.label_classes)

@@ -12,9 +12,8 @@ from keras_tim.tasks.components import (
     PrincipalComponents,
     from_input,
 )
-from keras_tim.tasks.pyramid import picture_pyramid
 from keras_tim.tasks.task import Task
-from keras_tim.tasks.wiring import LevelWiring
+from keras_tim.tasks.wiring import same_size_wiring
 
 # ITU-R BT.601, as Pillow turns colours into grey.
 _LUMA = (0.299, 0.587, 0.114)
@@ -45,10 +44,7 @@ class Mnist(Task):
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level: that of decompression in CAM-Net."""
-        return [
-            *[LevelWiring("up", output_before_resize=True)] * (num_levels - 1),
-            LevelWiring("none"),
-        ]
+        return same_size_wiring(num_levels)
 
     def agrees_at(self, level, num_levels):
         """Whether a level's output can agree with what is given.
@@ -87,16 +83,8 @@ class Mnist(Task):
             output = output + ops.reshape(known_part, (-1, SIDE, SIDE, 1))
         return output
 
-    def input_pyramid(self, finest, num_levels):
-        """Every level's input, coarsest first, from the finest level's."""
-        return picture_pyramid(finest, num_levels)
-
-    def to_output(self, raw):
-        """From tanh's [-1, 1] to the network's own space, grey in [0, 1]."""
-        return (raw + 1.0) / 2.0
-
     def to_picture(self, output, level_input):
-        """From the network's own space to RGB in [0, 1]."""
+        """From the network's own space, grey in [0, 1], to RGB in [0, 1]."""
         return ops.repeat(ops.clip(output, 0.0, 1.0), 3, axis=-1)
 
     @staticmethod

@@ -1,7 +1,5 @@
 """Super-resolution: a small picture in, a 2x larger one from every level."""
 
-from keras import ops
-
 from keras_tim.layers.resampling import (
     bicubic_downsample,
     bicubic_picture,
@@ -71,10 +69,6 @@ class SuperResolution(Task):
             lacking = observed - bicubic_downsample(output, factor)
             output = output + bicubic_upsample(lacking, factor)
         return output
-
-    def to_picture(self, output, level_input):
-        """From the network's own space to RGB in [0, 1]."""
-        return ops.clip(output, 0.0, 1.0)
 
     def baseline(self, given, size):
         return "bicubic", bicubic_picture(given, size)

@@ -1,6 +1,9 @@
 """`Task`, the base of all tasks: wiring, and what pictures mean."""
 
 import numpy as np
+from keras import ops
+
+from keras_tim.tasks.pyramid import picture_pyramid
 
 # What results may keep of a user's picture file beside its colours.
 GREY, GAMUT, DEPTH, ALPHA, PROFILE, EXIF, SUFFIX = (
@@ -72,6 +75,37 @@ class Task:
     def to_output(self, raw):
         """From tanh's [-1, 1] to the network's own space, RGB in [0, 1]."""
         return (raw + 1.0) / 2.0
+
+    def to_picture(self, output, level_input):
+        """From the network's own space to RGB in [0, 1]."""
+        return ops.clip(output, 0.0, 1.0)
+
+    def input_pyramid(self, finest, num_levels):
+        """Every level's input, coarsest first, from the finest level's."""
+        return picture_pyramid(finest, num_levels)
+
+    def skip(self, level_input, own=False):
+        """What a level with a skip starts from, in [0, 1].
+
+        The first level starts from its input, the later ones from the
+        previous output, which they read behind their own input. With `own`
+        all start from their own input.
+        """
+        if own:
+            return level_input[..., : self.output_channels]
+        return level_input[..., -self.output_channels :]
+
+    def beside_previous(self, own_input, level):
+        """What a level with a skip reads beside the previous output.
+
+        Args:
+            own_input: tensor `[batch, height, width, channels]` in [0, 1].
+            level: int, 1 or more.
+
+        Returns:
+            Tensor of the same shape.
+        """
+        return own_input
 
     # -- Pictures ----------------------------------------------------------
 

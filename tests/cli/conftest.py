@@ -17,6 +17,8 @@ TINY = [
     "--distance=mean_squared_error",
 ]
 
+_FEW_LEVELS = ("colourization", "decompression", "paired_images")
+
 
 @contextlib.contextmanager
 def narrow_presets():
@@ -27,7 +29,7 @@ def narrow_presets():
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in PRESETS if name.endswith("_nano")]:
             count = len(PRESETS[name]["residual_channels"])
-            if name in ("colourization_nano", "decompression_nano"):
+            if PRESETS[name]["task"] in _FEW_LEVELS:
                 count = 2
             narrow = {
                 "residual_channels": (8,) * count,

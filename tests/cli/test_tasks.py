@@ -23,6 +23,7 @@ class Case:
         sample: further flags of `sample`.
         pictures: fixture that makes the folder of `picture`, where that is not
             what is trained on.
+        beside: flag that names that folder in training.
     """
 
     data: str
@@ -31,6 +32,7 @@ class Case:
     train: tuple = ()
     sample: tuple = ()
     pictures: str | None = None
+    beside: str | None = None
 
 
 CASES = {
@@ -48,6 +50,13 @@ CASES = {
         (28, 28),
         train=("--held_out=test/2,test/7",),
         pictures="digit_folder",
+    ),
+    "paired_images": Case(
+        "photo_folder",
+        "coffee.png",
+        (80, 100),
+        pictures="inverted_folder",
+        beside="--inputs",
     ),
 }
 
@@ -73,6 +82,16 @@ def digit_folder(tmp_path_factory, mnist_wheel):
     return folder
 
 
+@pytest.fixture(scope="session")
+def inverted_folder(tmp_path_factory, photo_folder):
+    """The photos inverted, and a file that is none."""
+    folder = tmp_path_factory.mktemp("inverted")
+    for path in photo_folder.glob("*.png"):
+        write_picture(folder / path.name, 1.0 - read_picture(path))
+    (folder / "broken.png").write_bytes(b"no picture")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def picture(task, request):
     """The file to make alternatives of."""
@@ -81,11 +100,20 @@ def picture(task, request):
 
 
 @pytest.fixture(scope="module")
-def run(task, data, tmp_path_factory, tiny, lpips_weights):
+def command(task, data, picture, tiny):
+    """Callable that gives the command that trains in a run folder."""
+    case = CASES[task]
+    flags = [f"--task={task}", f"--data={data}", *tiny, *case.train]
+    if case.beside is not None:
+        flags.append(f"{case.beside}={picture.parent}")
+    return lambda folder: ["train", f"--run={folder}", *flags]
+
+
+@pytest.fixture(scope="module")
+def run(task, command, tmp_path_factory, lpips_weights):
     """A run folder made by `keras-tim train --task=...`."""
     folder = tmp_path_factory.mktemp(task) / "run"
-    flags = [f"--run={folder}", f"--task={task}", f"--data={data}"]
-    assert main(["train", *flags, *tiny, *CASES[task].train]) == 0
+    assert main(command(folder)) == 0
     return folder
 
 
@@ -153,7 +181,11 @@ def test_evaluate_measures_what_the_run_held_out(task, run, tmp_path):
         ("lpips_alex_mean", "lpips_baseline"),
         ("faithfulness_mean", "faithfulness_baseline"),
     ):
-        assert first["baseline"][ours] == pytest.approx(row[theirs], rel=1e-3)
+        assert (ours in first["baseline"]) == (theirs in row)
+        if theirs in row:
+            expected = pytest.approx(row[theirs], rel=1e-3)
+            assert first["baseline"][ours] == expected
+    assert ("faithfulness" in row) == (task != "paired_images")
     if task != "mnist":
         return
     names = [picture["name"] for picture in result["pictures"]]

@@ -12,7 +12,11 @@ EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "flags"),
-    [("colourization", []), ("decompression", ["--quality=5"])],
+    [
+        ("colourization", []),
+        ("decompression", ["--quality=5"]),
+        ("paired_images", []),
+    ],
 )
 def test_example_runs(name, flags, tmp_path, lpips_weights):
     command = [

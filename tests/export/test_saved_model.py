@@ -386,7 +386,13 @@ def test_a_failed_export_leaves_nothing(make_tim, tmp_path, monkeypatch):
     assert not list((tmp_path / "model").iterdir())
 
 
-TASKS = ("colourization", "decompression", "layout_synthesis", "mnist")
+TASKS = (
+    "colourization",
+    "decompression",
+    "layout_synthesis",
+    "mnist",
+    "paired_images",
+)
 
 
 @pytest.mark.parametrize("task", TASKS)

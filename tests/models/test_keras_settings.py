@@ -28,6 +28,7 @@ MODELS = [
     ("colourization", {}),
     ("layout_synthesis", {}),
     ("mnist", {}),
+    ("paired_images", {"input_skip": "own"}),
 ]
 
 

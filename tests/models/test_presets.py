@@ -32,6 +32,7 @@ CHANNELS = {
     "colourization": (1, 2),
     "decompression": (3, 3),
     "layout_synthesis": (20, 3),
+    "paired_images": (3, 3),
 }
 
 
@@ -81,7 +82,7 @@ def parameters(
         )
         total += convolution(residual, residual)  # at the body's end
         resized = not (
-            task == "decompression"
+            task in ("decompression", "paired_images")
             and architecture == "camnet"
             and level == last
         )

@@ -28,6 +28,7 @@ def test_is_a_little_less_than_the_presets_have(name):
         {"task": "layout_synthesis", "input_channels": 40},
         {"task": "colourization"},
         {"task": "decompression", "architecture": "hyperrim"},
+        {"task": "paired_images", "input_skip": True},
     ],
 )
 def test_is_never_too_much(make_tim, arguments):

@@ -9,6 +9,7 @@ TASKS = (
     "colourization",
     "decompression",
     "layout_synthesis",
+    "paired_images",
 )
 
 # Output sizes of two levels for inputs of 4 x 6 (and 8 x 12).
@@ -17,6 +18,7 @@ SIZES = {
     "colourization": [(4, 6), (8, 12)],
     "decompression": [(4, 6), (8, 12)],
     "layout_synthesis": [(8, 12), (16, 24)],
+    "paired_images": [(4, 6), (8, 12)],
 }
 
 

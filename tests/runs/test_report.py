@@ -36,6 +36,33 @@ def test_averages_take_ratios_of_means():
     assert row["lpips_best_ratio"] == pytest.approx(0.4)
 
 
+def test_nothing_is_a_multiple_of_a_plain_answer_that_is_right(
+    make_tim, lpips_weights
+):
+    tim = make_tim("paired_images", quick=True)
+    photos = np.random.default_rng(0).random((2, 64, 64, 3), dtype="float32")
+    equal, other = photos
+    rows = examples_report(
+        tim,
+        [("equal", equal, equal), ("other", equal, other)],
+        num_samples=2,
+    )
+    assert [row["baseline"] for row in rows] == ["input", "input"]
+    assert rows[0]["lpips_baseline"] == 0.0
+    assert "lpips_mean_ratio" not in rows[0]
+    assert rows[1]["lpips_mean_ratio"] > 0.0
+    for order in (rows, rows[::-1]):
+        mean = averaged(order, "both")
+        assert mean["lpips_mean_ratio"] == pytest.approx(
+            (rows[0]["lpips_mean"] + rows[1]["lpips_mean"])
+            / rows[1]["lpips_baseline"]
+        )
+        assert "faithfulness" not in mean
+    (_, first, second) = report_table(rows).splitlines()
+    assert "(" not in first
+    assert "(" in second
+
+
 def test_a_model_that_adds_nothing_measures_as_its_own_distance(lpips_weights):
     tim = keras_tim.TIM.from_preset(
         "super_resolution_x4_nano",

@@ -102,6 +102,9 @@ def test_parts_left_out_become_arguments():
     assert RunSettings(**mapped).model_switches == mapped
     wide = {"residual_channels": (8, 6), "growth_channels": (4, 3)}
     assert RunSettings(**wide).model_switches == wide
+    for skip in (False, True, "own"):
+        skipping = RunSettings.of_task("paired_images", input_skip=skip)
+        assert skipping.model_switches == {"input_skip": skip}
     left_out = RunSettings(without=("mapping_network",), **mapped)
     assert left_out.model_switches == {"mapping_network": False}
 
@@ -113,6 +116,7 @@ def test_parts_left_out_become_arguments():
         ({"preset": "huge"}, "huge"),
         ({"without": ("luck",)}, "'luck'"),
         ({"dtype": "float8"}, "mixed_bfloat16.*'float8'"),
+        ({"input_skip": "all"}, "`input_skip` must be .*'all'"),
     ],
 )
 def test_refuses(settings, message):
@@ -126,6 +130,7 @@ def test_settings_come_back_from_the_folder(tmp_path):
         without=("codes",),
         num_candidates=(8, 4),
         residual_channels=(16, 8),
+        input_skip="own",
     )
     (tmp_path / "config.json").write_text(
         json.dumps({"settings": settings.jsonable()})

@@ -21,6 +21,10 @@ WIRINGS = {
         [LevelWiring("up", True), LevelWiring("up", True), LevelWiring("none")],
         [1, 1, 1],
     ),
+    "paired_images": (
+        [LevelWiring("up", True), LevelWiring("up", True), LevelWiring("none")],
+        [1, 1, 1],
+    ),
 }
 
 
@@ -59,7 +63,8 @@ def test_published_values(name, noise_channels, feature_scale, chained):
 
 
 @pytest.mark.parametrize(
-    "name", ["super_resolution", "decompression", "layout_synthesis"]
+    "name",
+    ["super_resolution", "decompression", "layout_synthesis", "paired_images"],
 )
 def test_tanh_becomes_a_picture(name):
     task = get_task(name)
@@ -100,8 +105,24 @@ def test_inputs_of_digits_have_room_on_both_sides():
     np.testing.assert_allclose(from_input(given), rebuilt)
 
 
-def test_skip_of_decompression_is_what_stands_last():
+@pytest.mark.parametrize("name", ["decompression", "paired_images"])
+def test_skip_is_what_stands_last(name):
     x = np.random.default_rng(0).random((1, 4, 6, 6))
-    skip = get_task("decompression").skip
+    skip = get_task(name).skip
     np.testing.assert_array_equal(skip(x[..., :3]), x[..., :3])
     np.testing.assert_array_equal(skip(x), x[..., 3:])
+
+
+def test_paired_images_are_what_they_are(make_tim):
+    tim = make_tim("paired_images", quick=True)
+    picture = np.random.default_rng(0).random((8, 6, 3), "float32")
+    given = tim.condition(picture)
+    np.testing.assert_array_equal(given, picture)
+    np.testing.assert_array_equal(tim.shown(given), picture)
+    name, plain = tim.baseline(given, (8, 6))
+    assert name == "input"
+    np.testing.assert_array_equal(plain, picture)
+    assert tim.faithfulness(picture[None], given) is None
+    own = np.random.default_rng(1).random((1, 8, 6, 3))
+    beside = tim.task_definition.beside_previous(own, level=1)
+    np.testing.assert_array_equal(beside, own)
