@@ -309,6 +309,11 @@ def table(results):
     return "\n".join(lines)
 
 
+def features_of(pictures):
+    """Inception's features of pictures of any sizes."""
+    return np.concatenate([picture_features(one[None]) for one in pictures])
+
+
 def main(arguments):
     """Measures, prints and writes."""
     del arguments
@@ -331,11 +336,7 @@ def main(arguments):
         for path in values.model
     }
     results = {}
-    real = (
-        picture_features(np.stack(list(pictures.values())))
-        if values.kid
-        else None
-    )
+    real = features_of(pictures.values()) if values.kid else None
     for name, method in methods.items():
         made = [] if values.kid else None
         rows = measure(method, pictures, values.samples, networks, made)
@@ -344,10 +345,7 @@ def main(arguments):
         }
         if values.kid:
             results[name]["kid"] = (
-                1000.0
-                * kernel_distance(
-                    real, picture_features(np.stack(made))
-                ).distance
+                1000.0 * kernel_distance(real, features_of(made)).distance
             )
         with open(
             os.path.join(values.output, f"{name}.json"), "w", encoding="utf-8"
