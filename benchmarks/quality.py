@@ -311,7 +311,7 @@ def table(results):
 
 def features_of(pictures):
     """Inception's features of pictures of any sizes."""
-    return np.concatenate([picture_features(one[None]) for one in pictures])
+    return picture_features([picture[None] for picture in pictures])
 
 
 def main(arguments):
@@ -345,7 +345,7 @@ def main(arguments):
         }
         if values.kid:
             results[name]["kid"] = (
-                1000.0 * kernel_distance(real, features_of(made)).distance
+                1000.0 * kernel_distance(real, features_of(made)).value
             )
         with open(
             os.path.join(values.output, f"{name}.json"), "w", encoding="utf-8"
