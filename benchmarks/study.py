@@ -18,6 +18,17 @@ from keras_tim.runs.files import read_json, write_json, write_text
 
 # Of the intervals.
 CONFIDENCE = 0.95
+# What earlier files call the measures of `keras_tim.metrics.vocabulary`.
+_EARLIER = {
+    "lpips_mean": "lpips_alex_mean",
+    "lpips_best": "lpips_alex_best",
+    "alex_mean": "lpips_alex_mean",
+    "alex_best": "lpips_alex_best",
+    "vgg_mean": "lpips_vgg_mean",
+    "vgg_best": "lpips_vgg_best",
+    "diversity": "pairs_alex_all",
+    "faithfulness": "faithfulness_mean",
+}
 
 
 def define_photo_flags(downsample=None):
@@ -77,7 +88,13 @@ def measured_once(folder, settings, measure, name="measures.json"):
     path = os.path.join(folder, name)
     if not os.path.exists(path):
         write_json(path, measure())
-    return read_json(path)
+    return _named_as_now(read_json(path))
+
+
+def _named_as_now(found):
+    if not isinstance(found, dict):
+        return found
+    return {_EARLIER.get(k, k): _named_as_now(v) for k, v in found.items()}
 
 
 def recipe_of_test_photos(settings, folder=None):

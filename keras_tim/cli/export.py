@@ -165,7 +165,7 @@ def _reject_flags_of_others(values, format):
 
 
 def _saved_model_options(values, settings):
-    from keras_tim.runs.files import read_json
+    from keras_tim.runs.report import read_report
 
     report = os.path.join(values.model, "report.json")
     return {
@@ -179,7 +179,7 @@ def _saved_model_options(values, settings):
             if values[name].value is not None
         },
         "training": settings.jsonable() if settings else None,
-        "measures": read_json(report) if os.path.isfile(report) else None,
+        "measures": read_report(report) if os.path.isfile(report) else None,
     }
 
 

@@ -47,7 +47,8 @@ def test_saved_model(run, make_tim, tmp_path, capsys):
     card = json.loads((output / "1" / "card.json").read_text())
     assert card["name"] == "cats"
     assert card["training"]["steps"] == 17
-    assert card["measures"] == [{"name": "x", "lpips_mean": 0.25}]
+    (row,) = card["measures"]
+    assert row["samples"] == {"lpips_alex_mean": 0.25}
     assert card["limits_of_a_request"]["alternatives"] == 3
     loaded = tf.saved_model.load(str(output / "1"))
     picture = np.full((1, 4, 5, 3), 0.25, np.float32)
