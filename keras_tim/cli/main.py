@@ -18,7 +18,6 @@ import warnings
 from absl import flags, logging
 
 from keras_tim.cli.startup import start_tensorflow
-from keras_tim.task_names import spelled_here
 
 COMMANDS = {
     "demo": "make alternatives of a sample photo, to see what this is about",
@@ -152,30 +151,6 @@ def _errors_alone():
     ):
         warnings.simplefilter("ignore")
         yield
-
-
-def flag_of_names(name, default, names, text):
-    """A flag for names of tasks or presets, however these are spelled.
-
-    Args:
-        name: str, the flag's.
-        default: str or None.
-        names: list of str, those that there are.
-        text: str, help.
-
-    Returns:
-        A flag for `flags.DEFINE_flag`.
-    """
-    flag = flags.EnumFlag(name, default, text, names)
-    flag.parser = _Names(names)
-    return flag
-
-
-class _Names(flags.EnumParser):
-    """Names in the spelling of this package."""
-
-    def parse(self, argument):
-        return super().parse(spelled_here(argument))
 
 
 def reject_arguments(arguments):
