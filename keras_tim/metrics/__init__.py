@@ -1,6 +1,47 @@
 """Measures of fidelity, diversity and consistency."""
 
+from typing import TYPE_CHECKING
+
 from keras_tim.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from keras_tim.metrics.consistency import (
+        lightness_error,
+        low_resolution_psnr,
+        recompressed_psnr,
+    )
+    from keras_tim.metrics.diversity import (
+        faithfulness_weighted_variance,
+        lpips_diversity,
+        ntire_diversity,
+    )
+    from keras_tim.metrics.features import feature_batches, picture_features
+    from keras_tim.metrics.fidelity import (
+        FidelitySummary,
+        fidelity_summary,
+        lpips_to_target,
+        psnr,
+        ssim,
+    )
+    from keras_tim.metrics.frechet import (
+        FeatureStatistics,
+        FrechetEstimate,
+        SampleSizeWarning,
+        frechet_distance,
+        frechet_estimate,
+        frechet_inception_distance,
+    )
+    from keras_tim.metrics.inception import InceptionFeatures
+    from keras_tim.metrics.kernel import (
+        KernelDistance,
+        kernel_distance,
+        kernel_inception_distance,
+    )
+    from keras_tim.metrics.picture_sets import (
+        FrechetInceptionDistance,
+        KernelInceptionDistance,
+    )
+
 
 _NAMES = {
     "keras_tim.metrics.consistency": (
