@@ -37,10 +37,6 @@ if TYPE_CHECKING:
         kernel_distance,
         kernel_inception_distance,
     )
-    from keras_tim.metrics.picture_sets import (
-        FrechetInceptionDistance,
-        KernelInceptionDistance,
-    )
 
 
 _NAMES = {
@@ -79,10 +75,6 @@ _NAMES = {
         "kernel_distance",
         "kernel_inception_distance",
     ),
-    "keras_tim.metrics.picture_sets": (
-        "FrechetInceptionDistance",
-        "KernelInceptionDistance",
-    ),
 }
 
 # Some need networks and TensorFlow, others NumPy alone.
@@ -95,10 +87,8 @@ __all__ = [
     "FeatureStatistics",
     "FidelitySummary",
     "FrechetEstimate",
-    "FrechetInceptionDistance",
     "InceptionFeatures",
     "KernelDistance",
-    "KernelInceptionDistance",
     "SampleSizeWarning",
     "faithfulness_weighted_variance",
     "feature_batches",
