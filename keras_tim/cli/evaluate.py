@@ -38,11 +38,7 @@ DATA = {
 
 
 def define_flags(values):
-    """Defines the command's flags.
-
-    Args:
-        values: `flags.FlagValues` to define them in.
-    """
+    """Defines the command's flags."""
     from keras_tim.evaluation.settings import EvaluationSettings
     from keras_tim.runs.settings import RunSettings
 
@@ -61,12 +57,7 @@ def define_flags(values):
 
 
 def check(values, arguments):
-    """Raises where there is no model, or the flags do not fit together.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, what was given besides flags.
-    """
+    """Raises where there is no model, or the flags do not fit together."""
     from keras_tim.models.pretrained import find_model
 
     reject_arguments(arguments)
@@ -82,15 +73,7 @@ def _settings(values):
 
 
 def run(values, arguments):
-    """Evaluates.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, what was given besides flags.
-
-    Returns:
-        int, the exit status.
-    """
+    """Evaluates."""
     from keras_tim.evaluation import evaluate
     from keras_tim.evaluation.table import table_text
     from keras_tim.models.pretrained import preset_folder

@@ -2,9 +2,11 @@
 
 Subcommands are modules with `DESCRIPTION`, `define_flags(values)` and
 `run(values, arguments)`, which may return an exit status. Some also have
-`check(values, arguments)`, which refuses what no run could make sense of. Help
-and refusals come at once: TensorFlow is imported between `check` and `run`, but
-for commands with `NEEDS_TENSORFLOW = False`.
+`check(values, arguments)`, which raises what no run could make sense of. The
+`values` are `flags.FlagValues`, parsed but for `define_flags`, and the
+`arguments` a list of str: what was given besides flags. Help and refusals come
+at once: TensorFlow is imported between `check` and `run`, but for commands with
+`NEEDS_TENSORFLOW = False`.
 """
 
 import contextlib

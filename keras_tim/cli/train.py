@@ -24,11 +24,7 @@ DEFAULTS = {"task": "super_resolution", "seed": 0}
 
 
 def define_flags(values):
-    """Defines the command's flags.
-
-    Args:
-        values: `flags.FlagValues` to define them in.
-    """
+    """Defines the command's flags."""
     from keras_tim.options import options_of
     from keras_tim.runs.settings import RunSettings
 
@@ -80,23 +76,13 @@ def _settings_of_tasks():
 
 
 def check(values, arguments):
-    """Raises where the flags do not make a run.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, what was given besides flags.
-    """
+    """Raises where the flags do not make a run."""
     reject_arguments(arguments)
     _settings(values)
 
 
 def run(values, arguments):
-    """Trains.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, what was given besides flags.
-    """
+    """Trains."""
     from keras_tim.runs.training_run import train
 
     settings = _settings(values)
