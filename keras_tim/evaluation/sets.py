@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from keras_tim.assets.npz import NpzError, read_npz
 from keras_tim.evaluation.table import table_row
 from keras_tim.files import written
 from keras_tim.metrics import (
@@ -51,15 +52,9 @@ class SetFeatures:
 def are_features(path):
     """Whether a file of `SetFeatures.write` is there and whole."""
     try:
-        with (
-            open(path, "rb") as file,
-            np.load(file, allow_pickle=False) as stored,
-        ):
-            features = {name: stored[name] for name in stored.files}
-    # A damaged archive may raise nearly anything.
-    except Exception:
+        return {"samples", "target"} <= read_npz(path).keys()
+    except (OSError, NpzError):
         return False
-    return {"samples", "target"} <= features.keys()
 
 
 def set_rows(paths, seed):
