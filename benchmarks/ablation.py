@@ -50,6 +50,7 @@ from study import (
 from keras_tim import LPIPS
 from keras_tim.evaluation import picture_measures
 from keras_tim.evaluation.evaluation import draw_samples, picture_seed
+from keras_tim.files import write_json
 from keras_tim.images import write_picture
 from keras_tim.images.sheets import stacked
 from keras_tim.metrics import (
@@ -61,7 +62,6 @@ from keras_tim.metrics import (
 from keras_tim.models.presets import VANILLA_WITHOUT
 from keras_tim.runs import RunSettings
 from keras_tim.runs.callbacks import sample_sheet
-from keras_tim.runs.files import write_json
 
 TASKS = ("super_resolution", "decompression")
 # What is left out, in the order of the paper; a rung lacks its own part and

@@ -12,9 +12,10 @@ import numpy as np
 from absl import flags
 from scipy import stats
 
+from keras_tim.files import read_json, write_json, write_text
+from keras_tim.images.alternatives import spread
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import load_run, load_settings, train
-from keras_tim.runs.files import read_json, write_json, write_text
 
 # Of the intervals.
 CONFIDENCE = 0.95
@@ -130,21 +131,7 @@ def test_crops(tim, recipe, side, count):
     names = None
     if not flags.FLAGS.test_photos:
         names = recipe.held_out_names(tim)
-    return evenly(recipe.listed(tim, names, crop=side), count)
-
-
-def evenly(items, count):
-    """Some of the items, spread evenly over all, as neighbours are alike.
-
-    Args:
-        items: list.
-        count: int, how many at most.
-
-    Returns:
-        List.
-    """
-    places = np.linspace(0, len(items) - 1, min(count, len(items)))
-    return [items[place] for place in places.round().astype(int)]
+    return spread(recipe.listed(tim, names, crop=side), count)
 
 
 def half_width_of_means(values):

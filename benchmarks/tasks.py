@@ -43,7 +43,6 @@ from conditional_gan import LEARNING_RATE, train_gan
 from study import (
     CONFIDENCE,
     define_photo_flags,
-    evenly,
     measured_once,
     publish,
     trained,
@@ -53,6 +52,7 @@ from task_table import HEAD, NETS, NUM_SAMPLES, comparisons, table_lines
 from keras_tim import LPIPS
 from keras_tim.evaluation import picture_measures
 from keras_tim.images import write_picture
+from keras_tim.images.alternatives import spread
 from keras_tim.metrics import (
     InceptionFeatures,
     kernel_distance,
@@ -191,7 +191,7 @@ def examples_of(part, tim, settings, folder):
             }
         settings = dataclasses.replace(settings, held_out=(), **others)
     recipe = get_recipe(settings.task)(settings, folder)
-    listed = evenly(recipe.listed(tim, names, crop=crop), FLAGS.count)
+    listed = spread(recipe.listed(tim, names, crop=crop), FLAGS.count)
     return [(name, *read()) for name, read in listed]
 
 

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from keras_tim.cli.main import main
 from keras_tim.data import sample_photos
+from keras_tim.files import save_model, write_json
 from keras_tim.images import write_picture
 from keras_tim.perceptual import WeightsError, fetch_weights
-from keras_tim.runs.files import save_model, write_json
 from keras_tim.runs.settings import CONFIG_FILE, RunSettings
 
 
