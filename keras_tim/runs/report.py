@@ -130,7 +130,7 @@ def _named_as_now(row):
         if earlier in row:
             found[which][key] = row[earlier]
     return {
-        "name": row["name"],
+        "name": row.get("name"),
         "seed": row.get("seed"),
         "num_samples": row.get("num_samples"),
         "samples": found["samples"],
