@@ -50,6 +50,7 @@ from study import (
 from keras_tim import LPIPS
 from keras_tim.evaluation import picture_measures
 from keras_tim.evaluation.evaluation import draw_samples, picture_seed
+from keras_tim.files import write_json
 from keras_tim.images import write_picture
 from keras_tim.images.sheets import stacked
 from keras_tim.metrics import (
@@ -61,7 +62,6 @@ from keras_tim.metrics import (
 from keras_tim.models.presets import VANILLA_WITHOUT
 from keras_tim.runs import RunSettings
 from keras_tim.runs.callbacks import sample_sheet
-from keras_tim.runs.files import write_json
 
 TASKS = ("super_resolution", "decompression")
 # What is left out, in the order of the paper; a rung lacks its own part and
@@ -90,10 +90,10 @@ NUM_SAMPLES = 10
 MEASURES = (
     ("fid", "FID", 1),
     ("kid", "KID x 1000", 1),
-    ("lpips_mean", "LPIPS mean", 4),
-    ("lpips_best", "LPIPS best", 4),
-    ("diversity", "diversity", 4),
-    ("faithfulness", "faithfulness [dB]", 2),
+    ("lpips_alex_mean", "LPIPS mean", 4),
+    ("lpips_alex_best", "LPIPS best", 4),
+    ("pairs_alex_all", "diversity", 4),
+    ("faithfulness_mean", "faithfulness [dB]", 2),
 )
 
 FLAGS = flags.FLAGS
@@ -184,19 +184,17 @@ def measures(folder, settings, features):
     )
     frechet, kernel = frechet_estimate(*sets), kernel_distance(*sets)
 
-    def mean(key):
-        return float(np.mean([picture[key] for picture in pictures]))
-
     return {
         "crops": len(crops),
         "fid": frechet.distance,
         "fid_extrapolated": frechet.extrapolated,
         "kid": 1000.0 * kernel.value,
         "kid_standard_error": 1000.0 * kernel.standard_error,
-        "lpips_mean": mean("lpips_alex_mean"),
-        "lpips_best": mean("lpips_alex_best"),
-        "diversity": mean("pairs_alex_all"),
-        "faithfulness": mean("faithfulness_mean"),
+        **{
+            key: float(np.mean([picture[key] for picture in pictures]))
+            for key, _, _ in MEASURES
+            if key in pictures[0]
+        },
         "faithfulness_name": tim.task_definition.faithfulness_name,
         "preset": settings.preset,
         "without": list(settings.without),

@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_tim import TIM
+from keras_tim.files import save_model
 from keras_tim.imle.learning_rates import (
     learning_rate_multipliers,
     scaled_learning_rates,
@@ -22,7 +23,6 @@ from keras_tim.imle.learning_rates import (
 from keras_tim.layers.resampling import bicubic_resize
 from keras_tim.models.codes import draw_codes
 from keras_tim.recipes import get_recipe
-from keras_tim.runs.files import save_model
 
 PIXEL_WEIGHT = 100.0
 # As pix2pix has them.

@@ -4,8 +4,8 @@ import os
 
 import keras
 
+from keras_tim.files import read_json, write_json
 from keras_tim.images import write_picture
-from keras_tim.runs.files import read_json, write_json
 
 
 class Course(keras.callbacks.Callback):

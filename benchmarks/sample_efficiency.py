@@ -43,11 +43,11 @@ from study import (
     test_crops,
 )
 
+from keras_tim.files import read_json, write_json
 from keras_tim.images import write_picture
 from keras_tim.imle.training import ConditionalIMLE
 from keras_tim.models.inputs import check_inputs
 from keras_tim.runs import RunSettings, load_run, load_settings
-from keras_tim.runs.files import read_json, write_json
 
 # Of the runs, for the intervals.
 REDRAWN = 200

@@ -12,12 +12,24 @@ import numpy as np
 from absl import flags
 from scipy import stats
 
+from keras_tim.files import read_json, write_json, write_text
+from keras_tim.images.alternatives import spread
 from keras_tim.recipes import get_recipe
 from keras_tim.runs import load_run, load_settings, train
-from keras_tim.runs.files import read_json, write_json, write_text
 
 # Of the intervals.
 CONFIDENCE = 0.95
+# What earlier files call the measures of `keras_tim.metrics.vocabulary`.
+_EARLIER = {
+    "lpips_mean": "lpips_alex_mean",
+    "lpips_best": "lpips_alex_best",
+    "alex_mean": "lpips_alex_mean",
+    "alex_best": "lpips_alex_best",
+    "vgg_mean": "lpips_vgg_mean",
+    "vgg_best": "lpips_vgg_best",
+    "diversity": "pairs_alex_all",
+    "faithfulness": "faithfulness_mean",
+}
 
 
 def define_photo_flags(downsample=None):
@@ -77,7 +89,13 @@ def measured_once(folder, settings, measure, name="measures.json"):
     path = os.path.join(folder, name)
     if not os.path.exists(path):
         write_json(path, measure())
-    return read_json(path)
+    return _named_as_now(read_json(path))
+
+
+def _named_as_now(found):
+    if not isinstance(found, dict):
+        return found
+    return {_EARLIER.get(k, k): _named_as_now(v) for k, v in found.items()}
 
 
 def recipe_of_test_photos(settings, folder=None):
@@ -113,21 +131,7 @@ def test_crops(tim, recipe, side, count):
     names = None
     if not flags.FLAGS.test_photos:
         names = recipe.held_out_names(tim)
-    return evenly(recipe.listed(tim, names, crop=side), count)
-
-
-def evenly(items, count):
-    """Some of the items, spread evenly over all, as neighbours are alike.
-
-    Args:
-        items: list.
-        count: int, how many at most.
-
-    Returns:
-        List.
-    """
-    places = np.linspace(0, len(items) - 1, min(count, len(items)))
-    return [items[place] for place in places.round().astype(int)]
+    return spread(recipe.listed(tim, names, crop=side), count)
 
 
 def half_width_of_means(values):

@@ -19,8 +19,7 @@ from absl import logging
 
 from keras_tim.cli.demo import MINUTES, SETTINGS
 from keras_tim.recipes.photos import DEFAULT_HELD_OUT
-from keras_tim.runs import RunSettings, train
-from keras_tim.runs.files import read_json
+from keras_tim.runs import RunSettings, read_report, train
 from keras_tim.runs.settings import load_settings
 
 
@@ -63,7 +62,7 @@ def main():
                     f"{run} was trained with other flags: name another "
                     f"--folder. Received: --folder={arguments.folder}"
                 )
-            lines += [_line(seed, row) for row in read_json(report)]
+            lines += [_line(seed, row) for row in read_report(report)]
     print(f"8 samples, LPIPS-alex, {datetime.date.today()}")
     print(
         "| seed | on | bicubic | mean of 8 | best of 8 | diversity "
@@ -74,14 +73,17 @@ def main():
 
 
 def _line(seed, row):
+    samples, baseline = row["samples"], row["baseline"]
+    plain = baseline["lpips_alex_mean"]
+    mean, best = (samples[f"lpips_alex_{which}"] for which in ("mean", "best"))
     return (
         f"| {seed} | {row['name']} "
-        f"| {row['lpips_baseline']:.3f} "
-        f"| {row['lpips_mean']:.3f} ({row['lpips_mean_ratio']:.2f}) "
-        f"| {row['lpips_best']:.3f} ({row['lpips_best_ratio']:.2f}) "
-        f"| {row['lpips_diversity']:.3f} "
-        f"| {row['faithfulness_baseline']:.1f} "
-        f"| {row['faithfulness']:.1f} |"
+        f"| {plain:.3f} "
+        f"| {mean:.3f} ({mean / plain:.2f}) "
+        f"| {best:.3f} ({best / plain:.2f}) "
+        f"| {samples['pairs_alex_all']:.3f} "
+        f"| {baseline['faithfulness_mean']:.1f} "
+        f"| {samples['faithfulness_mean']:.1f} |"
     )
 
 

@@ -9,10 +9,10 @@ NUM_SAMPLES = 10
 FEWEST_SEEDS = 3
 
 COLUMNS = (
-    *(f"{net}_{which}" for net in NETS for which in ("mean", "best")),
-    "diversity",
+    *(f"lpips_{net}_{which}" for net in NETS for which in ("mean", "best")),
+    "pairs_alex_all",
     "kid",
-    "faithfulness",
+    "faithfulness_mean",
 )
 _TITLES = (
     *(f"LPIPS-{net} {which}" for net in NETS for which in ("mean", "best")),
@@ -28,7 +28,7 @@ HEAD = (
 
 def column_values(rows, column):
     """A column's values, one per seed; empty where there are none."""
-    values = [np.mean(row[column]) for row in rows if row[column] != []]
+    values = [np.mean(row[column]) for row in rows if row.get(column, []) != []]
     return 1000.0 * np.array(values) if column == "kid" else np.array(values)
 
 
@@ -72,7 +72,7 @@ def table_lines(task, methods, factors):
 def _cell(column, values, half_width=None):
     if not values.size:
         return "n/a"
-    digits = 2 if column in ("kid", "faithfulness") else 3
+    digits = 2 if column in ("kid", "faithfulness_mean") else 3
     text = f"{values.mean():.{digits}f}"
     return text if half_width is None else f"{text} ± {half_width:.{digits}f}"
 
@@ -94,7 +94,9 @@ def comparisons(methods):
             continue
         for net in NETS:
             best = [
-                np.array([np.mean(row[f"{net}_best"]) for row in methods[name]])
+                np.array(
+                    [np.mean(row[f"lpips_{net}_best"]) for row in methods[name]]
+                )
                 for name in (other, "tim")
             ]
             lead = best[0] - best[1]

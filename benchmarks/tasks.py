@@ -43,7 +43,6 @@ from conditional_gan import LEARNING_RATE, train_gan
 from study import (
     CONFIDENCE,
     define_photo_flags,
-    evenly,
     measured_once,
     publish,
     trained,
@@ -51,12 +50,12 @@ from study import (
 from task_table import HEAD, NETS, NUM_SAMPLES, comparisons, table_lines
 
 from keras_tim import LPIPS
+from keras_tim.evaluation import picture_measures
 from keras_tim.images import write_picture
+from keras_tim.images.alternatives import spread
 from keras_tim.metrics import (
     InceptionFeatures,
     kernel_distance,
-    lpips_diversity,
-    lpips_to_target,
     picture_features,
 )
 from keras_tim.models.presets import REGRESSION_WITHOUT, VANILLA_WITHOUT
@@ -192,7 +191,7 @@ def examples_of(part, tim, settings, folder):
             }
         settings = dataclasses.replace(settings, held_out=(), **others)
     recipe = get_recipe(settings.task)(settings, folder)
-    listed = evenly(recipe.listed(tim, names, crop=crop), FLAGS.count)
+    listed = spread(recipe.listed(tim, names, crop=crop), FLAGS.count)
     return [(name, *read()) for name, read in listed]
 
 
@@ -254,32 +253,14 @@ def measures(tim, examples, seed, quality):
         quality: int, see `Task.faithfulness`.
 
     Returns:
-        dict: per network `NET_best` and `NET_mean`, lists over pictures of
-        the LPIPS of the best sample and of all; `diversity` (AlexNet), and
-        `faithfulness` where there is such a measure, lists too; `kid` of the
-        first samples; and the same of the plain answer under `baseline`,
-        with its name.
+        dict: lists over pictures by the keys of
+        `keras_tim.metrics.vocabulary`; `kid` of the first samples; and the
+        same of the plain answer under `baseline`, with its name.
     """
     distances = {net: LPIPS(net) for net in NETS}
     extractor = InceptionFeatures()
-    names = [f"{net}_{which}" for net in NETS for which in ("mean", "best")]
-    found = {name: [] for name in (*names, "diversity", "faithfulness")}
-    plain = {name: [] for name in (*names, "diversity", "faithfulness")}
-    features = {"target": [], "sample": [], "plain": []}
-
-    def add(row, samples, given, target):
-        for net, distance in distances.items():
-            values = lpips_to_target(samples, target, distance)
-            row[f"{net}_mean"].append(float(values.mean()))
-            row[f"{net}_best"].append(float(values.min()))
-        row["diversity"].append(
-            lpips_diversity(samples[None], distances["alex"])
-            if len(samples) > 1
-            else 0.0
-        )
-        faithfulness = tim.faithfulness(samples, given, quality)
-        if faithfulness is not None:
-            row["faithfulness"].append(float(faithfulness.mean()))
+    rows = []
+    features = {"target": [], "samples": [], "baseline": []}
 
     def add_features(kind, picture):
         (row,) = picture_features(np.asarray(picture)[None], extractor)
@@ -287,28 +268,38 @@ def measures(tim, examples, seed, quality):
 
     for _, given, target in examples:
         samples = tim.sample(given[None], num_samples=NUM_SAMPLES, seed=seed)[0]
-        add(found, samples, given, target)
+        rows.append(
+            picture_measures(
+                samples, target, given, tim, distances, (), quality
+            )
+        )
         add_features("target", target)
-        add_features("sample", samples[0])
+        add_features("samples", samples[0])
         baseline = tim.baseline(given, target.shape[:2])
         if baseline is not None:
-            plain["name"], picture = baseline
-            add(plain, np.asarray(picture)[None], given, target)
-            add_features("plain", picture)
+            add_features("baseline", baseline[1])
 
-    def kid(kind):
-        if len(examples) < 3:  # there is no estimate
-            return float("nan")
-        return kernel_distance(features["target"], features[kind]).value
+    def gathered(kind):
+        found = {key: [r[kind][key] for r in rows] for key in rows[0][kind]}
+        found["kid"] = float("nan")
+        if len(examples) >= 3:  # else there is no estimate
+            found["kid"] = kernel_distance(
+                features["target"], features[kind]
+            ).value
+        return found
 
     result = {
-        **found,
-        "kid": kid("sample"),
+        **gathered("samples"),
         "pictures": len(examples),
         "faithfulness_name": tim.task_definition.faithfulness_name,
     }
-    if "name" in plain:
-        result["baseline"] = {**plain, "kid": kid("plain")}
+    if rows[0]["baseline"] is not None:
+        plain = gathered("baseline")
+        # There is one answer, which is the best of its kind.
+        for net in NETS:
+            plain[f"lpips_{net}_best"] = plain[f"lpips_{net}_mean"]
+        plain["pairs_alex_all"] = [0.0] * len(rows)
+        result["baseline"] = {**plain, "name": rows[0]["baseline_name"]}
     return result
 
 
@@ -319,7 +310,7 @@ def chosen_factor(task, method):
     for factor in FLAGS.rate_factors:
         logging.info("%s: %s, rate times %g", task, method, factor)
         row = measured("validation", task, method, factor, FLAGS.seed[0])
-        nearest[factor] = np.mean(row[f"{net}_best"])
+        nearest[factor] = np.mean(row[f"lpips_{net}_best"])
     return min(nearest, key=nearest.get)
 
 

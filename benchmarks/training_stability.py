@@ -29,11 +29,11 @@ from study import (
 )
 
 from keras_tim import LPIPS, TIM
+from keras_tim.files import read_json, write_json
 from keras_tim.images import read_picture, write_picture
 from keras_tim.images.sheets import contact_sheet, stacked
 from keras_tim.metrics import lpips_to_target
 from keras_tim.runs import RunSettings, train
-from keras_tim.runs.files import read_json, write_json
 
 # What each method's curves are, by the name of the logged value.
 CURVES = {

@@ -25,10 +25,10 @@ import tensorflow as tf
 from absl import app, flags
 from keras import ops
 
+from keras_tim.files import write_json
 from keras_tim.images import contact_sheet, write_film, write_picture
 from keras_tim.images.sheets import colour_map
 from keras_tim.imle.tensorflow_backend import repeat
-from keras_tim.runs.files import write_json
 
 # What random numbers are for: each purpose has a stream of its own.
 TRAINING_DATA, HELD_OUT_DATA, DATA_ROWS, CODES, MORE_CODES = range(5)

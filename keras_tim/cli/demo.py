@@ -35,11 +35,7 @@ FASTER_KERNELS = True
 
 
 def define_flags(values):
-    """Defines the command's flags.
-
-    Args:
-        values: `flags.FlagValues` to define them in.
-    """
+    """Defines the command's flags."""
     text = {"flag_values": values}
     flags.DEFINE_string("output", "demo", "where to write", **text)
     flags.DEFINE_bool("overwrite", False, "begin anew", **text)
@@ -59,12 +55,7 @@ def define_flags(values):
 
 
 def check(values, arguments):
-    """Raises where the flags do not fit together.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, what was given besides flags.
-    """
+    """Raises where the flags do not fit together."""
     reject_arguments(arguments)
     for name in ("minutes", "steps", "seed"):
         if values[name].value is not None and not values.train:
@@ -72,12 +63,7 @@ def check(values, arguments):
 
 
 def run(values, arguments):
-    """Makes the sheet and says where to look.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, what was given besides flags.
-    """
+    """Makes the sheet and says where to look."""
     if values.train:
         sheet = _trained(values)
         model = f"--model={values.output} "

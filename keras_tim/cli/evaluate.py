@@ -7,6 +7,10 @@ from absl import flags, logging
 
 from keras_tim.cli.main import reject_arguments, report_failed
 from keras_tim.cli.opening import MODELS
+from keras_tim.cli.settings_flags import (
+    chosen_settings,
+    define_settings_flags,
+)
 from keras_tim.task_names import BESIDE
 
 DESCRIPTION = """measure samples of held-out pictures, in one table.
@@ -22,46 +26,27 @@ same command again after an interruption and it measures the rest.
 
 The exit status is 0 if all pictures were measured, 3 if some could not be,
 which are named at the end, and 1 if none could be."""
+# Settings of the run that may be other ones here.
+DATA = {
+    "data": "folder of photos (recursive), or tfds:NAME or tfds:NAME:SPLIT; by "
+    "default what the run held out",
+    **{
+        name: f"folder of the {what} of --data" for name, what in BESIDE.items()
+    },
+    "data_dir": "folder of TFDS data sets",
+    "downsample": "reduce the photos by this factor first; by default as the "
+    "run did",
+    "quality": "JPEG quality to repair; by default that of the run",
+}
 
 
 def define_flags(values):
-    """Defines the command's flags.
-
-    Args:
-        values: `flags.FlagValues` to define them in.
-    """
+    """Defines the command's flags."""
     from keras_tim.evaluation.settings import EvaluationSettings
+    from keras_tim.runs.settings import RunSettings
 
-    defaults = EvaluationSettings()
     text = {"flag_values": values}
     flags.DEFINE_string("model", None, MODELS, **text)
-    flags.DEFINE_string(
-        "data",
-        None,
-        "folder of photos (recursive), or tfds:NAME or tfds:NAME:SPLIT; by "
-        "default what the run held out",
-        **text,
-    )
-    for name, what in BESIDE.items():
-        flags.DEFINE_string(
-            name, None, f"folder of the {what} of --data", **text
-        )
-    flags.DEFINE_string("data_dir", None, "folder of TFDS data sets", **text)
-    flags.DEFINE_integer(
-        "downsample",
-        None,
-        "reduce the photos by this factor first; by default as the run did",
-        lower_bound=1,
-        **text,
-    )
-    flags.DEFINE_integer(
-        "quality",
-        None,
-        "JPEG quality to repair; by default that of the run",
-        lower_bound=1,
-        upper_bound=100,
-        **text,
-    )
     flags.DEFINE_string(
         "output",
         None,
@@ -69,88 +54,13 @@ def define_flags(values):
         **text,
     )
     flags.DEFINE_bool("overwrite", False, "begin anew", **text)
-    flags.DEFINE_integer(
-        "num_samples",
-        defaults.num_samples,
-        "samples per picture",
-        lower_bound=1,
-        **text,
-    )
-    flags.DEFINE_integer(
-        "seed", defaults.seed, "from which samples are drawn", **text
-    )
-    flags.DEFINE_list(
-        "nets",
-        list(defaults.nets),
-        "LPIPS networks: alex, vgg (20 times slower) or alex,vgg",
-        **text,
-    )
-    flags.DEFINE_list(
-        "bandwidths",
-        [str(bandwidth) for bandwidth in defaults.bandwidths],
-        "bandwidths of the faithfulness-weighted variance",
-        **text,
-    )
-    flags.DEFINE_integer(
-        "crop",
-        None,
-        "measure squares of this side, side by side, in place of whole photos",
-        lower_bound=1,
-        **text,
-    )
-    flags.DEFINE_integer(
-        "count",
-        None,
-        "how many pictures (or squares) to measure, spread evenly over all",
-        lower_bound=1,
-        **text,
-    )
-    flags.DEFINE_bool(
-        "fid",
-        defaults.fid,
-        "measure FID and KID, too; fetches 81 MB once, and takes about half a "
-        "second per sample",
-        **text,
-    )
-    flags.DEFINE_integer(
-        "invert",
-        defaults.invert,
-        "for so many pictures look for codes that come nearest to the "
-        "observed output: recall, precision, and a film of the way",
-        lower_bound=0,
-        **text,
-    )
-    flags.DEFINE_integer(
-        "inversion_steps",
-        defaults.inversion_steps,
-        "steps of that",
-        lower_bound=1,
-        **text,
-    )
-    flags.DEFINE_float(
-        "inversion_learning_rate",
-        defaults.inversion_learning_rate,
-        "its first rate",
-        **text,
-    )
-    flags.DEFINE_enum(
-        "inversion_net",
-        defaults.inversion_net,
-        ["alex", "vgg"],
-        "the LPIPS network to descend under; what comes out is measured with "
-        "--nets, too",
-        **text,
-    )
+    define_settings_flags(values, RunSettings, defaults={}, texts=DATA)
+    define_settings_flags(values, EvaluationSettings)
     flags.mark_flag_as_required("model", **text)
 
 
 def check(values, arguments):
-    """Raises where there is no model, or the flags do not fit together.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, what was given besides flags.
-    """
+    """Raises where there is no model, or the flags do not fit together."""
     from keras_tim.models.pretrained import find_model
 
     reject_arguments(arguments)
@@ -162,25 +72,11 @@ def _settings(values):
     """How to evaluate."""
     from keras_tim.evaluation.settings import EvaluationSettings
 
-    chosen = {
-        field.name: values[field.name].value
-        for field in dataclasses.fields(EvaluationSettings)
-    }
-    chosen["nets"] = tuple(values.nets)
-    chosen["bandwidths"] = _numbers(values.bandwidths)
-    return EvaluationSettings(**chosen)
+    return EvaluationSettings(**chosen_settings(values, EvaluationSettings))
 
 
 def run(values, arguments):
-    """Evaluates.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, what was given besides flags.
-
-    Returns:
-        int, the exit status.
-    """
+    """Evaluates."""
     from keras_tim.evaluation import evaluate
     from keras_tim.evaluation.table import table_text
     from keras_tim.models.pretrained import preset_folder
@@ -286,16 +182,6 @@ def _settings_of(values, tim):
                         f"in {settings.data}. Name other pictures with --data."
                     )
     return dataclasses.replace(settings, **changes), trained_on
-
-
-def _numbers(texts):
-    try:
-        return tuple(float(text) for text in texts)
-    except ValueError as error:
-        raise ValueError(
-            "--bandwidths must be numbers such as 0.3,0.2. Received: "
-            f"{','.join(texts)!r}"
-        ) from error
 
 
 def _same(data, other):

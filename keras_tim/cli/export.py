@@ -22,11 +22,7 @@ MOST_PICTURES = 32
 
 
 def define_flags(values):
-    """Defines the command's flags.
-
-    Args:
-        values: `flags.FlagValues` to define them in.
-    """
+    """Defines the command's flags."""
     text = {"flag_values": values}
     flags.DEFINE_string("model", None, MODELS, **text)
     flags.DEFINE_string(
@@ -93,12 +89,7 @@ def define_flags(values):
 
 
 def check(values, arguments):
-    """Raises where there is no model, or the flags do not fit together.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, what was given besides flags.
-    """
+    """Raises where there is no model, or the flags do not fit together."""
     from keras_tim.models.pretrained import find_model
 
     reject_arguments(arguments)
@@ -124,12 +115,7 @@ def _format(values):
 
 
 def run(values, arguments):
-    """Exports.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, what was given besides flags.
-    """
+    """Exports."""
     from keras_tim.runs.settings import load_settings
     from keras_tim.runs.training_run import load_run
 
@@ -165,7 +151,7 @@ def _reject_flags_of_others(values, format):
 
 
 def _saved_model_options(values, settings):
-    from keras_tim.runs.files import read_json
+    from keras_tim.runs.report import read_report
 
     report = os.path.join(values.model, "report.json")
     return {
@@ -179,7 +165,7 @@ def _saved_model_options(values, settings):
             if values[name].value is not None
         },
         "training": settings.jsonable() if settings else None,
-        "measures": read_json(report) if os.path.isfile(report) else None,
+        "measures": read_report(report) if os.path.isfile(report) else None,
     }
 
 

@@ -23,11 +23,7 @@ package. The alternatives are those of `keras-tim sample`."""
 
 
 def define_flags(values):
-    """Defines the command's flags.
-
-    Args:
-        values: `flags.FlagValues` to define them in.
-    """
+    """Defines the command's flags."""
     text = {"flag_values": values}
     define_model_flags(values)
     flags.DEFINE_string(
@@ -66,12 +62,7 @@ def define_flags(values):
 
 
 def check(values, arguments):
-    """Raises where there is not one picture, or no model.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, the picture file.
-    """
+    """Raises where there is not one picture, or no model."""
     if len(arguments) != 1:
         raise ValueError(
             "give one picture file to make a film of. Received: "
@@ -82,15 +73,7 @@ def check(values, arguments):
 
 
 def run(values, arguments):
-    """Makes a film.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, the picture file.
-
-    Returns:
-        int, the exit status.
-    """
+    """Makes a film."""
     from keras_tim.inference.walks import film_file
 
     (path,) = arguments

@@ -27,11 +27,7 @@ Needs pip install 'keras-tim[gallery]'."""
 
 
 def define_flags(values):
-    """Defines the command's flags.
-
-    Args:
-        values: `flags.FlagValues` to define them in.
-    """
+    """Defines the command's flags."""
     text = {"flag_values": values}
     define_model_flags(values)
     flags.DEFINE_integer(
@@ -54,22 +50,12 @@ def define_flags(values):
 
 
 def check(values, arguments):
-    """Raises where there is no model.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, picture files and folders to offer.
-    """
+    """Raises where there is no model."""
     model_of(values)
 
 
 def run(values, arguments):
-    """Serves the page until it is interrupted.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, picture files and folders to offer.
-    """
+    """Serves the page until it is interrupted."""
     # Before it is imported: it tells nobody that it runs.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

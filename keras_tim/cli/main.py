@@ -2,10 +2,12 @@
 
 Subcommands are modules with `DESCRIPTION`, `define_flags(values)` and
 `run(values, arguments)`, which may return an exit status. Some also have
-`check(values, arguments)`, which refuses what no run could make sense of. Help
-and refusals come at once: TensorFlow is imported between `check` and `run`, but
-for commands with `NEEDS_TENSORFLOW = False`. `FASTER_KERNELS = True` is for
-those that train: gradients gain most from them, single tiles lose.
+`check(values, arguments)`, which raises what no run could make sense of. The
+`values` are `flags.FlagValues`, parsed but for `define_flags`, and the
+`arguments` a list of str: what was given besides flags. Help and refusals come
+at once: TensorFlow is imported between `check` and `run`, but for commands with
+`NEEDS_TENSORFLOW = False`. `FASTER_KERNELS = True` is for those that train:
+gradients gain most from them, single tiles lose.
 """
 
 import contextlib
@@ -19,7 +21,6 @@ import warnings
 from absl import flags, logging
 
 from keras_tim.cli.startup import start_tensorflow
-from keras_tim.task_names import spelled_here
 
 COMMANDS = {
     "demo": "make alternatives of a sample photo, to see what this is about",
@@ -154,30 +155,6 @@ def _errors_alone():
     ):
         warnings.simplefilter("ignore")
         yield
-
-
-def flag_of_names(name, default, names, text):
-    """A flag for names of tasks or presets, however these are spelled.
-
-    Args:
-        name: str, the flag's.
-        default: str or None.
-        names: list of str, those that there are.
-        text: str, help.
-
-    Returns:
-        A flag for `flags.DEFINE_flag`.
-    """
-    flag = flags.EnumFlag(name, default, text, names)
-    flag.parser = _Names(names)
-    return flag
-
-
-class _Names(flags.EnumParser):
-    """Names in the spelling of this package."""
-
-    def parse(self, argument):
-        return super().parse(spelled_here(argument))
 
 
 def reject_arguments(arguments):

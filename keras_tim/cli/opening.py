@@ -2,7 +2,7 @@
 
 from absl import flags, logging
 
-from keras_tim.cli.main import flag_of_names
+from keras_tim.cli.settings_flags import flag_of_names
 from keras_tim.task_names import TASK_NAMES
 
 MODELS = "a run folder, a .keras file, or a trained preset, by name or folder"

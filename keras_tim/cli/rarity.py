@@ -18,11 +18,7 @@ already is kept as long as neither files nor classes change."""
 
 
 def define_flags(values):
-    """Defines the command's flags.
-
-    Args:
-        values: `flags.FlagValues` to define them in.
-    """
+    """Defines the command's flags."""
     text = {"flag_values": values}
     flags.DEFINE_string("data", None, "folder of pictures", **text)
     flags.DEFINE_string("labels", None, "folder of their label maps", **text)
@@ -38,12 +34,7 @@ def define_flags(values):
 
 
 def check(values, arguments):
-    """Raises where the flags make no sense.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, what was given besides flags.
-    """
+    """Raises where the flags make no sense."""
     reject_arguments(arguments)
     if not values.output.endswith(".npz"):
         raise ValueError(
@@ -52,12 +43,7 @@ def check(values, arguments):
 
 
 def run(values, arguments):
-    """Computes rarity, or finds it computed.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, what was given besides flags.
-    """
+    """Computes rarity, or finds it computed."""
     from keras_tim.data.layouts import list_layouts
     from keras_tim.data.rarity import compute_rarity, fingerprint, load_rarity
 

@@ -42,11 +42,7 @@ CHOICES = (
 
 
 def define_flags(values):
-    """Defines the command's flags.
-
-    Args:
-        values: `flags.FlagValues` to define them in.
-    """
+    """Defines the command's flags."""
     text = {"flag_values": values}
     define_model_flags(values)
     flags.DEFINE_string("output", "alternatives", "where to write", **text)
@@ -127,12 +123,7 @@ def define_flags(values):
 
 
 def check(values, arguments):
-    """Raises where there is no picture, no model, or no seed.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, picture files and folders.
-    """
+    """Raises where there is no picture, no model, or no seed."""
     if values.again is None:
         if not arguments:
             raise ValueError(
@@ -145,15 +136,7 @@ def check(values, arguments):
 
 
 def run(values, arguments):
-    """Makes alternatives.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, picture files and folders.
-
-    Returns:
-        int, the exit status.
-    """
+    """Makes alternatives."""
     from keras_tim.inference.samples import sample_files
 
     if values.again is not None:

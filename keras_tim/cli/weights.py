@@ -13,11 +13,7 @@ NEEDS_TENSORFLOW = False
 
 
 def define_flags(values):
-    """Defines the command's flags.
-
-    Args:
-        values: `flags.FlagValues` to define them in.
-    """
+    """Defines the command's flags."""
     flags.DEFINE_list(
         "fetch",
         [],
@@ -27,12 +23,7 @@ def define_flags(values):
 
 
 def run(values, arguments):
-    """Fetches what is asked for and lists the cache.
-
-    Args:
-        values: parsed flags.
-        arguments: list of str, what was given besides flags.
-    """
+    """Fetches what is asked for and lists the cache."""
     from keras_tim.perceptual import cached_weights, fetch_weights
 
     reject_arguments(arguments)

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from keras_tim.checks import integer, is_integer
-from keras_tim.data.passes import successive_passes
+from keras_tim.checks import integer
+from keras_tim.data.passes import of_length, successive_passes
 from keras_tim.data.photos import MemoryBudget, list_photos
 from keras_tim.images.pictures import PictureError, as_uint8
 
@@ -19,6 +19,7 @@ _MEMORY_LIMIT = 2**30
 _BYTES_WORTH_A_BAR = 2**26
 # Top, left, horizontal flip, vertical flip, turn, enlargement.
 _NUM_DRAWS = 6
+LARGEST_SEED = 2**31 - 1
 PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
 
 
@@ -111,19 +112,12 @@ def crop_dataset(
     batch_size = check_positive("batch_size", batch_size)
     downsample = check_positive("downsample", downsample)
     crops_per_picture = check_positive("crops_per_picture", crops_per_picture)
-    if not is_integer(seed) or not 0 <= seed < 2**31:
-        raise ValueError(
-            "`seed` must be an integer from 0 to 2**31 - 1. Received: "
-            f"seed={seed!r}"
-        )
+    seed = integer("seed", seed, 0, LARGEST_SEED)
     if not 0.0 <= enlarged <= 1.0:
         raise ValueError(
             f"`enlarged` must be from 0 to 1. Received: enlarged={enlarged!r}"
         )
-    if cache not in (True, False, "auto"):
-        raise ValueError(
-            f'`cache` must be True, False or "auto". Received: cache={cache!r}'
-        )
+    check_cache(cache)
     photos = list_photos(
         source,
         exclude=exclude,
@@ -161,13 +155,8 @@ def crop_dataset(
 
     dataset = dataset.batch(batch_size).map(to_batch, **PARALLEL)
     if repeat or cache:  # otherwise damaged files may shorten a pass
-        dataset = dataset.apply(
-            tf.data.experimental.assert_cardinality(
-                tf.data.INFINITE_CARDINALITY
-                if repeat
-                else -(-length // batch_size)
-            )
-        )
+        batches = None if repeat else -(-length // batch_size)
+        dataset = of_length(dataset, batches)
     return dataset
 
 
@@ -300,15 +289,20 @@ def cut_to_multiple(photo, multiple):
     else:
         as_uint8(photo, "photo")  # raises what is wrong
         target = np.clip(photo.astype(np.float32), 0.0, 1.0)
-    height, width = (side // multiple * multiple for side in target.shape[:2])
-    if 0 in (height, width):
+    if min(target.shape[:2]) < multiple:
         raise ValueError(
             f"`photo` must measure at least {multiple} pixels each way. "
             f"Received: photo.shape={photo.shape}"
         )
-    top = (target.shape[0] - height) // 2
-    left = (target.shape[1] - width) // 2
-    return target[top : top + height, left : left + width]
+    return centre_cut(target, multiple)
+
+
+def centre_cut(array, multiple):
+    """The centre of an array, height and width cut to a multiple."""
+    height, width = (side // multiple * multiple for side in array.shape[:2])
+    top = (array.shape[0] - height) // 2
+    left = (array.shape[1] - width) // 2
+    return array[top : top + height, left : left + width]
 
 
 def resized(images, size):
@@ -587,6 +581,14 @@ def _none_readable(photos):
 def check_positive(name, value):
     """Gives `value` as an `int`; `ValueError` unless it is positive."""
     return integer(name, value)
+
+
+def check_cache(cache):
+    """Raises `ValueError` unless `cache` is as for `crop_dataset`."""
+    if cache not in (True, False, "auto"):
+        raise ValueError(
+            f'`cache` must be True, False or "auto". Received: cache={cache!r}'
+        )
 
 
 def check_divides_into_levels(crop_size, num_levels):

@@ -13,17 +13,20 @@ import tensorflow as tf
 from absl import logging
 from PIL import Image
 
-from keras_tim.checks import integers
+from keras_tim.checks import integer, integers
 from keras_tim.data.classes import Classes, read_classes
 from keras_tim.data.crops import (
+    LARGEST_SEED,
     PARALLEL,
+    centre_cut,
+    check_cache,
     check_positive,
     cut_to_multiple,
-    is_integer,
 )
-from keras_tim.data.passes import successive_passes
+from keras_tim.data.passes import of_length, successive_passes
 from keras_tim.data.photos import reduce_photo, sample_photos
 from keras_tim.data.rarity import load_rarity
+from keras_tim.images.alternatives import spread, window_sums
 from keras_tim.images.labels import GREY_MODES, read_labels, reduce_labels
 from keras_tim.images.pictures import (
     PictureError,
@@ -169,15 +172,8 @@ def layout_dataset(
         OSError: If a folder is missing or holds no picture.
     """
     batch_size = check_positive("batch_size", batch_size)
-    if not is_integer(seed) or not 0 <= seed < 2**31:
-        raise ValueError(
-            "`seed` must be an integer from 0 to 2**31 - 1. Received: "
-            f"seed={seed!r}"
-        )
-    if cache not in (True, False, "auto"):
-        raise ValueError(
-            f'`cache` must be True, False or "auto". Received: cache={cache!r}'
-        )
+    seed = integer("seed", seed, 0, LARGEST_SEED)
+    check_cache(cache)
     layouts, classes = list_layouts(
         pictures, labels, classes, exclude=exclude, only=only
     )
@@ -216,12 +212,8 @@ def layout_dataset(
     dataset = successive_passes(one_pass, count, batch_size, repeat, start)
     dataset = dataset.map(read_in_graph, **PARALLEL)
     dataset = dataset.batch(batch_size).map(to_example, **PARALLEL)
-    length = -(-count // batch_size)
-    return dataset.apply(
-        tf.data.experimental.assert_cardinality(
-            tf.data.INFINITE_CARDINALITY if repeat else length
-        )
-    ).prefetch(tf.data.AUTOTUNE)
+    batches = None if repeat else -(-count // batch_size)
+    return of_length(dataset, batches).prefetch(tf.data.AUTOTUNE)
 
 
 def _read_all(layouts, fit):
@@ -297,7 +289,7 @@ def layout_pair(picture, labels, classes, num_levels=3):
             f"`labels` must be in [0, {classes.num_channels - 1}]. Received: "
             f"values from {labels.min()} to {labels.max()}"
         )
-    labels = _cut(labels, multiple)
+    labels = centre_cut(labels, multiple)
     return one_hot_layout(labels, classes), target
 
 
@@ -338,9 +330,7 @@ def held_out_layouts(
     layouts, classes = list_layouts(
         pictures, labels, classes, exclude=exclude, only=only
     )
-    if count is not None and count < len(layouts):
-        places = np.linspace(0, len(layouts) - 1, count).round()
-        layouts = [layouts[int(place)] for place in places]
+    layouts = spread(layouts, count)
     fit = Fit(num_levels, size, downsample)
     examples = []
     for layout in layouts:
@@ -626,17 +616,9 @@ class Fit:
         picture = reduce_photo(picture, self.downsample)
         labels = reduce_labels(labels, self.downsample)
         return (
-            np.ascontiguousarray(_cut(picture, self.multiple)),
-            np.ascontiguousarray(_cut(labels, self.multiple)),
+            np.ascontiguousarray(centre_cut(picture, self.multiple)),
+            np.ascontiguousarray(centre_cut(labels, self.multiple)),
         )
-
-
-def _cut(array, multiple):
-    """The centre of an array, as `cut_to_multiple` cuts photos."""
-    height, width = (side // multiple * multiple for side in array.shape[:2])
-    top = (array.shape[0] - height) // 2
-    left = (array.shape[1] - width) // 2
-    return array[top : top + height, left : left + width]
 
 
 def common_size(layouts, fit):
@@ -728,11 +710,4 @@ def _box_mean(values, radius):
     """Means over squares of `2 * radius + 1` pixels, edges repeated."""
     side = 2 * radius + 1
     padded = np.pad(values, radius, mode="edge")
-    table = np.pad(padded.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    sums = (
-        table[side:, side:]
-        - table[:-side, side:]
-        - table[side:, :-side]
-        + table[:-side, :-side]
-    )
-    return sums / side**2
+    return window_sums(padded, side, side) / side**2

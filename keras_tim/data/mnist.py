@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from keras_tim.checks import is_integer
-from keras_tim.data.crops import PARALLEL, check_positive
-from keras_tim.data.passes import successive_passes
+from keras_tim.checks import integer
+from keras_tim.data.crops import LARGEST_SEED, PARALLEL, check_positive
+from keras_tim.data.passes import of_length, successive_passes
 from keras_tim.data.tfds_pictures import TFDS_PREFIX, TfdsPictures, is_tfds
 from keras_tim.perceptual.weights import WeightsError, read_weights
 from keras_tim.tasks.components import (
@@ -121,11 +121,7 @@ def mnist_dataset(
         WeightsError: If the digits cannot be had.
     """
     batch_size = check_positive("batch_size", batch_size)
-    if not is_integer(seed) or not 0 <= seed < 2**31:
-        raise ValueError(
-            "`seed` must be an integer from 0 to 2**31 - 1. Received: "
-            f"seed={seed!r}"
-        )
+    seed = integer("seed", seed, 0, LARGEST_SEED)
     digits = mnist_digits(source, split="train", data_dir=data_dir)
     if components is None:
         components = PrincipalComponents.of_digits(digits)
@@ -163,16 +159,9 @@ def mnist_dataset(
     dataset = successive_passes(
         one_pass, len(digits), batch_size, repeat, start
     ).batch(batch_size)
-    count = -(-len(digits) // batch_size)
-    return (
-        dataset.map(to_batch, **PARALLEL)
-        .apply(
-            tf.data.experimental.assert_cardinality(
-                tf.data.INFINITE_CARDINALITY if repeat else count
-            )
-        )
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    batches = None if repeat else -(-len(digits) // batch_size)
+    dataset = of_length(dataset.map(to_batch, **PARALLEL), batches)
+    return dataset.prefetch(tf.data.AUTOTUNE)
 
 
 def held_out_digits(

@@ -62,3 +62,20 @@ def successive_passes(one_pass, length, batch_size, repeat, start=0):
         )
 
     return tf.data.Dataset.range(1).flat_map(from_start)
+
+
+def of_length(dataset, batches):
+    """A data set that says how long it is.
+
+    Args:
+        dataset: `tf.data.Dataset`.
+        batches: Integer, how many it has; `None` where it goes on for ever.
+
+    Returns:
+        The same data set.
+    """
+    return dataset.apply(
+        tf.data.experimental.assert_cardinality(
+            tf.data.INFINITE_CARDINALITY if batches is None else batches
+        )
+    )

@@ -21,6 +21,7 @@ import os
 import keras
 import numpy as np
 
+from keras_tim.assets.npz import NpzError, read_npz
 from keras_tim.files import written
 from keras_tim.images.pictures import PictureError
 
@@ -168,20 +169,16 @@ def load_rarity(source):
             f"There is no file {path}. `keras-tim rarity` makes it."
         )
     try:
-        with (
-            open(path, "rb") as opened,
-            np.load(opened, allow_pickle=False) as file,
-        ):
-            return Rarity(
-                tuple(file["names"].tolist()),
-                tuple(file["class_names"].tolist()),
-                file["colours"],
-                file["weights"],
-                file["shares"],
-                str(file["fingerprint"]),
-            )
-    # A damaged archive may raise nearly anything.
-    except Exception as error:
+        file = read_npz(path)
+        return Rarity(
+            tuple(file["names"].tolist()),
+            tuple(file["class_names"].tolist()),
+            file["colours"],
+            file["weights"],
+            file["shares"],
+            str(file["fingerprint"]),
+        )
+    except (NpzError, KeyError) as error:
         raise ValueError(
             f"{path} is damaged, or was not written by `keras-tim rarity`: "
             f"{error}"

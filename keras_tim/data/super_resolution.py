@@ -4,12 +4,12 @@ import math
 
 import tensorflow as tf
 
+from keras_tim.checks import integer, is_integer
 from keras_tim.data.crops import (
     PARALLEL,
     check_positive,
     crop_dataset,
     cut_to_multiple,
-    is_integer,
     resized,
     whole_photos,
 )
@@ -69,11 +69,7 @@ def super_resolution_dataset(
     all_levels = int(math.log2(scale))
     if num_levels is None:
         num_levels = all_levels
-    if not is_integer(num_levels) or not 1 <= num_levels <= all_levels:
-        raise ValueError(
-            f"`num_levels` must be None or from 1 to {all_levels} for "
-            f"scale={scale}. Received: num_levels={num_levels!r}"
-        )
+    num_levels = integer("num_levels", num_levels, most=all_levels)
     sides = [crop_size >> level for level in reversed(range(num_levels))]
 
     def to_pair(crop):

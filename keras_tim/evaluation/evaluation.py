@@ -13,11 +13,7 @@ import keras
 from absl import logging
 
 from keras_tim.evaluation.inversion import inversion_rows, invert_pictures
-from keras_tim.evaluation.measures import (
-    HIGHEST_PSNR,
-    measures_of_pictures,
-    picture_measures,
-)
+from keras_tim.evaluation.measures import HIGHEST_PSNR, picture_measures
 from keras_tim.evaluation.sets import SetFeatures, are_features, set_rows
 from keras_tim.evaluation.settings import EvaluationSettings
 from keras_tim.evaluation.sheets import MAPS_FILE, remove_sheets, write_sheets
@@ -25,6 +21,7 @@ from keras_tim.evaluation.table import csv_text, markdown, table_row
 from keras_tim.files import read_json, write_json, write_text
 from keras_tim.images.alternatives import spread
 from keras_tim.images.pictures import PictureError
+from keras_tim.metrics.vocabulary import measures_of
 from keras_tim.models.fingerprint import fingerprint
 from keras_tim.perceptual import LPIPS
 
@@ -135,7 +132,29 @@ def evaluate(
         settings,
         verbose,
     )
-    rows, notes = _rows(tim, folder, settings, pictures)
+    rows = picture_rows(pictures, tim.task_definition)
+    notes = []
+    if any(
+        HIGHEST_PSNR in picture["each"]["psnr"]
+        or HIGHEST_PSNR in picture["each"].get("faithfulness", ())
+        for picture in pictures
+    ):
+        notes.append(
+            f"PSNR of equal pictures is infinite and counts as {HIGHEST_PSNR:g}"
+            " dB."
+        )
+    if settings.fid:
+        more, said = set_rows(
+            [
+                os.path.join(
+                    folder, "pictures", f"{file_name(picture['name'])}.npz"
+                )
+                for picture in pictures
+            ],
+            settings.seed,
+        )
+        rows += more
+        notes += said
     more, said = inversion_rows(inversions, tim.task_definition)
     rows += more
     notes += said
@@ -195,6 +214,45 @@ def draw_samples(tim, given, num_samples, seed):
         seed=seed,
         batch_size=batch_size,
     )[0]
+
+
+def measured_picture(
+    tim,
+    name,
+    given,
+    target,
+    samples,
+    seed,
+    distances,
+    bandwidths,
+    quality=None,
+):
+    """What is kept of a picture, in evaluations and in reports of runs.
+
+    Args:
+        tim: the `TIM`.
+        name: str, the picture's.
+        given: see `picture_measures`, as are the others.
+        target: the observed output.
+        samples: its samples.
+        seed: int, from which they were drawn.
+        distances: LPIPS by the network's name.
+        bandwidths: of the faithfulness-weighted variance.
+        quality: int or None.
+
+    Returns:
+        dict of `name`, `seed`, `num_samples`, `size` and what
+        `picture_measures` gives.
+    """
+    return {
+        "name": name,
+        "seed": seed,
+        "num_samples": len(samples),
+        "size": list(target.shape[:2]),
+        **picture_measures(
+            samples, target, given, tim, distances, bandwidths, quality
+        ),
+    }
 
 
 def file_name(name):
@@ -376,20 +434,17 @@ def _measure_all(
                 continue
             seed = picture_seed(settings.seed, name)
             samples = draw_samples(tim, given, settings.num_samples, seed)
-            picture = {
-                "name": name,
-                "seed": seed,
-                "size": list(target.shape[:2]),
-                **picture_measures(
-                    samples,
-                    target,
-                    given,
-                    tim,
-                    distances,
-                    settings.bandwidths,
-                    recipe.quality,
-                ),
-            }
+            picture = measured_picture(
+                tim,
+                name,
+                given,
+                target,
+                samples,
+                seed,
+                distances,
+                settings.bandwidths,
+                recipe.quality,
+            )
             if features is not None:
                 plain = tim.baseline(given, target.shape[:2])
                 features.write(
@@ -411,15 +466,19 @@ def _measure_all(
     return pictures, skipped
 
 
-def _rows(tim, folder, settings, pictures):
-    """The lines of the table, and what must be said of them."""
+def picture_rows(pictures, task):
+    """Lines of the table: means over pictures.
+
+    Args:
+        pictures: list of dicts from `picture_measures`.
+        task: the model's `keras_tim.tasks.Task`.
+
+    Returns:
+        List of dicts, see `table_row`.
+    """
+    keys = [key for picture in pictures for key in picture["samples"]]
     rows = []
-    for measure in measures_of_pictures(
-        tim.task_definition,
-        settings.nets,
-        settings.bandwidths,
-        settings.num_samples,
-    ):
+    for measure in measures_of(keys, task):
         samples, baseline = (
             [
                 picture[which][measure.key]
@@ -428,28 +487,5 @@ def _rows(tim, folder, settings, pictures):
             ]
             for which in ("samples", "baseline")
         )
-        if samples:
-            rows.append(table_row(measure, samples, baseline))
-    notes = []
-    if any(
-        HIGHEST_PSNR in picture["each"]["psnr"]
-        or HIGHEST_PSNR in picture["each"].get("faithfulness", ())
-        for picture in pictures
-    ):
-        notes.append(
-            f"PSNR of equal pictures is infinite and counts as {HIGHEST_PSNR:g}"
-            " dB."
-        )
-    if settings.fid:
-        more, said = set_rows(
-            [
-                os.path.join(
-                    folder, "pictures", f"{file_name(picture['name'])}.npz"
-                )
-                for picture in pictures
-            ],
-            settings.seed,
-        )
-        rows += more
-        notes += said
-    return rows, notes
+        rows.append(table_row(measure, samples, baseline))
+    return rows

@@ -5,7 +5,7 @@ import os
 import numpy as np
 from absl import logging
 
-from keras_tim.evaluation.measures import Measure, finite, finite_psnr
+from keras_tim.evaluation.measures import finite, finite_psnr
 from keras_tim.evaluation.table import table_row
 from keras_tim.files import read_json, write_json
 from keras_tim.images.films import write_film
@@ -16,6 +16,7 @@ from keras_tim.images.pictures import (
 )
 from keras_tim.images.sheets import contact_sheet, stacked
 from keras_tim.metrics import lpips_to_target
+from keras_tim.metrics.vocabulary import measures_of
 
 FRAMES = 25
 # Of those, how many stand on the strip.
@@ -103,48 +104,30 @@ def inversion_rows(inversions, task):
     """
     if not inversions:
         return [], []
-    rows = []
     nets = list(inversions[0]["nets"])
-    for net in nets:
-        name = f"Inversion: LPIPS-{net}"
-        for key, text in (
-            ("distance", "of the nearest picture (recall)"),
-            ("random_mean", "of random samples, same pictures"),
-            ("ratio", "nearest over random"),
-        ):
-            measure = Measure(
-                f"inversion_{net}_{key}", f"{name}, {text}", "lower", 4
-            )
-            values = [inversion["nets"][net][key] for inversion in inversions]
-            rows.append(table_row(measure, values))
-    for key, text in (
-        ("psnr", "of the nearest picture"),
-        ("psnr_random", "of random samples, same pictures"),
-    ):
-        measure = Measure(
-            f"inversion_{key}", f"Inversion: PSNR [dB], {text}", "higher", 2
-        )
-        rows.append(table_row(measure, [each[key] for each in inversions]))
-    notes = [
+    values = {
+        f"inversion_{net}_{key}": [
+            each["nets"][net][key] for each in inversions
+        ]
+        for net in nets
+        for key in ("distance", "random_mean", "ratio")
+    }
+    for key in ("psnr", "psnr_random"):
+        values[f"inversion_{key}"] = [each[key] for each in inversions]
+    paths = [inversion["path_faithfulness"] for inversion in inversions]
+    if paths[0] is not None:
+        worst = max if task.lower_is_more_faithful else min
+        values["path_mean"] = [float(np.mean(path)) for path in paths]
+        values["path_worst"] = [worst(path) for path in paths]
+    rows = [
+        table_row(measure, values[measure.key])
+        for measure in measures_of(values, task)
+    ]
+    return rows, [
         f"Inversion descends under LPIPS-{nets[0]}, and part of what it gains "
         "only that network sees: measure with the other one, too, to see how "
         "much is left."
     ]
-    paths = [inversion["path_faithfulness"] for inversion in inversions]
-    if paths[0] is None:
-        return rows, notes
-    better = "lower" if task.lower_is_more_faithful else "higher"
-    worst = max if task.lower_is_more_faithful else min
-    for key, text, values in (
-        ("mean", "mean", [float(np.mean(path)) for path in paths]),
-        ("worst", "worst picture", [worst(path) for path in paths]),
-    ):
-        label = (
-            f"Inversion: {task.faithfulness_name} on the path (precision), "
-            f"{text}"
-        )
-        rows.append(table_row(Measure(f"path_{key}", label, better, 2), values))
-    return rows, notes
 
 
 def _groups(waiting):

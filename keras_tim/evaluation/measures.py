@@ -1,6 +1,5 @@
-"""The measures of one picture's samples, and what they are called."""
+"""The measures of one picture's samples."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,102 +10,15 @@ from keras_tim.metrics.diversity import (
     PairDistances,
     weighted_variance,
 )
-from keras_tim.metrics.fidelity import batch_of_one, psnr, ssim
+from keras_tim.metrics.fidelity import (
+    SMALLEST_FOR_SSIM,
+    batch_of_one,
+    psnr,
+    ssim,
+)
 
 # Stands for equality, whose PSNR is infinite, so that means stay finite.
 HIGHEST_PSNR = 100.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Measure:
-    """What a number is.
-
-    Attributes:
-        key: what it is called in files.
-        label: what it is called in tables.
-        better: "higher", "lower", or "" where neither is.
-        digits: decimals that are shown.
-    """
-
-    key: str
-    label: str
-    better: str
-    digits: int
-
-
-def measures_of_pictures(task, nets, bandwidths, num_samples):
-    """What `picture_measures` gives, in the order of the table.
-
-    Args:
-        task: its `keras_tim.tasks.Task`.
-        nets: names of LPIPS networks.
-        bandwidths: floats, of the faithfulness-weighted variance.
-        num_samples: int, samples per picture.
-
-    Returns:
-        List of `Measure`.
-    """
-    several = num_samples > 1
-    fidelity = [(f"lpips_{net}", f"LPIPS-{net}", "lower", 4) for net in nets]
-    fidelity += [
-        ("psnr", "PSNR [dB]", "higher", 2),
-        ("ssim", "SSIM", "higher", 4),
-    ]
-    measures = []
-    for key, name, better, digits in fidelity:
-        measures.append(
-            Measure(f"{key}_mean", f"{name}, mean of samples", better, digits)
-        )
-        if several:
-            measures += [
-                Measure(f"{key}_{which}", f"{name}, {text}", better, digits)
-                for which, text in (
-                    ("best", "best sample"),
-                    ("mean_image", "of the mean image"),
-                )
-            ]
-    if task.faithfulness_name:
-        name = f"Faithfulness: {task.faithfulness_name}"
-        better = "lower" if task.lower_is_more_faithful else "higher"
-        measures += [
-            Measure("faithfulness_mean", f"{name}, mean", better, 2),
-            Measure("faithfulness_worst", f"{name}, worst sample", better, 2),
-        ]
-    for net in nets if several else ():
-        name = f"Diversity: LPIPS-{net}"
-        measures += [
-            Measure(f"pairs_{net}_all", f"{name}, all pairs", "higher", 4),
-            Measure(
-                f"pairs_{net}_consecutive",
-                f"{name}, consecutive pairs",
-                "higher",
-                4,
-            ),
-        ]
-        measures += [
-            Measure(
-                variance_key(net, bandwidth),
-                "Diversity: faithfulness-weighted variance, "
-                f"{net}, bandwidth {bandwidth:g}",
-                "higher",
-                5,
-            )
-            for bandwidth in bandwidths
-        ]
-        measures.append(
-            Measure(
-                f"ntire_{net}",
-                f"Diversity: NTIRE 2021 score [%], {net}",
-                "higher",
-                2,
-            )
-        )
-    return measures
-
-
-def variance_key(net, bandwidth):
-    """The key of a faithfulness-weighted variance."""
-    return f"variance_{net}_{bandwidth:g}"
 
 
 def picture_measures(
@@ -133,9 +45,11 @@ def picture_measures(
         quality: int or None, see `Task.faithfulness`.
 
     Returns:
-        dict of `samples` (measures by key, see `measures_of_pictures`),
-        `each` (lists over the samples), `baseline` (measures of the plain
-        answer, or None) and `baseline_name`.
+        dict of `samples` (measures by key, see
+        `keras_tim.metrics.vocabulary`), `each` (lists over the samples),
+        `baseline` (measures of the plain answer, or None), `baseline_name`
+        and `faithfulness_name`. Of a single sample there are means alone;
+        SSIM is of pictures of 11 pixels or more on a side.
     """
     mean_image = np.mean(samples, axis=0, dtype=np.float64)
     found, each = {}, {}
@@ -145,7 +59,7 @@ def picture_measures(
         )
         found |= perceptual["measures"]
         each[f"lpips_{net}"] = perceptual["to_target"]
-    for key, measure in (("psnr", finite_psnr), ("ssim", ssim)):
+    for key, measure in _fidelity(target).items():
         each[key] = measure(samples, target).tolist()
         found |= _summary(
             key,
@@ -163,6 +77,7 @@ def picture_measures(
     return {
         "samples": found,
         "each": each,
+        "faithfulness_name": tim.task_definition.faithfulness_name,
         "baseline_name": None if plain is None else plain[0],
         "baseline": None
         if plain is None
@@ -197,17 +112,23 @@ def _perceptual(samples, mean_image, target, distance, net, bandwidths):
         measures[f"pairs_{net}_consecutive"] = pairs.consecutive
         variances = weighted_variance(to_target, to_mean, bandwidths)
         for bandwidth, variance in zip(bandwidths, variances, strict=True):
-            measures[variance_key(net, bandwidth)] = float(variance)
+            measures[f"variance_{net}_{bandwidth:g}"] = float(variance)
         measures[f"ntire_{net}"] = float(maps.score)
     return {"measures": measures, "to_target": to_target}
 
 
+def _fidelity(target):
+    """Measures against the observed output by key, but for LPIPS."""
+    if min(target.shape[:2]) < SMALLEST_FOR_SSIM:
+        return {"psnr": finite_psnr}
+    return {"psnr": finite_psnr, "ssim": ssim}
+
+
 def _summary(key, values, best, mean_image):
-    return {
-        f"{key}_mean": float(np.mean(values)),
-        f"{key}_best": best,
-        f"{key}_mean_image": mean_image,
-    }
+    found = {f"{key}_mean": float(np.mean(values))}
+    if len(values) > 1:
+        found |= {f"{key}_best": best, f"{key}_mean_image": mean_image}
+    return found
 
 
 def _baseline(picture, target, given, tim, distances, quality):
@@ -218,12 +139,42 @@ def _baseline(picture, target, given, tim, distances, quality):
         )
         for net, distance in distances.items()
     }
-    found["psnr_mean"] = float(finite_psnr(picture, target))
-    found["ssim_mean"] = float(ssim(picture, target))
+    for key, measure in _fidelity(target).items():
+        found[f"{key}_mean"] = float(measure(picture, target))
     faithfulness = tim.faithfulness(picture[None], given, quality)
     if faithfulness is not None:
         found["faithfulness_mean"] = float(finite(faithfulness)[0])
     return found
+
+
+def picture_sentence(picture, net):
+    """The numbers of one picture in words.
+
+    Args:
+        picture: dict from `picture_measures`.
+        net: name of an LPIPS network.
+
+    Returns:
+        str.
+    """
+    samples, baseline = picture["samples"], picture["baseline"] or {}
+    parts = []
+    if f"lpips_{net}_mean" in baseline:
+        plain = baseline[f"lpips_{net}_mean"]
+        parts.append(f"{picture['baseline_name']} {plain:.3f}")
+    parts.append(f"samples {samples[f'lpips_{net}_mean']:.3f} on average")
+    if f"lpips_{net}_best" in samples:
+        parts.append(f"best {samples[f'lpips_{net}_best']:.3f}")
+    text = f"LPIPS-{net} to the observed picture: {', '.join(parts)}"
+    if f"pairs_{net}_all" in samples:
+        text += f"; between samples {samples[f'pairs_{net}_all']:.3f}"
+    text += "."
+    if "ssim_mean" in samples:
+        text += f" SSIM {samples['ssim_mean']:.3f}."
+    if "faithfulness_mean" in samples:
+        name = picture["faithfulness_name"]
+        text += f" {name}: {samples['faithfulness_mean']:.1f}."
+    return text
 
 
 def finite_psnr(pictures, target):

@@ -4,6 +4,8 @@ import warnings
 
 import numpy as np
 
+from keras_tim.assets.npz import NpzError, read_npz
+from keras_tim.evaluation.table import table_row
 from keras_tim.files import written
 from keras_tim.metrics import (
     FeatureStatistics,
@@ -13,6 +15,7 @@ from keras_tim.metrics import (
     picture_features,
 )
 from keras_tim.metrics.frechet import distance_of_statistics
+from keras_tim.metrics.vocabulary import measures_of
 
 
 class SetFeatures:
@@ -49,15 +52,9 @@ class SetFeatures:
 def are_features(path):
     """Whether a file of `SetFeatures.write` is there and whole."""
     try:
-        with (
-            open(path, "rb") as file,
-            np.load(file, allow_pickle=False) as stored,
-        ):
-            features = {name: stored[name] for name in stored.files}
-    # A damaged archive may raise nearly anything.
-    except Exception:
+        return {"samples", "target"} <= read_npz(path).keys()
+    except (OSError, NpzError):
         return False
-    return {"samples", "target"} <= features.keys()
 
 
 def set_rows(paths, seed):
@@ -87,42 +84,23 @@ def set_rows(paths, seed):
         for name, features in single.items()
         if features
     }
-    row = {
-        "better": "lower",
-        "n": len(paths),
-        "samples_standard_error": None,
-        "baseline": None,
-        "baseline_standard_error": None,
-    }
-    one = {
-        **row,
-        "key": "fid_one_sample",
-        "measure": "FID, one sample per picture",
-        "digits": 2,
-    }
-    kid = {
-        **row,
-        "key": "kid_one_sample",
-        "measure": "KID, one sample per picture",
-        "digits": 5,
+    rows = {
+        measure.key: table_row(measure, [], n=len(paths))
+        for measure in measures_of(
+            ("fid_one_sample", "fid_all_samples", "kid_one_sample")
+        )
     }
     for name in ("samples", "baseline"):
         if name not in single:
             continue
         statistics = FeatureStatistics()
         statistics.update(single[name])
-        one[name] = _frechet(real, statistics)
+        rows["fid_one_sample"][name] = _frechet(real, statistics)
         found = kernel_distance(single["target"], single[name], seed=seed)
-        kid[name] = found.value
-        kid[f"{name}_standard_error"] = found.standard_error
-    all_samples = {
-        **row,
-        "key": "fid_all_samples",
-        "measure": "FID, all samples",
-        "digits": 2,
-        "n": every.count,
-        "samples": _frechet(real, every),
-    }
+        rows["kid_one_sample"][name] = found.value
+        rows["kid_one_sample"][f"{name}_standard_error"] = found.standard_error
+    rows["fid_all_samples"]["samples"] = _frechet(real, every)
+    rows["fid_all_samples"]["n"] = every.count
     notes = []
     if min(real.count, every.count) < real.dimensions:
         notes.append(
@@ -132,7 +110,7 @@ def set_rows(paths, seed):
             "same numbers only. KID is not biased; its standard error is over "
             "draws of as many pictures."
         )
-    return [one, all_samples, kid], notes
+    return list(rows.values()), notes
 
 
 def _frechet(real, generated):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_tim.checks import integer
+from keras_tim.options import check_options, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,40 +28,50 @@ class EvaluationSettings:
             out is measured with `nets`, too.
     """
 
-    num_samples: int = 10
-    seed: int = 0
-    nets: tuple = ("alex",)
-    bandwidths: tuple = (0.3, 0.2, 0.15)
-    crop: int | None = None
-    count: int | None = None
-    fid: bool = False
-    invert: int = 0
-    inversion_steps: int = 100
-    inversion_learning_rate: float = 0.1
-    inversion_net: str = "vgg"
+    num_samples: int = option(10, "samples per picture", least=1)
+    seed: int = option(0, "from which samples are drawn")
+    nets: tuple[str, ...] = option(
+        ("alex",), "LPIPS networks: alex, vgg (20 times slower) or alex,vgg"
+    )
+    bandwidths: tuple[float, ...] = option(
+        (0.3, 0.2, 0.15), "bandwidths of the faithfulness-weighted variance"
+    )
+    crop: int | None = option(
+        None,
+        "measure squares of this side, side by side, in place of whole photos",
+        least=1,
+    )
+    count: int | None = option(
+        None,
+        "how many pictures (or squares) to measure, spread evenly over all",
+        least=1,
+    )
+    fid: bool = option(
+        False,
+        "measure FID and KID, too; fetches 81 MB once, and takes about half a "
+        "second per sample",
+    )
+    invert: int = option(
+        0,
+        "for so many pictures look for codes that come nearest to the observed "
+        "output: recall, precision, and a film of the way",
+        least=0,
+    )
+    inversion_steps: int = option(100, "steps of that", least=1)
+    inversion_learning_rate: float = option(0.1, "its first rate")
+    inversion_net: str = option(
+        "vgg",
+        "the LPIPS network to descend under; what comes out is measured with "
+        "--nets, too",
+        choices=("alex", "vgg"),
+    )
 
     def __post_init__(self):
-        for name, least in (
-            ("num_samples", 1),
-            ("seed", None),
-            ("crop", 1),
-            ("count", 1),
-            ("invert", 0),
-            ("inversion_steps", 1),
-        ):
-            value = getattr(self, name)
-            if value is not None:
-                value = integer(name, value, least)
-                object.__setattr__(self, name, value)  # it is frozen
+        check_options(self)
         if not self.nets or not set(self.nets) <= {"alex", "vgg"}:
             raise ValueError(
                 "`nets` must name alex, vgg or both. Received: "
                 f"nets={self.nets!r}"
-            )
-        if self.inversion_net not in ("alex", "vgg"):
-            raise ValueError(
-                "`inversion_net` must be alex or vgg. Received: "
-                f"inversion_net={self.inversion_net!r}"
             )
         if not all(bandwidth > 0 for bandwidth in self.bandwidths):
             raise ValueError(

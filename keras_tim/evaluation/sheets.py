@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 
+from keras_tim.evaluation.measures import picture_sentence
 from keras_tim.images.alternatives import alternatives_sheet
 from keras_tim.images.pictures import write_picture
 from keras_tim.images.sheets import (
@@ -69,7 +70,7 @@ def write_sheets(folder, tim, pictures, drawn, settings, distances, file_name):
             shown,
             titles=[f"sample {k}" for k in range(len(shown))],
             target=target,
-            footer=_sentence(picture, tim, net),
+            footer=picture_sentence(picture, net),
             baseline=tim.baseline(given, target.shape[:2]),
         )
         write_picture(wanted[label], sheet, {"made": "case"})
@@ -145,23 +146,3 @@ def _maps(samples, target, distance):
         f"deviation up to {peak:.3f}\nLPIPS up to {top:.3f}\n"
         f"score {found.score:.1f}%"
     )
-
-
-def _sentence(picture, tim, net):
-    """The case in numbers."""
-    samples, baseline = picture["samples"], picture["baseline"] or {}
-    parts = []
-    plain = baseline.get(f"lpips_{net}_mean")
-    if plain is not None:
-        parts.append(f"{picture['baseline_name']} {plain:.3f}")
-    parts.append(f"samples {samples[f'lpips_{net}_mean']:.3f} on average")
-    if f"lpips_{net}_best" in samples:
-        parts.append(f"best {samples[f'lpips_{net}_best']:.3f}")
-    text = f"LPIPS-{net} to the observed picture: {', '.join(parts)}"
-    if f"pairs_{net}_all" in samples:
-        text += f"; between samples {samples[f'pairs_{net}_all']:.3f}"
-    text += f". SSIM {samples['ssim_mean']:.3f}."
-    if "faithfulness_mean" in samples:
-        name = tim.task_definition.faithfulness_name
-        text += f" {name}: {samples['faithfulness_mean']:.1f}."
-    return text

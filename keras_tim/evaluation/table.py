@@ -4,12 +4,14 @@ import csv
 import io
 import math
 
+from keras_tim.tables import markdown_table
+
 
 def table_row(measure, samples, baseline=None, n=None):
     """One line of the table.
 
     Args:
-        measure: the `Measure`.
+        measure: the `keras_tim.metrics.vocabulary.Measure`.
         samples: list of the measure's values, one per picture.
         baseline: the same of the plain answer, or None.
         n: int, how many pictures of samples the values are of; by default as
@@ -107,22 +109,19 @@ def table_text(result):
         str.
     """
     baseline = result["baseline"]
-    head = ["measure", "better", "samples"]
-    head += [baseline] if baseline else []
-    lines = [[*head, "n"]]
-    for row in result["table"]:
-        cells = [row["measure"], row["better"], _cell(row, "samples")]
-        cells += [_cell(row, "baseline")] if baseline else []
-        lines.append([*cells, str(row["n"])])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "| "
-        + " | ".join(
-            cell.ljust(width) for cell, width in zip(line, widths, strict=True)
-        )
-        + " |"
-        for line in lines
+    named = [baseline] if baseline else []
+    return markdown_table(
+        ["measure", "better", "samples", *named, "n"],
+        [
+            [
+                row["measure"],
+                row["better"],
+                _cell(row, "samples"),
+                *([_cell(row, "baseline")] if baseline else []),
+                str(row["n"]),
+            ]
+            for row in result["table"]
+        ],
     )
 
 

@@ -158,12 +158,32 @@ def _memory(card):
 
 
 def _measures(rows):
-    if not rows:
+    if not any(rows or ()):
         return "None stated."
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+    columns = [_flat(row) for row in rows]
+    name, *keys = dict.fromkeys(key for column in columns for key in column)
     return _table(
-        columns, ([_value(row.get(key, "")) for key in columns] for row in rows)
+        [name, *(_value(column.get(name, "")) for column in columns)],
+        (
+            [key, *(_value(column.get(key, "")) for column in columns)]
+            for key in keys
+        ),
     )
+
+
+def _flat(row):
+    """Measures of an example without those of every sample."""
+    flat = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            flat |= {
+                f"{name}: {key}": inner
+                for key, inner in value.items()
+                if not isinstance(inner, list)
+            }
+        else:
+            flat[name] = value
+    return flat
 
 
 def _formatted(values):

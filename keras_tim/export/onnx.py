@@ -10,6 +10,7 @@ from absl import logging
 
 from keras_tim.export.deployed import deployed
 from keras_tim.export.quiet import quiet_exporters
+from keras_tim.files import written
 
 NEEDED = ("onnx", "onnxruntime", "tf2onnx")
 OPSET = 17
@@ -54,28 +55,23 @@ def export_onnx(tim: keras.Model, path: str | os.PathLike) -> dict[str, float]:
         tf.TensorSpec([None, *shape], name=name)
         for name, shape in zip(names, shapes, strict=True)
     ]
-    # The exporter takes the ending for the format.
-    partial = f"{path.removesuffix('.onnx')}.partial.onnx"
-    try:
+    # The exporter takes the format from the ending, which is kept.
+    with written(path) as temporary:
         with quiet_exporters():
             Decoder(generator).export(
-                partial,
+                temporary,
                 format="onnx",
                 verbose=False,
                 input_signature=[specifications],
                 opset_version=OPSET,
             )
-        _name_tensors(partial)
-        difference = _difference(partial, generator, names)
+        _name_tensors(temporary)
+        difference = _difference(temporary, generator, names)
         if not difference <= TOLERANCE:
             raise RuntimeError(
                 f"The pictures of onnxruntime differ by {difference} from the "
                 f"model's, more than {TOLERANCE}. Nothing was written."
             )
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
     size = os.path.getsize(path)
     logging.info(
         "Wrote %s: %.2f MB, differs from the model by %.1e at most.",

@@ -16,7 +16,7 @@ from keras_tim.export.deployed import deployed
 from keras_tim.export.quiet import quiet_exporters
 from keras_tim.export.signatures import Limits, Signatures
 from keras_tim.export.warmup import write_warmup
-from keras_tim.runs.files import write_json
+from keras_tim.files import write_json
 
 # Folding alone stays far below this; bfloat16 has 8 bits of precision.
 TOLERANCES = {"float32": 1e-5, "bfloat16": 0.1}

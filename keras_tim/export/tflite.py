@@ -18,6 +18,7 @@ from absl import logging
 from keras_tim.checks import check_floating, check_unit_range, integers
 from keras_tim.export.deployed import deployed
 from keras_tim.export.quiet import quiet_exporters
+from keras_tim.files import write_bytes
 
 SIGNATURE = "decode"
 # The largest difference from the model's own pictures that a converted model
@@ -84,15 +85,7 @@ def export_tflite(
         _write_saved_model(generator, size, folder)
         content = _converter(folder, generator, size, precision, pictures)()
     report = check_tflite(content, tim, precision, pictures, distance)
-    partial = f"{path}.partial"
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-        os.replace(partial, path)
-    except BaseException:
-        if os.path.exists(partial):
-            os.remove(partial)
-        raise
+    write_bytes(path, content)
     logging.info(
         "Wrote %s: %.2f MB, %.3f s for a picture here. It differs from the "
         "model's own by %.1e on average, %.1e at most.",

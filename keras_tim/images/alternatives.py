@@ -215,19 +215,24 @@ def _most_different(deviation, whole):
     places = []
     variance = np.square(deviation, dtype=np.float64)
     while variance.any() and len(places) < (1 if whole else PLACES):
-        # Sums over windows are differences of the summed-area table.
-        table = np.pad(variance.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-        sums = (
-            table[height:, width:]
-            - table[:-height, width:]
-            - table[height:, :-width]
-            + table[:-height, :-width]
-        )
+        sums = window_sums(variance, height, width)
         top, left = np.unravel_index(np.argmax(sums), sums.shape)
         place = (slice(top, top + height), slice(left, left + width))
         variance[place] = 0.0
         places.append(place)
     return places
+
+
+def window_sums(values, height, width):
+    """Sums over all windows of a size that fit into an array of two axes."""
+    # They are differences of the summed-area table.
+    table = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    return (
+        table[height:, width:]
+        - table[:-height, width:]
+        - table[height:, :-width]
+        + table[:-height, :-width]
+    )
 
 
 def _frame(picture, places, cell):

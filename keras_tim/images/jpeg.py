@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from keras_tim.checks import is_integer
+from keras_tim.checks import integer
 from keras_tim.images.pictures import as_uint8
 
 # What cameras and the web use: colours at half the resolution.
@@ -26,19 +26,15 @@ def compressed(photo, quality=1):
     Raises:
         ValueError: If an argument is not as described.
     """
-    check_quality(quality)
+    quality = check_quality(quality)
     stream = io.BytesIO()
     Image.fromarray(as_uint8(photo, "photo")).save(
-        stream, format="JPEG", quality=int(quality), subsampling=SUBSAMPLING
+        stream, format="JPEG", quality=quality, subsampling=SUBSAMPLING
     )
     with Image.open(stream, formats=["JPEG"]) as image:
         return np.asarray(image).astype(np.float32) / np.float32(255.0)
 
 
 def check_quality(quality):
-    """Raises `ValueError` unless `quality` is an integer from 1 to 100."""
-    if not is_integer(quality) or not 1 <= quality <= 100:
-        raise ValueError(
-            "`quality` must be an integer from 1 (worst) to 100. Received: "
-            f"quality={quality!r}"
-        )
+    """Gives `quality` as an `int`; `ValueError` unless it is from 1 to 100."""
+    return integer("quality", quality, most=100)

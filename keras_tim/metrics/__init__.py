@@ -1,6 +1,43 @@
 """Measures of fidelity, diversity and consistency."""
 
+from typing import TYPE_CHECKING
+
 from keras_tim.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from keras_tim.metrics.consistency import (
+        lightness_error,
+        low_resolution_psnr,
+        recompressed_psnr,
+    )
+    from keras_tim.metrics.diversity import (
+        faithfulness_weighted_variance,
+        lpips_diversity,
+        ntire_diversity,
+    )
+    from keras_tim.metrics.features import feature_batches, picture_features
+    from keras_tim.metrics.fidelity import (
+        FidelitySummary,
+        fidelity_summary,
+        lpips_to_target,
+        psnr,
+        ssim,
+    )
+    from keras_tim.metrics.frechet import (
+        FeatureStatistics,
+        FrechetEstimate,
+        SampleSizeWarning,
+        frechet_distance,
+        frechet_estimate,
+        frechet_inception_distance,
+    )
+    from keras_tim.metrics.inception import InceptionFeatures
+    from keras_tim.metrics.kernel import (
+        KernelDistance,
+        kernel_distance,
+        kernel_inception_distance,
+    )
+
 
 _NAMES = {
     "keras_tim.metrics.consistency": (
@@ -38,10 +75,6 @@ _NAMES = {
         "kernel_distance",
         "kernel_inception_distance",
     ),
-    "keras_tim.metrics.picture_sets": (
-        "FrechetInceptionDistance",
-        "KernelInceptionDistance",
-    ),
 }
 
 # Some need networks and TensorFlow, others NumPy alone.
@@ -54,10 +87,8 @@ __all__ = [
     "FeatureStatistics",
     "FidelitySummary",
     "FrechetEstimate",
-    "FrechetInceptionDistance",
     "InceptionFeatures",
     "KernelDistance",
-    "KernelInceptionDistance",
     "SampleSizeWarning",
     "faithfulness_weighted_variance",
     "feature_batches",

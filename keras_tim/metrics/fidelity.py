@@ -12,6 +12,8 @@ _WINDOW_RADIUS = 5
 _WINDOW_SIGMA = 1.5
 _LUMINANCE_CONSTANT = (0.01 * 255.0) ** 2
 _CONTRAST_CONSTANT = (0.03 * 255.0) ** 2
+# The sides of what the window fits into.
+SMALLEST_FOR_SSIM = 2 * _WINDOW_RADIUS + 1
 
 
 class FidelitySummary(NamedTuple):
@@ -125,10 +127,10 @@ def ssim(first, second):
     first = quantised(first, "first")
     second = quantised(second, "second")
     _check_same_size(first, second)
-    if min(first.shape[-3:-1]) < 2 * _WINDOW_RADIUS + 1:
+    if min(first.shape[-3:-1]) < SMALLEST_FOR_SSIM:
         raise ValueError(
-            "`first` must be at least 11 pixels wide and high. Received: "
-            f"first.shape={first.shape}"
+            f"`first` must be at least {SMALLEST_FOR_SSIM} pixels wide and "
+            f"high. Received: first.shape={first.shape}"
         )
     leading = np.broadcast_shapes(first.shape[:-3], second.shape[:-3])
     size = first.shape[-3:]

@@ -5,7 +5,11 @@ from typing import TYPE_CHECKING
 from keras_tim.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from keras_tim.runs.report import examples_report, report_table
+    from keras_tim.runs.report import (
+        examples_report,
+        read_report,
+        report_table,
+    )
     from keras_tim.runs.settings import RunSettings, load_settings
     from keras_tim.runs.training_run import load_run, train
 
@@ -14,6 +18,7 @@ __all__ = [
     "examples_report",
     "load_run",
     "load_settings",
+    "read_report",
     "report_table",
     "train",
 ]
@@ -26,6 +31,7 @@ __getattr__, __dir__ = lazy_names(
         "examples_report": "keras_tim.runs.report",
         "load_run": "keras_tim.runs.training_run",
         "load_settings": "keras_tim.runs.settings",
+        "read_report": "keras_tim.runs.report",
         "report_table": "keras_tim.runs.report",
         "train": "keras_tim.runs.training_run",
     },

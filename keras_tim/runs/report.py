@@ -1,16 +1,29 @@
 """The report of a run: measures of held-out examples."""
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from absl import logging
 
-from keras_tim.metrics import lpips_diversity, lpips_to_target
+from keras_tim.evaluation.evaluation import draw_samples, measured_picture
+from keras_tim.evaluation.settings import EvaluationSettings
+from keras_tim.files import read_json
 from keras_tim.perceptual import LPIPS
+from keras_tim.tables import markdown_table
 
 # What rounding alone may tell samples apart by.
 _EQUAL = 1e-6
+# What rows were called before they had the words of an evaluation.
+_EARLIER = {
+    "lpips_mean": ("samples", "lpips_alex_mean"),
+    "lpips_best": ("samples", "lpips_alex_best"),
+    "lpips_diversity": ("samples", "pairs_alex_all"),
+    "faithfulness": ("samples", "faithfulness_mean"),
+    "lpips_baseline": ("baseline", "lpips_alex_mean"),
+    "faithfulness_baseline": ("baseline", "faithfulness_mean"),
+}
 
 
 def examples_report(
@@ -26,49 +39,30 @@ def examples_report(
         tim: a `TIM`.
         examples: list of `(name, given [h, w, channels], target [H, W, 3])`.
         num_samples: int, samples per example.
-        seed: int.
+        seed: int, the same for all of them.
         quality: int or None, see `Task.faithfulness`.
 
     Returns:
-        List of dicts, one per example: `name`; `lpips_mean` and `lpips_best`
-        (AlexNet) to the target; `lpips_diversity` over all pairs;
-        `num_samples` and `seed`. Where the task has a plain answer:
-        `baseline` (its name), `lpips_baseline`, and `lpips_mean_ratio` and
-        `lpips_best_ratio` to that, unless it is 0. Where faithfulness to the
-        input can be measured: `faithfulness_name`, `faithfulness`, and
-        `faithfulness_baseline`.
+        List of dicts, one per example, as `pictures` of `evaluation.json` has
+        them with the settings that are its defaults: see
+        `keras_tim.evaluation.evaluate`.
     """
-    distance = LPIPS("alex")
-    rows = []
-    for name, given, target in examples:
-        samples = tim.sample(given[None], num_samples=num_samples, seed=seed)[0]
-        distances = lpips_to_target(samples, target, distance)
-        row = {
-            "name": name,
-            "lpips_mean": float(distances.mean()),
-            "lpips_best": float(distances.min()),
-            "lpips_diversity": lpips_diversity(samples[None], distance)
-            if num_samples > 1
-            else 0.0,
-            "num_samples": num_samples,
-            "seed": seed,
-        }
-        baseline = tim.baseline(given, target.shape[:2])
-        if baseline is not None:
-            plain = lpips_to_target(baseline[1][None], target, distance)
-            row["baseline"] = baseline[0]
-            row["lpips_baseline"] = float(plain[0])
-            row |= _ratios(row)
-        faithfulness = tim.faithfulness(samples, given, quality)
-        if faithfulness is not None:
-            row["faithfulness_name"] = tim.task_definition.faithfulness_name
-            row["faithfulness"] = float(faithfulness.mean())
-            if baseline is not None:
-                row["faithfulness_baseline"] = float(
-                    tim.faithfulness(baseline[1][None], given, quality)[0]
-                )
-        rows.append(row)
-    return rows
+    settings = EvaluationSettings()
+    distances = {net: LPIPS(net) for net in settings.nets}
+    return [
+        measured_picture(
+            tim,
+            name,
+            given,
+            target,
+            draw_samples(tim, given, num_samples, seed),
+            seed,
+            distances,
+            settings.bandwidths,
+            quality,
+        )
+        for name, given, target in examples
+    ]
 
 
 def warn_of_equal_samples(tim, rows):
@@ -80,7 +74,7 @@ def warn_of_equal_samples(tim, rows):
     """
     if not tim.stochastic or rows[0]["num_samples"] < 2:
         return
-    if all(row["lpips_diversity"] < _EQUAL for row in rows):
+    if all(row["samples"]["pairs_alex_all"] < _EQUAL for row in rows):
         logging.warning(
             "All samples of a picture are the same: the last level goes by its "
             "input alone. Train anew with a lower learning_rate."
@@ -88,103 +82,101 @@ def warn_of_equal_samples(tim, rows):
 
 
 def averaged(rows, name):
-    """One row for many: means, the ratios being ratios of means.
+    """One row for many.
 
     Args:
-        rows: list of dicts from `examples_report`.
+        rows: list of dicts from `examples_report`, of pictures of one size.
         name: str, what to call the row.
 
     Returns:
-        dict like the rows.
+        dict like the rows, with `pictures`, how many they are, in place of
+        what single ones have.
     """
-    mean = {
-        key: float(np.mean([row[key] for row in rows]))
-        if isinstance(value, float)
-        else value
-        for key, value in rows[0].items()
-        if not key.endswith("_ratio")
+    first = rows[0]
+    means = {
+        which: first[which]
+        and {
+            key: float(np.mean([row[which][key] for row in rows]))
+            for key in first[which]
+        }
+        for which in ("samples", "baseline")
     }
-    if "lpips_baseline" in mean:
-        mean |= _ratios(mean)
-    return {**mean, "name": name}
+    kept = {k: v for k, v in first.items() if k not in ("each", "size")}
+    return {**kept, **means, "name": name, "pictures": len(rows)}
 
 
-def _ratios(row):
-    # Of an input that is the observed picture already nothing is a multiple.
-    if not row["lpips_baseline"]:
-        return {}
+def read_report(path: str | os.PathLike) -> list[dict[str, Any]]:
+    """Reads a `report.json`, also of earlier versions.
+
+    Args:
+        path: str or path.
+
+    Returns:
+        List of dicts, see `examples_report`. Those of earlier versions hold
+        less.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    rows = read_json(path)
+    if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
+        raise ValueError(f"{path} is damaged, or no report of a run")
+    return [_named_as_now(row) if "lpips_mean" in row else row for row in rows]
+
+
+def _named_as_now(row):
+    found = {"samples": {}, "baseline": {}}
+    for earlier, (which, key) in _EARLIER.items():
+        if earlier in row:
+            found[which][key] = row[earlier]
     return {
-        f"lpips_{which}_ratio": row[f"lpips_{which}"] / row["lpips_baseline"]
-        for which in ("mean", "best")
+        "name": row.get("name"),
+        "seed": row.get("seed"),
+        "num_samples": row.get("num_samples"),
+        "samples": found["samples"],
+        "baseline": found["baseline"] or None,
+        "baseline_name": row.get("baseline"),
+        "faithfulness_name": row.get("faithfulness_name"),
     }
 
 
 def report_table(rows: list[dict[str, Any]]) -> str:
-    """The report as a text table, a line per example."""
-    first = rows[0]
-    columns = [["LPIPS-alex of", *(row["name"] for row in rows)]]
-    if "baseline" in first:
-        columns.append(
-            [first["baseline"], *(f"{r['lpips_baseline']:.3f}" for r in rows)]
-        )
-    for which in ("mean", "best"):
-        cells = [
-            f"{row[f'lpips_{which}']:.3f}"
-            + (
-                f" ({row[f'lpips_{which}_ratio']:.2f})"
-                if f"lpips_{which}_ratio" in row
-                else ""
-            )
-            for row in rows
-        ]
-        columns.append([which, *cells])
-    columns.append(
-        ["diversity", *(f"{row['lpips_diversity']:.3f}" for row in rows)]
-    )
-    if "faithfulness" in first:
-        if "baseline" in first:
-            columns.append(
-                [
-                    f"{first['faithfulness_name']}: {first['baseline']}",
-                    *(f"{row['faithfulness_baseline']:.1f}" for row in rows),
-                ]
-            )
-        columns.append(
-            ["samples", *(f"{row['faithfulness']:.1f}" for row in rows)]
-        )
-    widths = [max(map(len, column)) for column in columns]
-    lines = []
-    for cells in zip(*columns, strict=True):
-        aligned = [
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(
-                zip(cells, widths, strict=True)
-            )
-        ]
-        lines.append("  ".join(aligned))
-    return "\n".join(lines)
-
-
-def report_sentence(row):
-    """One row of the report in words.
+    """The report as a text table, a line per example.
 
     Args:
-        row: dict from `examples_report`.
+        rows: list of dicts from `examples_report` or `read_report`.
 
     Returns:
-        str.
+        str; what stands in brackets is the ratio to the plain answer.
     """
-    baseline = ""
-    if "baseline" in row:
-        baseline = f"{row['baseline']} {row['lpips_baseline']:.3f}, "
-    sentence = (
-        f"LPIPS-alex to the observed picture: {baseline}alternatives "
-        f"{row['lpips_mean']:.3f} on average, best {row['lpips_best']:.3f}; "
-        f"between alternatives {row['lpips_diversity']:.3f}."
+    lines = [_cells(row) for row in rows]
+    header = list(lines[0])
+    return markdown_table(
+        header, [[line.get(name, "") for name in header] for line in lines]
     )
-    if "faithfulness" in row:
-        sentence += (
-            f" {row['faithfulness_name']} against the input: "
-            f"{row['faithfulness']:.1f}."
-        )
-    return sentence
+
+
+def _cells(row):
+    """A line of the table: dict from a column to its text."""
+    samples, baseline = row["samples"], row["baseline"] or {}
+    cells = {"LPIPS-alex of": row["name"]}
+    plain = baseline.get("lpips_alex_mean")
+    if plain is not None:
+        cells[row["baseline_name"]] = f"{plain:.3f}"
+    for name, key in (
+        ("mean", "lpips_alex_mean"),
+        ("best", "lpips_alex_best"),
+        ("diversity", "pairs_alex_all"),
+    ):
+        if key in samples:
+            cells[name] = f"{samples[key]:.3f}"
+            if plain and name != "diversity":
+                cells[name] += f" ({samples[key] / plain:.2f})"
+    if "faithfulness_mean" in samples:
+        name = row["faithfulness_name"]
+        if "faithfulness_mean" in baseline:
+            cells[f"{name}: {row['baseline_name']}"] = (
+                f"{baseline['faithfulness_mean']:.1f}"
+            )
+        cells[f"{name}: samples"] = f"{samples['faithfulness_mean']:.1f}"
+    return cells

@@ -4,9 +4,7 @@ import dataclasses
 import os
 from typing import Any
 
-import numpy as np
-
-from keras_tim.checks import integer, integers
+from keras_tim.checks import integer
 from keras_tim.files import read_json, write_json
 from keras_tim.models.presets import (
     PARTS,
@@ -14,34 +12,21 @@ from keras_tim.models.presets import (
     SHORT_TRAINING,
     named_as_now,
     preset_arguments,
+    preset_names,
     preset_training,
 )
 from keras_tim.models.pretrained import DEFAULT_PRESETS, shipped_presets
+from keras_tim.options import check_options, option
 from keras_tim.runs.precision import DTYPES
-from keras_tim.task_names import spelled_here, task_name
+from keras_tim.task_names import TASK_NAMES, spelled_here, task_name
 
 CONFIG_FILE = "config.json"
 # Arguments of `TIM` that take the place of the preset's.
-MODEL_SETTINGS = (
-    "input_skip",
-    "mapping_network",
-    "residual_channels",
-    "growth_channels",
-)
-# Integers, some of them one per level.
-INTEGERS = (
-    "downsample",
-    "crop_size",
-    "quality",
-    "steps",
-    "num_candidates",
-    "images_per_selection",
-    "steps_per_selection",
-    "mini_batch_size",
-    "candidate_chunk",
-    "residual_channels",
-    "growth_channels",
-    "seed",
+MODEL_SETTINGS = ("mapping_network", "residual_channels", "growth_channels")
+INPUT_SKIPS = {"none": False, "previous": True, "own": "own"}
+_WIDTHS = (
+    "width of each level, coarsest first, such as 64,48; by default the "
+    "preset's"
 )
 
 
@@ -100,7 +85,8 @@ class RunSettings:
         without: parts that are left out, keys of `PARTS`, to see what they
             are worth. Without "codes" it is a plain regression; without all
             the others it is vanilla cIMLE.
-        input_skip: bool or "own", see `TIM`, or None for what the preset has.
+        input_skip: "none", "previous" or "own", for the values of `TIM`, or
+            None for what the preset has.
         mapping_network: bool, whether styles pass through a mapping network
             first, or None for what the preset has.
         residual_channels: width of each level, coarsest first, or None for
@@ -114,57 +100,140 @@ class RunSettings:
         seed: from which weights, crops, codes and samples are drawn.
     """
 
-    task: str = "super_resolution"
-    preset: str = "super_resolution_x4_nano"
-    start: str | None = None
-    trunk: str | None = None
-    data: str | None = None
-    data_dir: str | None = None
-    inputs: str | None = None
-    labels: str | None = None
-    classes: str | None = None
-    size: str | None = None
-    rarity: str | None = None
-    held_out: tuple = ()
-    downsample: int = SHORT_TRAINING["downsample"]
-    crop_size: int = SHORT_TRAINING["crop_size"]
-    enlarged: float = SHORT_TRAINING["enlarged"]
-    quality: int = 1
-    steps: int = SHORT_TRAINING["steps"]
-    minutes: float | None = None
-    learning_rate: float = SHORT_TRAINING["learning_rate"]
-    last_rate: float = SHORT_TRAINING["last_rate"]
-    beta_2: float = SHORT_TRAINING["beta_2"]
-    epsilon: float = SHORT_TRAINING["epsilon"]
-    distance: str = SHORT_TRAINING["distance"]
-    num_candidates: int | tuple = SHORT_TRAINING["num_candidates"]
-    images_per_selection: int = SHORT_TRAINING["images_per_selection"]
-    steps_per_selection: int = SHORT_TRAINING["steps_per_selection"]
-    mini_batch_size: int = SHORT_TRAINING["mini_batch_size"]
-    candidate_chunk: int = SHORT_TRAINING["candidate_chunk"]
-    pixel_weight: float = SHORT_TRAINING["pixel_weight"]
-    without: tuple = ()
-    input_skip: bool | str | None = None
-    mapping_network: bool | None = None
-    residual_channels: tuple | None = None
-    growth_channels: tuple | None = None
-    dtype: str = "float32"
-    seed: int = 0
+    task: str = option(
+        "super_resolution", "what to learn", names=lambda: sorted(TASK_NAMES)
+    )
+    preset: str = option(
+        "super_resolution_x4_nano", "model", names=preset_names
+    )
+    start: str | None = option(
+        None,
+        "what to start from in place of fresh weights: a run folder, a .keras "
+        "file or a trained preset; also given as --from. A finished run goes "
+        "on so, in a folder of its own",
+    )
+    trunk: str | None = option(
+        None,
+        "for super-resolution: an ESRGAN-type 4x upscaler (.pth, .safetensors, "
+        "ncnn's .param or .bin) that becomes a model of alternatives",
+    )
+    data: str | None = option(
+        None,
+        "folder of photos (recursive), or tfds:NAME or tfds:NAME:SPLIT; by "
+        "default what the task comes with",
+    )
+    data_dir: str | None = option(None, "folder of TFDS data sets")
+    inputs: str | None = option(
+        None,
+        "for paired images: folder of inputs, whose names are those of --data",
+    )
+    labels: str | None = option(None, "for layouts: folder of label maps")
+    classes: str | None = option(
+        None,
+        "for layouts: class file, or camvid, cityscapes (GTA5, too), bdd100k; "
+        "by default every id in the maps is a class",
+    )
+    size: str | None = option(
+        None, "for layouts: height and width to resize to, such as 256x512"
+    )
+    rarity: str | None = option(
+        None, "for layouts: what `keras-tim rarity` wrote"
+    )
+    held_out: tuple[str, ...] = option(
+        (),
+        "pictures to keep from training and show instead; by default the first "
+        "of a folder, chelsea of the bundled photos, and the test split of a "
+        "TFDS data set, else validation, else the last tenth. Of such a data "
+        "set also splits, such as train[95%:]",
+    )
+    downsample: int = option(
+        SHORT_TRAINING["downsample"],
+        "reduce the photos by this factor first",
+        least=1,
+    )
+    crop_size: int = option(
+        SHORT_TRAINING["crop_size"],
+        "side of the training crops in pixels",
+        least=1,
+    )
+    enlarged: float = option(
+        SHORT_TRAINING["enlarged"],
+        "share of the crops whose middle is enlarged twice",
+    )
+    quality: int = option(1, "JPEG quality to learn to repair", 1, 100)
+    steps: int = option(SHORT_TRAINING["steps"], "gradient steps in all", 1)
+    minutes: float | None = option(None, "wall-clock limit")
+    learning_rate: float = option(
+        SHORT_TRAINING["learning_rate"], "Adam's first rate"
+    )
+    last_rate: float = option(
+        SHORT_TRAINING["last_rate"],
+        "share of it that is left at the end; 1 keeps it constant",
+    )
+    beta_2: float = option(SHORT_TRAINING["beta_2"], "Adam's beta_2")
+    epsilon: float = option(SHORT_TRAINING["epsilon"], "Adam's epsilon")
+    distance: str = option(
+        SHORT_TRAINING["distance"],
+        "lpips_alex, lpips_vgg, several of these with weights such as "
+        "lpips_vgg+0.5*lpips_alex, mean_absolute_error or mean_squared_error",
+    )
+    num_candidates: int | tuple[int, ...] = option(
+        SHORT_TRAINING["num_candidates"],
+        "candidate codes per image and level (m), or one number per level, "
+        "coarsest first, such as 32,16,8",
+        least=1,
+    )
+    images_per_selection: int = option(
+        SHORT_TRAINING["images_per_selection"],
+        "images that codes are selected for at once",
+        least=1,
+    )
+    steps_per_selection: int = option(
+        SHORT_TRAINING["steps_per_selection"],
+        "gradient steps between selections (M)",
+        least=1,
+    )
+    mini_batch_size: int = option(
+        SHORT_TRAINING["mini_batch_size"], "images per gradient step", least=1
+    )
+    candidate_chunk: int = option(
+        SHORT_TRAINING["candidate_chunk"],
+        "candidates made at a time; bounds the memory",
+        least=1,
+    )
+    pixel_weight: float = option(
+        SHORT_TRAINING["pixel_weight"], "factor of the L1 term"
+    )
+    without: tuple[str, ...] = option(
+        (),
+        "part to leave out, to see what it is worth; may be repeated",
+        choices=tuple(sorted(PARTS)),
+    )
+    input_skip: str | None = option(
+        None,
+        "whether levels predict what to add to a picture, where the input is "
+        "one: to the previous level's, to their own input, which suits inputs "
+        "that are nearly right, or none; by default as the preset has it",
+        choices=tuple(INPUT_SKIPS),
+    )
+    mapping_network: bool | None = option(
+        None,
+        "pass styles through a mapping network first; by default as the preset "
+        "has it",
+    )
+    residual_channels: tuple[int, ...] | None = option(None, _WIDTHS, least=1)
+    growth_channels: tuple[int, ...] | None = option(None, _WIDTHS, least=1)
+    dtype: str = option(
+        "float32",
+        "precision of training; auto is mixed_bfloat16 where this machine is "
+        "faster in it. The finished model is float32 in any case",
+        choices=(*DTYPES, "auto"),
+    )
+    seed: int = option(0, "seed of everything")
 
     def __post_init__(self):
-        # They are written to JSON, which takes Python's integers alone.
-        for name in INTEGERS:
-            value = getattr(self, name)
-            if np.ndim(value):
-                value = integers(name, value)
-            elif value is not None:
-                value = integer(
-                    name,
-                    value,
-                    least=0 if name == "seed" else 1,
-                    most=100 if name == "quality" else None,
-                )
-            object.__setattr__(self, name, value)  # it is frozen
+        check_options(self)
+        integer("seed", self.seed, least=0)
         for name, spelled in (
             ("task", task_name(self.task)),
             ("preset", spelled_here(self.preset)),
@@ -175,23 +244,6 @@ class RunSettings:
             raise ValueError(
                 f"`preset` must be one of the task {self.task!r}. Received: "
                 f"preset={self.preset!r}, which is of {preset_task!r}"
-            )
-        if self.dtype not in (*DTYPES, "auto"):
-            raise ValueError(
-                f"`dtype` must be one of {(*DTYPES, 'auto')}. Received: "
-                f"dtype={self.dtype!r}"
-            )
-
-        if self.input_skip not in (None, False, True, "own"):
-            raise ValueError(
-                '`input_skip` must be False, True, "own" or None. Received: '
-                f"input_skip={self.input_skip!r}"
-            )
-        unknown = sorted(set(self.without) - set(PARTS))
-        if unknown:
-            raise ValueError(
-                f"`without` must name parts among {sorted(PARTS)}. Received: "
-                f"without={self.without!r}, of which {unknown} are unknown"
             )
         for name in ("start", "trunk"):
             if getattr(self, name) is not None and self.model_switches:
@@ -217,6 +269,8 @@ class RunSettings:
         for name in MODEL_SETTINGS:
             if getattr(self, name) is not None:
                 switches[name] = getattr(self, name)
+        if self.input_skip is not None:
+            switches["input_skip"] = INPUT_SKIPS[self.input_skip]
         for name in self.without:
             switches |= PARTS[name]
         return switches

@@ -13,6 +13,7 @@ from absl import logging
 
 from keras_tim.conversion.esrgan import load_esrgan
 from keras_tim.data.tfds_pictures import is_tfds
+from keras_tim.evaluation.measures import picture_sentence
 from keras_tim.files import save_model, write_json
 from keras_tim.images.alternatives import (
     alternative_name,
@@ -46,7 +47,6 @@ from keras_tim.runs.precision import fastest_dtype
 from keras_tim.runs.report import (
     averaged,
     examples_report,
-    report_sentence,
     report_table,
     warn_of_equal_samples,
 )
@@ -456,7 +456,7 @@ def _finish(folder, tim, recipe, held_out):
         tim.sample(given[None], num_samples=8, seed=seed)[0],
         titles=[alternative_name(seed, k) for k in range(8)],
         target=target,
-        footer=report_sentence(rows[0]),
+        footer=picture_sentence(rows[0], "alex"),
         baseline=tim.baseline(given, size),
     )
     write_picture(

@@ -39,6 +39,22 @@ def test_measures_are_taken_once(import_benchmark, tmp_path):
     assert stored == {"fid": 2.5}
 
 
+def test_measures_of_earlier_words_are_read(import_benchmark, tmp_path):
+    study = import_benchmark("study")
+    earlier = {
+        "alex_best": [0.1],
+        "kid": 0.5,
+        "baseline": {"vgg_mean": [0.2], "name": "bicubic"},
+    }
+    (tmp_path / "test.json").write_text(json.dumps(earlier))
+    found = study.measured_once(tmp_path, RunSettings(), dict, "test.json")
+    assert found == {
+        "lpips_alex_best": [0.1],
+        "kid": 0.5,
+        "baseline": {"lpips_vgg_mean": [0.2], "name": "bicubic"},
+    }
+
+
 def test_measures_of_other_settings_are_refused(import_benchmark, tmp_path):
     study = import_benchmark("study")
     config = {"settings": RunSettings(steps=7).jsonable()}

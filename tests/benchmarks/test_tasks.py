@@ -7,12 +7,11 @@ import pytest
 def measures(best, mean=0.5, seed=0, **others):
     """What `tasks.py` measures of three pictures, AlexNet's numbers given."""
     return {
-        "alex_best": list(best),
-        "alex_mean": [mean] * 3,
-        "vgg_best": [0.4 + 0.01 * seed] * 3,
-        "vgg_mean": [0.6] * 3,
-        "diversity": [0.1] * 3,
-        "faithfulness": [],
+        "lpips_alex_best": list(best),
+        "lpips_alex_mean": [mean] * 3,
+        "lpips_vgg_best": [0.4 + 0.01 * seed] * 3,
+        "lpips_vgg_mean": [0.6] * 3,
+        "pairs_alex_all": [0.1] * 3,
         "kid": 0.02,
         **others,
     }
@@ -108,7 +107,7 @@ def test_tasks_choose_then_measure_once(
             )
             for factor in (1, 2)
         }
-        best = min(tries, key=lambda f: np.mean(tries[f]["alex_best"]))
+        best = min(tries, key=lambda f: np.mean(tries[f]["lpips_alex_best"]))
         # Test pictures are measured with what was chosen, and nothing else.
         assert sorted(folder.rglob("test.json")) == [
             folder / f"rate{best}_seed{seed}/test.json" for seed in (3, 4)
@@ -121,7 +120,7 @@ def test_tasks_choose_then_measure_once(
         assert f"| {method} | {best} | 0." in table
         if method == "regression":
             # One answer, but for the order in which convolutions add up.
-            assert max(found["diversity"]) < 1e-6
+            assert max(found["pairs_alex_all"]) < 1e-6
         settings = json.loads((folder / "rate2_seed3/config.json").read_text())[
             "settings"
         ]
@@ -156,7 +155,7 @@ def test_photos_to_choose_by_and_to_measure_on_are_apart(
     ]
     assert [part["pictures"] for part in parts] == [3, 3]
     assert parts[0]["baseline"]["name"] == "bicubic"
-    assert parts[0]["alex_best"] != parts[1]["alex_best"]
+    assert parts[0]["lpips_alex_best"] != parts[1]["lpips_alex_best"]
     assert (
         "| super_resolution | bicubic |" in (tmp_path / "table.md").read_text()
     )

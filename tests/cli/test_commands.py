@@ -131,8 +131,10 @@ def test_train_fills_the_run_folder(finished_run):
     row, crops = json.loads((finished_run / "report.json").read_text())
     # astronaut is the first of the folder, so it is the one held out.
     assert row["name"] == "astronaut.png"
-    assert 0 < row["lpips_best"] <= row["lpips_mean"]
-    assert row["lpips_diversity"] > 0
+    found = row["samples"]
+    assert 0 < found["lpips_alex_best"] <= found["lpips_alex_mean"]
+    assert found["pairs_alex_all"] > 0
+    assert crops["samples"].keys() == found.keys()
     assert crops["name"] == "astronaut.png, 1 crops of 64 px"
 
 

@@ -36,10 +36,10 @@ def test_by_default_what_the_run_held_out(finished_run, capsys):
     assert [p["name"] for p in result["pictures"]] == ["astronaut.png"]
     # As the run has reported it, with other samples.
     row = json.loads((finished_run / "report.json").read_text())[0]
-    baseline = result["pictures"][0]["baseline"]
-    assert baseline["lpips_alex_mean"] == pytest.approx(
-        row["lpips_baseline"], rel=1e-4
-    )
+    (picture,) = result["pictures"]
+    assert row.keys() == picture.keys()
+    assert row["samples"].keys() == picture["samples"].keys()
+    assert row["baseline"] == pytest.approx(picture["baseline"], rel=1e-4)
 
 
 def test_data_of_ones_own(finished_run, photo_folder, tmp_path, capsys):

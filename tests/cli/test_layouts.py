@@ -113,10 +113,11 @@ def test_train_fills_the_run_folder(run):
     rows = json.loads((run / "report.json").read_text())
     assert [row["name"] for row in rows] == ["2.png", "3.png"]
     for row in rows:
-        assert 0 < row["lpips_best"] <= row["lpips_mean"]
-        assert row["lpips_diversity"] > 0
-        assert "faithfulness" not in row
-        assert "lpips_baseline" not in row
+        found = row["samples"]
+        assert 0 < found["lpips_alex_best"] <= found["lpips_alex_mean"]
+        assert found["pairs_alex_all"] > 0
+        assert "faithfulness_mean" not in found
+        assert row["baseline"] is None
 
 
 @pytest.mark.parametrize(

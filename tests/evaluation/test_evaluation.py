@@ -12,7 +12,7 @@ from keras_tim.evaluation.evaluation import picture_seed
 from keras_tim.images import read_picture, write_picture
 from keras_tim.metrics import fidelity_summary, frechet_inception_distance
 from keras_tim.recipes import get_recipe
-from keras_tim.runs import RunSettings
+from keras_tim.runs import RunSettings, examples_report
 
 SETTINGS = EvaluationSettings(num_samples=3, seed=5)
 
@@ -81,6 +81,23 @@ def test_the_table_holds_means_over_the_pictures(finished, tim, recipe):
         rows[f"variance_alex_{b}"]["samples"] for b in (0.15, 0.2, 0.3)
     )
     assert 0 < narrow < middle < wide
+
+
+def test_a_run_reports_the_same_by_the_same_names(finished, tim, recipe):
+    _, result = finished
+    for picture, example in zip(
+        result["pictures"], recipe.examples(tim), strict=True
+    ):
+        (row,) = examples_report(
+            tim, [example], num_samples=3, seed=picture["seed"]
+        )
+        assert row.keys() == picture.keys()
+        for which in ("samples", "baseline"):
+            assert row[which] == pytest.approx(picture[which], rel=1e-5)
+        named = ("name", "num_samples", "baseline_name", "faithfulness_name")
+        assert [row[key] for key in named] == [picture[key] for key in named]
+    keys = [line["key"] for line in result["table"]]
+    assert set(keys) == set(row["samples"])
 
 
 def test_every_picture_has_codes_of_its_own(finished):

@@ -3,7 +3,7 @@ import pytest
 
 from keras_tim import LPIPS
 from keras_tim.evaluation import picture_measures
-from keras_tim.evaluation.measures import measures_of_pictures
+from keras_tim.evaluation.measures import picture_sentence
 from keras_tim.metrics import (
     faithfulness_weighted_variance,
     fidelity_summary,
@@ -11,6 +11,7 @@ from keras_tim.metrics import (
     lpips_diversity,
     ntire_diversity,
 )
+from keras_tim.metrics.vocabulary import measures_of
 
 BANDWIDTHS = (0.3, 0.1)
 
@@ -54,9 +55,7 @@ def test_one_pass_gives_what_the_functions_give(
     assert found["samples"].keys() == expected.keys()
     for key, value in expected.items():
         assert found["samples"][key] == pytest.approx(value, rel=1e-5), key
-    listed = measures_of_pictures(
-        tim.task_definition, ("alex",), BANDWIDTHS, len(samples)
-    )
+    listed = measures_of(found["samples"], tim.task_definition)
     assert {measure.key for measure in listed} == expected.keys()
 
 
@@ -122,11 +121,13 @@ def test_of_an_error_the_worst_is_the_largest(make_tim, brightness):
     each = found["each"]["faithfulness"]
     assert each[0] < each[2] < each[1]
     assert found["samples"]["faithfulness_worst"] == each[1]
-    by_key = {
-        m.key: m
-        for m in measures_of_pictures(tim.task_definition, ("alex",), (0.3,), 3)
-    }
-    assert by_key["faithfulness_mean"].better == "lower"
+    worst, mean = (
+        measure
+        for measure in measures_of(found["samples"], tim.task_definition)[::-1]
+        if measure.key.startswith("faithfulness")
+    )
+    assert (mean.key, mean.better) == ("faithfulness_mean", "lower")
+    assert worst.label == "Faithfulness: error in L, worst sample"
 
 
 def test_a_task_without_a_plain_answer_or_faithfulness(make_tim, brightness):
@@ -137,9 +138,22 @@ def test_a_task_without_a_plain_answer_or_faithfulness(make_tim, brightness):
     )
     assert found["baseline"] is found["baseline_name"] is None
     assert "faithfulness" not in found["each"]
-    listed = measures_of_pictures(tim.task_definition, ("alex",), (0.3,), 1)
+    listed = measures_of(found["samples"], tim.task_definition)
     assert [m.key for m in listed] == [
         "lpips_alex_mean",
         "psnr_mean",
         "ssim_mean",
     ]
+
+
+def test_pictures_too_small_for_ssim_go_without(tim, brightness):
+    target = np.full((8, 12, 3), 0.5, "float32")
+    samples = np.stack([target, target])
+    found = picture_measures(
+        samples, target, target[::4, ::4], tim, {"alex": brightness}, (0.3,)
+    )
+    assert "psnr_best" in found["samples"]
+    assert "psnr_mean" in found["baseline"]
+    for keys in (found["samples"], found["each"], found["baseline"]):
+        assert not [key for key in keys if key.startswith("ssim")]
+    assert "SSIM" not in picture_sentence(found, "alex")

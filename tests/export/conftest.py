@@ -49,7 +49,14 @@ def exported(nano, tmp_path_factory):
         path,
         limits=LIMITS,
         training={"data": "none", "steps": 0},
-        measures=[{"name": "noise", "lpips_mean": 0.51234, "num_samples": 8}],
+        measures=[
+            {
+                "name": "noise",
+                "samples": {"lpips_alex_mean": 0.51234},
+                "each": {"lpips_alex": [0.51234, 0.51234]},
+                "num_samples": 8,
+            }
+        ],
     )
 
 

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from keras_tim.cli.main import main
 from keras_tim.data import sample_photos
+from keras_tim.files import save_model, write_json
 from keras_tim.images import write_picture
 from keras_tim.perceptual import WeightsError, fetch_weights
-from keras_tim.runs.files import save_model, write_json
 from keras_tim.runs.settings import CONFIG_FILE, RunSettings
 
 
@@ -47,7 +47,8 @@ def test_saved_model(run, make_tim, tmp_path, capsys):
     card = json.loads((output / "1" / "card.json").read_text())
     assert card["name"] == "cats"
     assert card["training"]["steps"] == 17
-    assert card["measures"] == [{"name": "x", "lpips_mean": 0.25}]
+    (row,) = card["measures"]
+    assert row["samples"] == {"lpips_alex_mean": 0.25}
     assert card["limits_of_a_request"]["alternatives"] == 3
     loaded = tf.saved_model.load(str(output / "1"))
     picture = np.full((1, 4, 5, 3), 0.25, np.float32)

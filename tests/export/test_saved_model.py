@@ -321,7 +321,8 @@ def test_card(exported):
     kernels = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
     assert card["environment"] == {"TF_ENABLE_ONEDNN_OPTS": kernels}
     text = pathlib.Path(exported, "card.md").read_text()
-    for part in ("# photos", "450,246", "alternative_bytes", "0.5123"):
+    measured = "| samples: lpips_alex_mean | 0.5123 |"
+    for part in ("# photos", "450,246", "alternative_bytes", measured):
         assert part in text
     kernels = "unset" if kernels is None else f"= {kernels}"
     assert f"`TF_ENABLE_ONEDNN_OPTS`, which was {kernels} where" in text

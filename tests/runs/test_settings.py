@@ -102,8 +102,8 @@ def test_parts_left_out_become_arguments():
     assert RunSettings(**mapped).model_switches == mapped
     wide = {"residual_channels": (8, 6), "growth_channels": (4, 3)}
     assert RunSettings(**wide).model_switches == wide
-    for skip in (False, True, "own"):
-        skipping = RunSettings.of_task("paired_images", input_skip=skip)
+    for name, skip in (("none", False), ("previous", True), ("own", "own")):
+        skipping = RunSettings.of_task("paired_images", input_skip=name)
         assert skipping.model_switches == {"input_skip": skip}
     left_out = RunSettings(without=("mapping_network",), **mapped)
     assert left_out.model_switches == {"mapping_network": False}
