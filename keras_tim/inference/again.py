@@ -4,7 +4,7 @@ import os
 import pathlib
 import tempfile
 
-from keras_tim.checks import integer
+from keras_tim.checks import integer, integers
 from keras_tim.files import write_bytes
 from keras_tim.images.encoders import writable_suffixes
 from keras_tim.images.originals import read_original
@@ -17,6 +17,7 @@ from keras_tim.inference.samples import (
     sample_of,
     tile_side,
 )
+from keras_tim.inference.sizing import LARGEST_SIDE, refuse_size
 from keras_tim.models.fingerprint import fingerprint
 
 _READING = {"reduce": {}, "quality": {"most": 100}}
@@ -57,6 +58,9 @@ def read_recipe(path):
         float(record["temperature"])
         if "tile" in record:
             integer("tile", record["tile"])
+        if "size" in record:
+            height, width = integers("size", record["size"])
+            integer("size", max(height, width), most=LARGEST_SIDE)
         str.encode(record["of"] + record["model"] + record["read_by"])
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(
@@ -105,7 +109,11 @@ def sample_again(tim, path, picture, folder, overwrite=False):
     if suffix not in writable_suffixes():
         raise ValueError(f"Files like `{path}` cannot be written here.")
     given = read_input(tim, picture, **record["reading"])
-    refuse_large_side(picture, given.shape, tim, suffix)
+    own = [tim.output_factor * n for n in given.shape[:2]]
+    size = record.get("size")
+    if size is not None:
+        refuse_size(picture, own, size)
+    refuse_large_side(picture, size or own, suffix)
     original = read_original(picture, tim.task_definition.keeps)
     sample = sample_of(
         tim,
@@ -115,6 +123,7 @@ def sample_again(tim, path, picture, folder, overwrite=False):
         float(record["temperature"]),
         tile_side(tim, given, record.get("tile")),
         original.deep,
+        size=size,
     )
     os.makedirs(folder, exist_ok=True)
     made = os.path.join(folder, os.path.basename(path))
