@@ -10,6 +10,7 @@ from keras_tim.cli.opening import (
     define_model_flags,
     model_of,
     open_model,
+    preset_of,
 )
 
 DESCRIPTION = """make alternatives of picture files.
@@ -201,7 +202,7 @@ def run(values, arguments):
         alternatives=alternatives,
         temperature=values.temperature,
         format=values.format,
-        preset=_preset(model),
+        preset=preset_of(model),
         tell=_print_line if values.json else None,
         tile=parse_tile(values.tile),
         size=parse_size(values.size),
@@ -210,13 +211,6 @@ def run(values, arguments):
     )
     logging.info("%d alternatives are in %s", len(made), values.output)
     return report_failed(failed)
-
-
-def _preset(model):
-    """What records call the model: of a folder only its owner knows where."""
-    from keras_tim.models.pretrained import shipped_presets
-
-    return model if model in shipped_presets() else None
 
 
 def _wanted(values):

@@ -146,12 +146,7 @@ def sample_files(
     names = _unique_names([name for _, name in sources])
     suffixes = [_suffix(path, tim, format) for path, _ in sources]
     most = _longest_stem(folder, wanted)
-    made_from = {
-        "model": fingerprint(tim),
-        "reading": {"reduce": 1, **reading},
-        "read_by": read_by(tim),
-        "temperature": float(temperature),
-    }
+    made_from = what_it_is_made_from(tim, temperature, **reading)
     jobs = [
         _Job(
             path,
@@ -215,6 +210,39 @@ def sample_files(
     return finished
 
 
+def what_it_is_made_from(tim, temperature=1.0, **reading):
+    """What records hold of the model and the settings of a result.
+
+    Args:
+        tim: a `TIM`.
+        temperature: float.
+        **reading: see `read_input`.
+
+    Returns:
+        dict.
+    """
+    return {
+        "model": fingerprint(tim),
+        "reading": {"reduce": 1, **reading},
+        "read_by": read_by(tim),
+        "temperature": float(temperature),
+    }
+
+
+def what_is_said(path, preset=None):
+    """What records hold of a picture and a model for people to read.
+
+    Args:
+        path: the picture.
+        preset: str, the model's name, or None.
+
+    Returns:
+        dict.
+    """
+    said = {"picture": text_of_name(path)}
+    return said if preset is None else said | {"preset": preset}
+
+
 @dataclasses.dataclass
 class _Job:
     """One picture, and what is made of it.
@@ -249,11 +277,9 @@ class _Job:
         """The record of a result, see `keras_tim.images.own`."""
         if self._digest is None:
             self._digest = picture_digest(self.path)
-        said = {"picture": text_of_name(self.path)}
-        if self.preset is not None:
-            said["preset"] = self.preset
         if self.size is not None:
             more = {"size": list(self.size), **more}
+        said = what_is_said(self.path, self.preset)
         return (
             {"made": made, "of": self._digest, **self.made_from} | said | more
         )
