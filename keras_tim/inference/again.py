@@ -32,7 +32,9 @@ def read_recipe(path):
         path: path of the file.
 
     Returns:
-        The record of it, a dict, see `sample_files`.
+        The record of it, a dict, see `sample_files`; of what was chosen on the
+        page of `keras-tim gallery`, with `codes`, see
+        `keras_tim.inference.choosing.codes_of`.
 
     Raises:
         FileNotFoundError: if there is no such file.
