@@ -12,6 +12,7 @@ from keras_tim.cli.opening import (
     define_model_flags,
     model_of,
     open_model,
+    preset_of,
 )
 
 DESCRIPTION = """open a page on this machine to choose among alternatives on.
@@ -20,7 +21,9 @@ DESCRIPTION = """open a page on this machine to choose among alternatives on.
 
 Drop a picture on the page; alternatives appear one by one. Ask for more like
 the one you choose, go between two, or paint where another one is right and mix
-both. Pictures named here are offered on the page. It answers this machine
+both. Mark favourites and save all of them. The arrow keys choose the next
+alternative and the one before, f marks a favourite, Enter saves the chosen
+one. Pictures named here are offered on the page. It answers this machine
 alone, and nothing leaves it. Ctrl-C ends it.
 
 Needs pip install 'keras-tim[gallery]'."""
@@ -72,7 +75,7 @@ def run(values, arguments):
 
 
 def _serve(values, arguments, folder):
-    from keras_tim.gallery.page import build_page
+    from keras_tim.gallery.page import KEYS, build_page
     from keras_tim.images.pictures import find_pictures
 
     pictures = []
@@ -84,8 +87,9 @@ def _serve(values, arguments, folder):
         else:
             raise FileNotFoundError(f"There is no picture or folder {path}.")
     pictures = [os.path.abspath(path) for path in pictures]
-    tim = open_model(values, model_of(values))
-    page = build_page(tim, folder, pictures, values.count)
+    model = model_of(values)
+    tim = open_model(values, model)
+    page = build_page(tim, folder, pictures, values.count, preset_of(model))
     # It asks itself whether it has started.
     python_logging.getLogger("httpx").setLevel(python_logging.WARNING)
     _, address, _ = page.launch(
@@ -102,6 +106,7 @@ def _serve(values, arguments, folder):
         allowed_paths=[folder, *pictures],
         max_file_size="256mb",
         footer_links=[],
+        head=KEYS,
     )
     logging.info("The page is at %s (Ctrl-C ends it)", address)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -53,6 +53,20 @@ def model_of(values):
     return values.model
 
 
+def preset_of(model):
+    """What records call a model: of a folder only its owner knows where.
+
+    Args:
+        model: str, see `model_of`.
+
+    Returns:
+        str, or None for what is no shipped preset.
+    """
+    from keras_tim.models.pretrained import shipped_presets
+
+    return model if model in shipped_presets() else None
+
+
 def open_model(values, model):
     """Opens a model.
 

@@ -10,6 +10,7 @@ from keras_tim.cli.opening import (
     define_model_flags,
     model_of,
     open_model,
+    preset_of,
 )
 
 DESCRIPTION = """make alternatives of picture files.
@@ -37,7 +38,7 @@ FORMATS = ("png", "jpg", "webp", "tiff", "avif")
 # What an alternative says of itself.
 CHOICES = (
     *("seed", "seeds", "alternatives", "temperature"),
-    *("format", "reduce", "tile", "quality"),
+    *("format", "reduce", "tile", "quality", "scale", "size"),
 )
 
 
@@ -104,6 +105,20 @@ def define_flags(values):
         lower_bound=1,
         **text,
     )
+    flags.DEFINE_float(
+        "scale",
+        None,
+        "resample what a model that enlarges has made, so that it is so many "
+        "times larger than what the model was given: 3.5, for example",
+        **text,
+    )
+    flags.DEFINE_string(
+        "size",
+        None,
+        "the same to so many pixels: WIDTHxHEIGHT, or one number for the "
+        "longer side",
+        **text,
+    )
     flags.DEFINE_string(
         "tile",
         "auto",
@@ -131,6 +146,13 @@ def check(values, arguments):
             )
         _wanted(values)
         parse_tile(values.tile)
+        parse_size(values.size)
+        if values.scale is not None and not 0 < values.scale < float("inf"):
+            raise ValueError(
+                f"--scale must be a number above 0. Received: {values.scale}"
+            )
+        if None not in (values.scale, values.size):
+            raise ValueError("give --scale or --size, not both")
     if values.again is None or values.model is not None:
         model_of(values)
 
@@ -163,20 +185,15 @@ def run(values, arguments):
         alternatives=alternatives,
         temperature=values.temperature,
         format=values.format,
-        preset=_preset(model),
+        preset=preset_of(model),
         tell=_print_line if values.json else None,
         tile=parse_tile(values.tile),
+        size=parse_size(values.size),
+        scale=values.scale,
         **reading,
     )
     logging.info("%d alternatives are in %s", len(made), values.output)
     return report_failed(failed)
-
-
-def _preset(model):
-    """What records call the model: of a folder only its owner knows where."""
-    from keras_tim.models.pretrained import shipped_presets
-
-    return model if model in shipped_presets() else None
 
 
 def _wanted(values):
@@ -294,3 +311,27 @@ def parse_tile(text):
             f"{text!r}"
         )
     return int(text)
+
+
+def parse_size(text):
+    """Parses "1600x1200" or "1600".
+
+    Args:
+        text: str, the width and the height, or the longer side; or None.
+
+    Returns:
+        `(height, width)`, int or None.
+
+    Raises:
+        ValueError: if the text is something else.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(0*[1-9]\d{0,8})(?:x(0*[1-9]\d{0,8}))?", text)
+    if not match:
+        raise ValueError(
+            "--size must be like 1600x1200, width and height, or 1600, the "
+            f"longer side. Received: {text!r}"
+        )
+    width, height = match.groups()
+    return int(width) if height is None else (int(height), int(width))

@@ -87,7 +87,10 @@ def alternatives_sheet(
         deviation = pixel_deviation(samples)
     columns, cell = _grid(*deviation.shape)
     whole = deviation.shape[0] <= cell[0] and deviation.shape[1] <= cell[1]
-    places = _most_different(deviation, whole)
+    size = (CLOSE_UP, CLOSE_UP) if whole else FULL_SIZE
+    if deviation.shape[0] > deviation.shape[1]:
+        size = size[::-1]
+    places = most_different(deviation, size, 1 if whole else PLACES)
     shown = spread(range(len(samples)), MOST_SHOWN)
     # Each is looked at once: a file may be behind it.
     small, details = [], [[] for _ in places]
@@ -200,11 +203,18 @@ def _reduced(picture, cell):
     return fitted(picture, *cell)
 
 
-def _most_different(deviation, whole):
-    """Windows in which samples differ most, the first most of all."""
-    size = (CLOSE_UP, CLOSE_UP) if whole else FULL_SIZE
-    if deviation.shape[0] > deviation.shape[1]:
-        size = size[::-1]
+def most_different(deviation, size, count=1):
+    """Windows in which samples differ most, the first most of all.
+
+    Args:
+        deviation: array `[H, W]`, see `pixel_deviation`.
+        size: `(height, width)` of a window, smaller where the picture is.
+        count: int, how many are wanted.
+
+    Returns:
+        List of pairs of slices, at least one: where nothing differs, the
+        middle.
+    """
     height, width = map(min, size, deviation.shape)
     if not deviation.any():
         top, left = (
@@ -214,7 +224,7 @@ def _most_different(deviation, whole):
         return [(slice(top, top + height), slice(left, left + width))]
     places = []
     variance = np.square(deviation, dtype=np.float64)
-    while variance.any() and len(places) < (1 if whole else PLACES):
+    while variance.any() and len(places) < count:
         sums = window_sums(variance, height, width)
         top, left = np.unravel_index(np.argmax(sums), sums.shape)
         place = (slice(top, top + height), slice(left, left + width))

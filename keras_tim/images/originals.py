@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 
 from keras_tim.images.colours import from_srgb
 from keras_tim.images.pictures import as_float, read_decoded
+from keras_tim.images.resizing import resized_band
 from keras_tim.layers.resampling import bicubic_resize
 from keras_tim.tasks.task import ALPHA, DEPTH, EXIF, GAMUT, GREY, PROFILE
 
@@ -229,10 +230,9 @@ def _resized(values, size, band=slice(None)):
     start, stop, _ = band.indices(height)
     if values.shape[:2] == (height, width):
         return values[start:stop]
-    factor, rest = divmod(height, values.shape[0])
-    if rest:
-        resized = bicubic_resize(values[None].astype(np.float32), *size)
-        return np.asarray(resized)[0, start:stop]
+    factor = height // values.shape[0]
+    if (height, width) != tuple(factor * n for n in values.shape[:2]):
+        return resized_band(values, size, start, stop)
     # What is far from the band does not matter to it.
     first = max(0, start // factor - _BESIDE)
     last = -(-stop // factor) + _BESIDE

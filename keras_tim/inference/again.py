@@ -4,19 +4,22 @@ import os
 import pathlib
 import tempfile
 
-from keras_tim.checks import integer
+from keras_tim.checks import integer, integers
 from keras_tim.files import write_bytes
 from keras_tim.images.encoders import writable_suffixes
 from keras_tim.images.originals import read_original
 from keras_tim.images.own import read_record
 from keras_tim.images.pictures import write_picture
+from keras_tim.inference.choosing import codes_of
 from keras_tim.inference.reading import read_by, read_input
+from keras_tim.inference.rendering import Renderer
 from keras_tim.inference.samples import (
     picture_digest,
     refuse_large_side,
     sample_of,
     tile_side,
 )
+from keras_tim.inference.sizing import LARGEST_SIDE, refuse_size
 from keras_tim.models.fingerprint import fingerprint
 
 _READING = {"reduce": {}, "quality": {"most": 100}}
@@ -29,7 +32,9 @@ def read_recipe(path):
         path: path of the file.
 
     Returns:
-        The record of it, a dict, see `sample_files`.
+        The record of it, a dict, see `sample_files`; of what was chosen on the
+        page of `keras-tim gallery`, with `codes`, see
+        `keras_tim.inference.choosing.codes_of`.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -43,20 +48,28 @@ def read_recipe(path):
             f"`{path}` does not say how it was made: it is none of this "
             "package's pictures, or another program has written it since."
         )
-    if record.get("made") != "alternative" or "index" not in record:
+    made = record.get("made")
+    chosen = made == "choice" and "of" in record
+    if not chosen and (made != "alternative" or "index" not in record):
         raise ValueError(
             f"`{path}` is no alternative that can be made again, but "
-            f"{record.get('made')!r}. Name one of the alternatives; sheets "
+            f"{made!r}. Name one of the alternatives; sheets "
             "and maps come with them."
         )
     try:
         for name, value in record["reading"].items():
             integer(name, value, **_READING[name])
-        integer("seed", record["seed"], least=None)
-        integer("index", record["index"], least=0)
+        if chosen:
+            dict.keys(record["codes"])
+        else:
+            integer("seed", record["seed"], least=None)
+            integer("index", record["index"], least=0)
         float(record["temperature"])
         if "tile" in record:
             integer("tile", record["tile"])
+        if "size" in record:
+            height, width = integers("size", record["size"])
+            integer("size", max(height, width), most=LARGEST_SIDE)
         str.encode(record["of"] + record["model"] + record["read_by"])
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(
@@ -105,17 +118,32 @@ def sample_again(tim, path, picture, folder, overwrite=False):
     if suffix not in writable_suffixes():
         raise ValueError(f"Files like `{path}` cannot be written here.")
     given = read_input(tim, picture, **record["reading"])
-    refuse_large_side(picture, given.shape, tim, suffix)
+    own = [tim.output_factor * n for n in given.shape[:2]]
+    size = record.get("size")
+    if size is not None:
+        refuse_size(picture, own, size)
+    refuse_large_side(picture, size or own, suffix)
     original = read_original(picture, tim.task_definition.keeps)
-    sample = sample_of(
-        tim,
-        given,
-        record["seed"],
-        record["index"],
-        float(record["temperature"]),
-        tile_side(tim, given, record.get("tile")),
-        original.deep,
-    )
+    if record["made"] == "choice":
+        renderer = Renderer(tim, given)
+        try:
+            codes = codes_of(tim, renderer, record["codes"])
+        except ValueError as error:
+            raise ValueError(
+                f"What `{path}` says of how it was made is damaged. {error}"
+            ) from error
+        sample = renderer.picture(codes)
+    else:
+        sample = sample_of(
+            tim,
+            given,
+            record["seed"],
+            record["index"],
+            float(record["temperature"]),
+            tile_side(tim, given, record.get("tile")),
+            original.deep,
+            size=size,
+        )
     os.makedirs(folder, exist_ok=True)
     made = os.path.join(folder, os.path.basename(path))
     with tempfile.TemporaryDirectory() as temporary:

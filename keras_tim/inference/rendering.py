@@ -22,6 +22,7 @@ class Renderer:
             are repeated where its sides are not of `input_multiple`.
 
     Attributes:
+        size: height and width of what was given.
         inputs: float32 array `[1, height', width', channels]`, what the model
             is given.
     """
@@ -29,6 +30,7 @@ class Renderer:
     def __init__(self, tim, given):
         check_tensorflow("A picture of chosen codes")
         self._tim = tim
+        self.size = tuple(given.shape[:2])
         self._size = [tim.output_factor * n for n in given.shape[:2]]
         self._missing = [(0, -n % tim.input_multiple) for n in given.shape[:2]]
         self.inputs = np.pad(given, (*self._missing, (0, 0)), "edge")[None]
@@ -45,10 +47,14 @@ class Renderer:
 
         self._picture = tf.function(picture, autograph=False)
 
-    def draw(self, seed, index):
-        """Codes of one sample of a seed."""
+    def draw(self, seed, index, temperature=1.0):
+        """Codes of one sample of a seed, see `TIM.sample`."""
         return self._tim.draw_codes(
-            self.inputs, num_samples=1, seed=seed, first=index
+            self.inputs,
+            num_samples=1,
+            seed=seed,
+            temperature=temperature,
+            first=index,
         )
 
     def combine(self, several, masks):

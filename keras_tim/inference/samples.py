@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import hashlib
 import math
 import os
@@ -33,9 +34,11 @@ from keras_tim.images.pictures import (
     read_picture,
     write_picture,
 )
+from keras_tim.images.resizing import resized_rows
 from keras_tim.images.sheets import deviation_map, pixel_deviation
 from keras_tim.inference.progress import Progress
 from keras_tim.inference.reading import read_by, read_input
+from keras_tim.inference.sizing import Sizing
 from keras_tim.models.fingerprint import fingerprint
 from keras_tim.models.tiles import Tiling
 from keras_tim.tasks.task import SUFFIX
@@ -70,6 +73,8 @@ def sample_files(
     preset=None,
     tell=None,
     tile="auto",
+    size=None,
+    scale=None,
     **reading,
 ):
     """Writes alternatives of picture files.
@@ -112,6 +117,12 @@ def sample_files(
             `seconds`; or, of one that was skipped, `picture` and `error`.
         tile: int, "auto" or None, as `TIM.sample` takes it. What is finished
             is finished, whatever tiles it was made in.
+        size: what results are resampled to as the last step, for models that
+            enlarge: int, pixels of the longer side, or `(height, width)`,
+            which stretches pictures of other proportions; None for the
+            model's own. Where that is exceeded, nothing but size is added.
+        scale: float or None, the same relative to what the model is given,
+            such as 3.5.
         **reading: how the pictures are read, as `read_input` takes
             it: for every task `reduce`, a factor to reduce them by.
 
@@ -120,9 +131,11 @@ def sample_files(
 
     Raises:
         FileExistsError: if files are in the way; nothing was written.
-        ValueError: if no file could be used, or `tile` is too small.
+        ValueError: if no file could be used, `tile` is too small, or `size`
+            or `scale` is none that the model's results can have.
     """
     Tiling.of_model(tim).check_tile(tile)
+    sizing = Sizing.of(tim, reading.get("reduce", 1), size, scale)
     wanted = [
         (integer("seeds", seed, least=None), integer("alternatives", k, 0))
         for seed in seeds
@@ -133,18 +146,14 @@ def sample_files(
     names = _unique_names([name for _, name in sources])
     suffixes = [_suffix(path, tim, format) for path, _ in sources]
     most = _longest_stem(folder, wanted)
-    made_from = {
-        "model": fingerprint(tim),
-        "reading": {"reduce": 1, **reading},
-        "read_by": read_by(tim),
-        "temperature": float(temperature),
-    }
+    made_from = what_it_is_made_from(tim, temperature, **reading)
     jobs = [
         _Job(
             path,
             os.path.join(folder, _short(name, most)),
             suffix,
             made_from,
+            sizing,
             preset,
         )
         for (path, _), name, suffix in zip(
@@ -201,6 +210,39 @@ def sample_files(
     return finished
 
 
+def what_it_is_made_from(tim, temperature=1.0, **reading):
+    """What records hold of the model and the settings of a result.
+
+    Args:
+        tim: a `TIM`.
+        temperature: float.
+        **reading: see `read_input`.
+
+    Returns:
+        dict.
+    """
+    return {
+        "model": fingerprint(tim),
+        "reading": {"reduce": 1, **reading},
+        "read_by": read_by(tim),
+        "temperature": float(temperature),
+    }
+
+
+def what_is_said(path, preset=None):
+    """What records hold of a picture and a model for people to read.
+
+    Args:
+        path: the picture.
+        preset: str, the model's name, or None.
+
+    Returns:
+        dict.
+    """
+    said = {"picture": text_of_name(path)}
+    return said if preset is None else said | {"preset": preset}
+
+
 @dataclasses.dataclass
 class _Job:
     """One picture, and what is made of it.
@@ -210,6 +252,7 @@ class _Job:
         base: path of the results, without what tells them apart.
         suffix: that of the alternatives.
         made_from: dict, what they depend on beside the picture.
+        sizing: `Sizing`, how large they are to be.
         preset: name of the model or None.
     """
 
@@ -217,8 +260,14 @@ class _Job:
     base: str
     suffix: str
     made_from: dict
+    sizing: Sizing
     preset: str | None = None
     _digest: str | None = None
+
+    @functools.cached_property
+    def size(self):
+        """Height and width that they are resampled to; else None."""
+        return self.sizing.of_picture(self.path)
 
     def alternative(self, seed, index):
         """The path of an alternative."""
@@ -228,9 +277,9 @@ class _Job:
         """The record of a result, see `keras_tim.images.own`."""
         if self._digest is None:
             self._digest = picture_digest(self.path)
-        said = {"picture": text_of_name(self.path)}
-        if self.preset is not None:
-            said["preset"] = self.preset
+        if self.size is not None:
+            more = {"size": list(self.size), **more}
+        said = what_is_said(self.path, self.preset)
         return (
             {"made": made, "of": self._digest, **self.made_from} | said | more
         )
@@ -281,7 +330,10 @@ def _sample_file(tim, job, wanted, overwrite, tile, reading, progress):
         job.record("alternative")
         given = read_input(tim, job.path, **reading)
         original = read_original(job.path, tim.task_definition.keeps)
-        refuse_large_side(job.path, given.shape, tim, job.suffix)
+        own = [tim.output_factor * n for n in given.shape[:2]]
+        refuse_large_side(job.path, job.size or own, job.suffix)
+        if job.size is not None:
+            job.sizing.tell(job.path, job.size)
         os.makedirs(os.path.dirname(job.base), exist_ok=True)
         side = tile_side(tim, given, tile)
         more = {} if side is None else {"tile": side}
@@ -295,6 +347,7 @@ def _sample_file(tim, job, wanted, overwrite, tile, reading, progress):
                 side,
                 original.deep,
                 progress.part_done,
+                job.size,
             )
             write_picture(
                 job.alternative(seed, index),
@@ -320,7 +373,7 @@ def _sample_file(tim, job, wanted, overwrite, tile, reading, progress):
         given = read_input(tim, job.path, **reading)
         original = read_original(job.path, tim.task_definition.keeps)
     # As they were written, so that it does not matter when they were.
-    size = [tim.output_factor * n for n in given.shape[:2]]
+    size = job.size or [tim.output_factor * n for n in given.shape[:2]]
     samples = _Files([job.alternative(*which) for which in shown], size)
     deviation = pixel_deviation(samples)
     if len(shown) > 1:
@@ -424,6 +477,7 @@ def sample_of(
     side=None,
     deep=False,
     part_done=None,
+    size=None,
 ):
     """One alternative.
 
@@ -437,12 +491,13 @@ def sample_of(
         deep: bool, whether 8 bits would not suffice.
         part_done: None, or a function that is told the share of it that has
             been made since.
+        size: `(height, width)` that it is resampled to, or None.
 
     Returns:
         Array `[H, W, 3]`, float32 in [0, 1], or uint8 where it is made in
         tiles and that suffices.
     """
-    padded, size = _padded(tim, given)
+    padded, own = _padded(tim, given)
     if side is None:
         sample = tim.sample(
             padded[None],
@@ -450,23 +505,42 @@ def sample_of(
             seed=seed,
             first=index,
             temperature=temperature,
-        )[0, 0]
-        return sample[: size[0], : size[1]]
+        )[0, 0, : own[0], : own[1]]
+        if size is None:
+            return sample
+        return _whole(resized_rows([sample], own, size), size, np.float32)
 
     def progress(made, count):
         if part_done is not None and made < count:
             part_done(1.0 / count)
 
-    whole = [tim.output_factor * n for n in padded.shape[:2]]
-    sample = np.empty((*whole, 3), np.float32 if deep else np.uint8)
-    top = 0
-    for rows in tim.tiled_sampler().rows(
+    parts = tim.tiled_sampler().rows(
         padded, seed, index, side, temperature, progress
-    ):
-        rows = rows if deep else as_uint8(rows, "rows")
-        sample[top : top + len(rows)] = rows
+    )
+    parts = _cut(parts, own)
+    if size is not None:
+        parts = resized_rows(parts, own, size)
+    return _whole(parts, size or own, np.float32 if deep else np.uint8)
+
+
+def _cut(parts, size):
+    """Parts of a picture from top to bottom, without what exceeds a size."""
+    left = size[0]
+    for rows in parts:
+        yield rows[:left, : size[1]]
+        left -= len(rows[:left])
+
+
+def _whole(parts, size, dtype):
+    """The picture of a size that comes in parts from top to bottom."""
+    picture = np.empty((*size, 3), dtype)
+    top = 0
+    for rows in parts:
+        if dtype == np.uint8:
+            rows = as_uint8(rows, "rows")
+        picture[top : top + len(rows)] = rows
         top += len(rows)
-    return sample[: size[0], : size[1]]
+    return picture
 
 
 def _padded(tim, given):
@@ -479,10 +553,10 @@ def _padded(tim, given):
     return given, size
 
 
-def refuse_large_side(path, shape, tim, suffix):
+def refuse_large_side(path, size, suffix):
     """Raises `PictureError` where a format has no number for a side."""
     largest = LARGEST_SIDES.get(WRITERS[suffix])
-    side = tim.output_factor * max(shape[:2])
+    side = max(size)
     if largest is not None and side > largest:
         raise PictureError(
             f"What is made of {path} has {side} pixels along one side, and "

@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_tim.cli import demo
 from keras_tim.cli.main import COMMANDS, main
-from keras_tim.cli.sample import parse_numbers, parse_tile
+from keras_tim.cli.sample import parse_numbers, parse_size, parse_tile
 from keras_tim.images import read_picture, write_picture
 from keras_tim.models.pretrained import DEFAULT_PRESETS
 from keras_tim.perceptual.weights import WEIGHTS
@@ -105,6 +105,22 @@ def test_parse_tile(text, tile):
 def test_parse_tile_refuses(text):
     with pytest.raises(ValueError, match="--tile"):
         parse_tile(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [(None, None), ("800", 800), ("800x600", (600, 800))],
+)
+def test_parse_size(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "-8", "8.5", "8x", "x8", "8x0", "8x8x8", "9" * 10, "nan"]
+)
+def test_parse_size_refuses(text):
+    with pytest.raises(ValueError, match="--size must be like"):
+        parse_size(text)
 
 
 def test_train_fills_the_run_folder(finished_run):
@@ -259,6 +275,10 @@ def test_sample_makes_what_the_sheet_calls_it(
     for flags, said in (
         (("--seeds=1", "--seed=1"), "not both"),
         (("--alternatives=x",), "--alternatives must be like"),
+        (("--size=8x",), "--size must be like"),
+        (("--scale=nan",), "--scale must be a number above 0"),
+        (("--scale=0",), "--scale must be a number above 0"),
+        (("--scale=2", "--size=8"), "--scale or --size"),
     ):
         assert _sample(finished_run, picture, tmp_path, *flags) == 1
         assert said in capsys.readouterr().err
@@ -268,9 +288,11 @@ def test_sample_makes_a_file_again(
     finished_run, photo_folder, tmp_path, capsys
 ):
     picture = photo_folder / "coffee.png"
-    flags = ("--reduce=4", "--seed=7", "--alternatives=2")
+    flags = ("--reduce=4", "--seed=7", "--alternatives=2", "--scale=1.5")
     assert _sample(finished_run, picture, tmp_path / "one", *flags) == 0
     made = tmp_path / "one" / "coffee_7_0002.png"
+    with Image.open(made) as image:
+        assert image.size == (38, 30)
     flags = (f"--again={made}", "--json")
     capsys.readouterr()
     assert _sample(finished_run, picture, tmp_path / "two", *flags) == 0
@@ -286,6 +308,7 @@ def test_sample_makes_a_file_again(
         ([str(picture)], "give it as --model"),
         ([f"--model={finished_run}"], "which is not in"),
         ([f"--model={finished_run}", "--seed=3"], "Leave out --seed"),
+        ([f"--model={finished_run}", "--size=9"], "Leave out --size"),
         ([f"--model={finished_run}", "a.png", "b.png"], "takes one picture"),
     ):
         assert main([*command, *more]) == 1

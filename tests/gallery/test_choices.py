@@ -1,12 +1,22 @@
 import os
+import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_tim.gallery import choices as choices_module
 from keras_tim.gallery.choices import Choices
 from keras_tim.images import find_pictures, read_picture, write_picture
+from keras_tim.images.originals import read_original
 from keras_tim.images.own import read_record
+from keras_tim.inference import sample_again, sample_files
+from keras_tim.inference.reading import read_input
+from keras_tim.inference.samples import (
+    picture_digest,
+    what_is_said,
+    what_it_is_made_from,
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +51,102 @@ def test_alternatives_are_the_command_lines(choices, tim, given, tmp_path):
     assert [p.name for p in find_pictures(tmp_path)] == ["photo.png"]
 
 
+def test_colder_ones_are_the_command_lines_too(tim, given, tmp_path):
+    """Made again from what they say; what came in goes out."""
+    path = tmp_path / "photo.png"
+    pixels = np.rint(255 * np.dstack([given, given[..., :1]])).astype("uint8")
+    Image.fromarray(pixels).save(path)
+    record = {"of": picture_digest(path), **what_is_said(path)}
+    record |= what_it_is_made_from(tim, reduce=2)
+    (tmp_path / "page").mkdir()
+    choices = Choices(
+        tim,
+        read_input(tim, path, reduce=2),
+        "photo",
+        tmp_path / "page",
+        record,
+        read_original(path, tim.task_definition.keeps),
+    )
+    made = [choices.draw(t) for t in (0.25, 1.0)]
+    assert [m.name for m in made] == [
+        "alternative 0, temperature 0.25",
+        "alternative 1",
+    ]
+    for one in made:
+        with Image.open(one.path) as picture:
+            assert picture.mode == "RGBA"
+        assert sample_again(tim, one.path, path, tmp_path / "again")[1]
+    (same,) = sample_files(
+        *(tim, [path], tmp_path / "out"),
+        alternatives=[0],
+        temperature=0.25,
+        reduce=2,
+    )
+    with open(same, "rb") as a, open(made[0].path, "rb") as b:
+        assert a.read() == b.read()
+    # More like this one is as cold.
+    near = choices.vary(made[0].name, 1.0)
+    record = read_record(near.path)
+    assert record["codes"]["temperature"] == 0.25
+    assert record["picture"] == "photo.png"
+    # What was varied and mixed is made again, too.
+    mask = np.zeros(choices.size())
+    mask[:2] = 1.0
+    mixed = choices.combine(made[1].name, near.name, mask)
+    between = choices.between(mixed.name, made[0].name, 0.25)
+    for one in (near, mixed, between):
+        assert sample_again(tim, one.path, path, tmp_path / "again")[1]
+    styles = [choices.codes(m)[0][0] for m in (near, choices.draw())]
+    ratio = np.std(styles[0]) / np.std(styles[1])
+    assert 0.15 < ratio < 0.4
+
+
+def test_favourites(choices, monkeypatch, tmp_path):
+    monkeypatch.setattr(choices_module, "MOST_KEPT", 2)
+    assert choices.write_favourites() is None
+    names = [choices.draw().name for _ in range(2)]
+    assert choices.mark(names[1])
+    assert choices.mark(names[0])
+    # They are not forgotten.
+    names += [choices.draw().name for _ in range(3)]
+    assert [m.name for m in choices.alternatives] == [*names[:2], *names[3:]]
+    assert not choices.mark(names[1])
+    assert choices.mark(names[4])
+    assert [m.name for m in choices.favourites] == [names[0], names[4]]
+    with zipfile.ZipFile(choices.write_favourites()) as archive:
+        kept = archive.namelist()
+        assert kept == ["photo_0_0000.png", "photo_0_0004.png"]
+        for name in kept:
+            assert archive.read(name) == (tmp_path / name).read_bytes()
+    with pytest.raises(ValueError, match="any more"):
+        choices.mark(names[2])
+
+
+def test_the_next_one_and_the_one_before(choices):
+    assert choices.beside(None, 1) is None
+    first, second, third = (choices.draw().name for _ in range(3))
+    assert choices.beside(first, 1) == second
+    assert choices.beside(third, 1) == first
+    assert choices.beside(first, -1) == third
+    assert choices.beside(None, 1) == first
+    assert choices.beside("gone", -1) == third
+
+
+def test_close_ups_are_where_they_differ_most(choices, monkeypatch):
+    monkeypatch.setattr(choices_module, "CLOSE_UP", (8, 16))
+    first = choices.draw()
+    assert choices.close_up(first.name) is None
+    second = choices.draw()
+    picture = np.zeros((32, 48, 3))
+    write_picture(first.path, picture)
+    picture[26, 40] = 1.0
+    write_picture(second.path, picture)
+    for made, brightest in ((first, 0), (second, 255)):
+        part = choices.close_up(made.name)
+        assert part.shape == (8, 16, 3)
+        assert part.max() == brightest
+
+
 def test_every_variation_is_another_one(choices):
     first = choices.draw()
     made = [choices.vary(first.name, 0.5) for _ in range(2)]
@@ -49,7 +155,9 @@ def test_every_variation_is_another_one(choices):
     for i in range(4):
         for j in range(i):
             assert np.abs(pictures[i] - pictures[j]).max() > 1e-3
-    (coarse, _), (near_coarse, _) = (m.codes()[0] for m in (made[0], made[2]))
+    (coarse, _), (near_coarse, _) = (
+        choices.codes(m)[0] for m in (made[0], made[2])
+    )
     np.testing.assert_array_equal(coarse, near_coarse)
     assert read_record(made[2].path)["codes"] == {
         "vary": {

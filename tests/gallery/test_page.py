@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import zipfile
 
 import numpy as np
 import pytest
@@ -33,15 +34,17 @@ def keep(name):
     shutil.copy(client.predict(name, api_name="/choose")[2], folder)
 
 first = one, other = ["alternative 0", "alternative 1"]
-answer = client.predict(handle_file(photo), 1, 2, api_name="/make")
+answer = client.predict(handle_file(photo), 1, 2, 1.0, api_name="/make")
 assert names(answer) == first
-more = client.submit(2, "alternative 0", api_name="/more")
+more = client.submit(2, "alternative 0", 0.5, api_name="/more")
 more.result()
+two, three = [f"alternative {n}, temperature 0.5" for n in (2, 3)]
 assert [names(answer)[2:] for answer in more.outputs()] == [
-    ["alternative 2"],
-    ["alternative 2", "alternative 3"],
+    [two],
+    [two, three],
 ]
 keep("alternative 1")
+keep(three)
 answer = client.predict("alternative 0", 0.5, "fine", 2, api_name="/vary")
 assert names(answer)[-2:] == ["variation 1", "variation 2"]
 answer = client.predict(one, "variation 1", 0.5, api_name="/between")
@@ -57,6 +60,22 @@ assert names(answer)[-1] == "mix 1"
 assert answer[1]["value"] == "mix 1"
 keep("mix 1")
 
+# What the arrows do, and f.
+assert client.predict(one, api_name="/after") == other
+assert client.predict(one, api_name="/before") == "mix 1"
+assert client.predict(None, api_name="/after") == one
+for name in (three, one, "mix 1"):
+    answer = client.predict(name, api_name="/mark")
+answer = client.predict(one, api_name="/mark")
+assert [shown["caption"] for shown in answer[1]] == [three, "mix 1"]
+assert [name for name in names(answer) if "★" in name] == [
+    f"★ {three}",
+    "★ mix 1",
+]
+shutil.copy(answer[2]["value"], folder)
+# The close-up.
+shutil.copy(client.predict(one, api_name="/choose")[3], folder + "/close.png")
+
 def refused(*arguments, api_name):
     try:
         client.predict(*arguments, api_name=api_name)
@@ -67,10 +86,11 @@ def refused(*arguments, api_name):
 drawing["layers"] = [handle_file(empty)]
 message = refused(one, other, drawing, api_name="/combine")
 assert "Paint where" in message
-assert "Drop a picture" in refused(None, 1, 2, api_name="/make")
+assert "Drop a picture" in refused(None, 1, 2, 1.0, api_name="/make")
 # Another visitor sees nothing of this.
 client = Client(address, verbose=False)
-assert "of a picture first" in refused(1, None, api_name="/more")
+assert "of a picture first" in refused(1, None, 1.0, api_name="/more")
+assert "of a picture first" in refused(None, api_name="/mark")
 """
 
 
@@ -150,6 +170,26 @@ def test_a_visit(page, python, make_tim, tmp_path):
         {"seed": 0, "index": 0},
         {"seed": 0, "index": 1},
     ]
+
+    with zipfile.ZipFile(saved / "photo_favourites.zip") as favourites:
+        assert favourites.namelist() == ["photo_0_0003.png", "photo_mix1.png"]
+        for name in favourites.namelist():
+            assert favourites.read(name) == (saved / name).read_bytes()
+    # Half of what is smaller than a close-up could be.
+    with Image.open(saved / "close.png") as picture:
+        assert picture.size == (32, 20)
+    again = [
+        *(python, "-m", "keras_tim.cli.main", "sample"),
+        f"--model={tmp_path / 'tim.keras'}",
+        f"--output={tmp_path / 'again'}",
+        f"--again={saved / 'photo_mix1.png'}",
+    ]
+    assert read_record(saved / "photo_0_0003.png")["temperature"] == 0.5
+    subprocess.run(
+        [*again, str(tmp_path / "photo.png")],
+        env={**os.environ, "PYTHONPATH": ROOT},
+        check=True,
+    )
 
     # Nothing is fetched from elsewhere, and nobody else is answered.
     with urllib.request.urlopen(address) as answer:

@@ -12,6 +12,7 @@ from keras_tim.images import read_picture, write_picture
 from keras_tim.images.own import read_record
 from keras_tim.inference import sample_again, sample_files
 from keras_tim.inference.again import read_recipe
+from keras_tim.inference.choosing import mask_text
 from keras_tim.models.tiles import Tiling
 
 
@@ -183,4 +184,48 @@ def test_records_of_strangers_are_checked(make, tmp_path, change):
     record = read_record(make()) | change
     write_picture(path, np.zeros((4, 4, 3)), record)
     with pytest.raises(ValueError, match=r"stranger\.png. says.*damaged"):
+        read_recipe(path)
+
+
+DRAWN = {"seed": 0, "index": 1}
+
+
+def deep(times):
+    codes = DRAWN
+    for seed in range(times):
+        codes = {"vary": codes, "amount": 0.5, "levels": None, "seed": seed}
+    return codes
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        {},
+        {"seed": "3", "index": 0},
+        {"seed": 0, "index": -1},
+        {"seed": 0, "index": 1, "temperature": -1},
+        {"vary": DRAWN, "amount": 2.0, "levels": None, "seed": 1},
+        {"vary": DRAWN, "amount": 0.5, "levels": [7], "seed": 1},
+        {"vary": DRAWN, "amount": 0.5, "levels": None, "seed": 10**40},
+        {"vary": "all", "amount": 0.5, "levels": None, "seed": 1},
+        {"interpolate": [DRAWN], "t": 0.5},
+        {"combine": [DRAWN, DRAWN], "mask": "no mask"},
+        {"combine": [DRAWN, DRAWN], "mask": mask_text(np.zeros((9, 9), "u1"))},
+        deep(200),
+    ],
+)
+def test_choices_of_strangers_are_checked(tim, make, picture, tmp_path, codes):
+    path = tmp_path / "stranger.png"
+    record = read_record(make()) | {"made": "choice", "codes": codes}
+    write_picture(path, np.zeros((4, 4, 3)), record)
+    with pytest.raises(ValueError, match=r"stranger\.png. says.*damaged"):
+        sample_again(tim, path, picture, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_choices_that_do_not_say_their_picture(tmp_path):
+    path = tmp_path / "early.png"
+    record = {"made": "choice", "model": "0" * 64, "codes": DRAWN}
+    write_picture(path, np.zeros((4, 4, 3)), record)
+    with pytest.raises(ValueError, match="is no alternative that can be"):
         read_recipe(path)

@@ -1,0 +1,180 @@
+"""Sizes that results are to have, where it is not the model's own."""
+
+import dataclasses
+import math
+import numbers
+
+from absl import logging
+
+from keras_tim.checks import integer_or_several
+from keras_tim.images.pictures import PictureError, picture_size
+from keras_tim.images.resizing import rows_held
+from keras_tim.inference.reading import LARGEST_ALTERNATIVE
+
+# Pixels along a side.
+LARGEST_SIDE = 1_000_000
+# Pixels that resampling may hold: of what keeps its proportions it holds few.
+_MOST_HELD = 50_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizing:
+    """What size results are to have.
+
+    Attributes:
+        factor: int, size of the model's own results relative to its input.
+        reduce: int, factor that pictures are reduced by first.
+        size: int, the longer side, or `(height, width)`, or None.
+        scale: float, size relative to the input, or None.
+    """
+
+    factor: int
+    reduce: int = 1
+    size: int | tuple[int, int] | None = None
+    scale: float | None = None
+
+    @classmethod
+    def of(cls, tim, reduce=1, size=None, scale=None):
+        """Checks what was asked for.
+
+        Args:
+            tim: a `TIM`.
+            reduce: int, factor that pictures are reduced by first.
+            size: int, `(height, width)` or None.
+            scale: number above 0 or None.
+
+        Returns:
+            A `Sizing`.
+
+        Raises:
+            ValueError: if both are given, one is no size, or the model does
+                not enlarge.
+        """
+        if size is not None and scale is not None:
+            raise ValueError(
+                "Give `size` or `scale`, not both. Received: "
+                f"size={size}, scale={scale}"
+            )
+        if (size is not None or scale is not None) and tim.output_factor == 1:
+            raise ValueError(
+                "`size` and `scale` are for models that enlarge. This one has "
+                f"learned {tim.task}: what it makes has the size of what it is "
+                "given. Resize the picture before, or the results after. "
+                f"Received: size={size}, scale={scale}"
+            )
+        if size is not None:
+            size = integer_or_several("size", size)
+            if isinstance(size, tuple) and len(size) != 2:
+                raise ValueError(
+                    "`size` must be an integer, the longer side, or (height, "
+                    f"width). Received: size={size}"
+                )
+        if scale is not None:
+            real = isinstance(scale, numbers.Real)
+            if not real or isinstance(scale, bool) or not 0 < scale < math.inf:
+                raise ValueError(
+                    "`scale` must be a number above 0. Received: "
+                    f"scale={scale!r}"
+                )
+            scale = float(scale)
+        return cls(tim.output_factor, reduce, size, scale)
+
+    def own(self, path):
+        """The size of what the model makes of a picture.
+
+        Args:
+            path: the picture.
+
+        Returns:
+            `(height, width)`.
+
+        Raises:
+            PictureError: if it cannot be used.
+        """
+        return tuple(
+            self.factor * (n // self.reduce) for n in picture_size(path)
+        )
+
+    def of_picture(self, path):
+        """The size that results of a picture are resampled to.
+
+        Args:
+            path: the picture.
+
+        Returns:
+            `(height, width)`, or None where it is the model's own.
+
+        Raises:
+            PictureError: if it cannot be used, or the size is out of reach.
+        """
+        if self.size is None and self.scale is None:
+            return None
+        own = self.own(path)
+        if not all(own):
+            return None  # reading says what is wrong
+        if isinstance(self.size, tuple):
+            wanted = self.size
+        else:
+            ratio = (
+                self.scale / self.factor
+                if self.size is None
+                else self.size / max(own)
+            )
+            if ratio * max(own) > LARGEST_SIDE:
+                raise PictureError(_too_large(path, f"{ratio:g} times {own}"))
+            wanted = tuple(max(1, round(ratio * n)) for n in own)
+        refuse_size(path, own, wanted)
+        return None if wanted == own else wanted
+
+    def tell(self, path, wanted):
+        """Warns where resampling costs what a person may not expect.
+
+        Args:
+            path: the picture.
+            wanted: `(height, width)`, what `of_picture` gave.
+        """
+        own = self.own(path)
+        ratios = [new / old for new, old in zip(wanted, own, strict=True)]
+        said = f"{path}: {wanted[1]} x {wanted[0]} pixels are"
+        if max(ratios) > 1.0:
+            logging.warning(
+                "%s more than the %d x %d that the model makes: the last step "
+                "only enlarges, and adds no detail.",
+                said,
+                own[1],
+                own[0],
+            )
+        # Other than by rounding to whole pixels.
+        if abs(ratios[0] - ratios[1]) * min(own) > 1.0:
+            logging.warning(
+                "%s of other proportions than the picture: it is stretched. "
+                "Give one number, the longer side, to keep them.",
+                said,
+            )
+
+
+def refuse_size(path, own, wanted):
+    """Raises `PictureError` where a size would take too much memory.
+
+    Args:
+        path: the picture that messages name.
+        own: `(height, width)` of what the model makes of it.
+        wanted: `(height, width)` that it would be resampled to.
+    """
+    height, width = wanted
+    if max(wanted) > LARGEST_SIDE or height * width > LARGEST_ALTERNATIVE:
+        raise PictureError(_too_large(path, f"{width} x {height} pixels"))
+    if rows_held(own[0], height) * width > _MOST_HELD:
+        raise PictureError(
+            f"What is made of {path} cannot be squeezed from {own[1]} x "
+            f"{own[0]} to {width} x {height} pixels. Choose a size nearer to "
+            "its proportions."
+        )
+
+
+def _too_large(path, wanted):
+    return (
+        f"What is made of {path} cannot have {wanted}: at most "
+        f"{LARGEST_ALTERNATIVE:,} pixels, and {LARGEST_SIDE:,} along a side, "
+        "are written. Choose a smaller size."
+    )

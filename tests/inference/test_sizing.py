@@ -1,0 +1,256 @@
+"""Results of other sizes than the model's own."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_tim.images import read_picture, write_picture
+from keras_tim.images.deep import write_deep_png
+from keras_tim.images.own import read_record
+from keras_tim.images.pictures import PictureError, read_decoded
+from keras_tim.inference import sample_again, sample_files
+from keras_tim.inference.again import read_recipe
+from keras_tim.inference.sizing import Sizing, refuse_size
+from keras_tim.layers.resampling import bicubic_picture
+from keras_tim.models.tiles import Tiling
+
+
+@pytest.fixture(scope="module")
+def tim(make_tim):
+    return make_tim(quick=True)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "in" / "photo.png"
+    path.parent.mkdir()
+    write_picture(path, smooth(12, 20))
+    return path
+
+
+def smooth(height, width, channels=3):
+    """A picture whose resampled versions are known."""
+    values = np.random.default_rng(0).random((3, 4, channels))
+    return bicubic_picture(values.astype("float32"), (height, width))
+
+
+@pytest.fixture
+def make(tim, picture, tmp_path):
+    def make(out="out", model=None, path=picture, **options):
+        options = {"seeds": [5], "alternatives": [3]} | options
+        folder = str(tmp_path / out)
+        return sample_files(model or tim, [path], folder, **options)[0]
+
+    return make
+
+
+def lanczos(pixels, size):
+    """What Pillow makes of 8 bits."""
+    image = Image.fromarray(pixels)
+    resized = image.resize(size[::-1], Image.Resampling.LANCZOS)
+    return np.asarray(resized)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "size"),
+    [
+        ({"scale": 3.5}, (42, 70)),
+        ({"scale": 0.5}, (6, 10)),
+        ({"scale": 6}, (72, 120)),
+        ({"size": 33}, (20, 33)),
+        ({"size": (30, 50)}, (30, 50)),
+        ({"size": 1}, (1, 1)),
+        ({"scale": 2.0, "reduce": 2}, (12, 20)),
+    ],
+)
+def test_results_are_of_the_size_that_is_wanted(
+    make, picture, tmp_path, tim, wanted, size
+):
+    reduce = wanted.get("reduce", 1)
+    own = read_picture(make("own", reduce=reduce), "uint8")
+    assert own.shape == (48 // reduce, 80 // reduce, 3)
+    made = make(**wanted, alternatives=[3, 4])
+    pixels = read_picture(made, "uint8")
+    assert pixels.shape == (*size, 3)
+    difference = np.abs(pixels.astype(int) - lanczos(own, size))
+    assert difference.max() <= 2  # Pillow rounds between its two passes
+    # A filter that is cut off at borders weighs them otherwise.
+    assert abs(pixels.mean() - own.mean()) < 4.0 or size == (1, 1)
+    assert read_record(made)["size"] == list(size)
+    assert sample_again(tim, made, picture, tmp_path / "again")[1]
+    # The sheet is of these pictures: the map of differences has their size.
+    differences = tmp_path / "out" / "photo_differences.png"
+    assert read_picture(differences).shape == (*size, 3)
+
+
+def test_the_models_own_size_is_the_models_own(make):
+    own = pathlib.Path(make("own")).read_bytes()
+    for n, wanted in enumerate(({"scale": 4.0}, {"size": 80}, {"scale": None})):
+        made = pathlib.Path(make(f"out{n}", **wanted))
+        assert made.read_bytes() == own
+        assert "size" not in read_record(made)
+
+
+def test_tiles_are_resampled_as_they_come(tim, make, tmp_path):
+    path = tmp_path / "wide.png"
+    write_picture(path, smooth(72, 150))
+    tile = Tiling.of_model(tim).least_tile
+    whole = make("whole", path=path, scale=2.5)
+    tiled = make("tiled", path=path, scale=2.5, tile=tile)
+    assert read_record(tiled) == {**read_record(whole), "tile": tile}
+    a, b = (read_picture(made, "uint8").astype(int) for made in (whole, tiled))
+    assert a.shape == (180, 375, 3)
+    assert np.abs(a - b).max() <= 1
+    for made in (whole, tiled):
+        assert sample_again(tim, made, path, tmp_path / "again", True)[1]
+
+
+def test_sides_that_tiles_exceed(tim, make, tmp_path, make_tim):
+    """What is padded for the model is cut off before it is resampled."""
+    tim = make_tim(quick=True, style_cell=4)
+    path = tmp_path / "odd.png"
+    write_picture(path, smooth(73, 151))
+    sides = [None, Tiling.of_model(tim).least_tile]
+    a, b = (
+        read_picture(
+            make(str(side), tim, path, scale=1.5, tile=side), "uint8"
+        ).astype(int)
+        for side in sides
+    )
+    assert a.shape == (110, 226, 3)
+    assert np.abs(a - b).max() <= 1
+
+
+def test_alpha_and_depth_are_kept(tim, make, tmp_path):
+    path = tmp_path / "deep.png"
+    colours = np.full((12, 16, 3), 0.7) * [1.0, 0.5, 0.25]
+    alpha = np.ones((12, 16, 1))
+    alpha[:, :8] = 0.25
+    values = np.rint(np.dstack([colours, alpha]) * 65535).astype(np.uint16)
+    with open(path, "wb") as file:
+        write_deep_png(file, values)
+    for side in (None, Tiling.of_model(tim).least_tile):
+        made = make(str(side), path=path, scale=2.5, tile=side)
+        found = read_decoded(made)
+        assert found.colours.dtype == np.float32  # 16 bits
+        assert found.colours.shape == (30, 40, 3)
+        assert found.alpha.shape == (30, 40)
+        np.testing.assert_allclose(found.alpha[:, :15], 0.25, atol=1e-4)
+        np.testing.assert_allclose(found.alpha[:, 25:], 1.0, atol=1e-4)
+        assert len(np.unique(np.rint(found.colours * 65535) % 256)) > 100
+        assert sample_again(tim, made, path, tmp_path / "again", True)[1]
+
+
+@pytest.mark.parametrize("format", ["png", "jpg", "webp", "tiff", "avif"])
+def test_a_transparent_grey_picture_in_every_format(
+    tim, make, tmp_path, format
+):
+    path = tmp_path / "grey.png"
+    values = np.random.default_rng(1).integers(0, 256, (12, 16, 2))
+    exif = Image.Exif()
+    exif[271] = "Acme"
+    Image.fromarray(values.astype(np.uint8), "LA").save(path, exif=exif)
+    made = make(path=path, size=(17, 23), format=format)
+    with Image.open(made) as image:
+        assert image.size == (23, 17)
+        assert image.getexif()[271] == "Acme"
+        assert image.has_transparency_data == (format != "jpg")
+    assert sample_again(tim, made, path, tmp_path / "again")[1]
+
+
+def test_what_is_larger_or_stretched_is_told(make, caplog):
+    make("a", scale=3.5)
+    assert "photo.png: " not in caplog.text
+    make("b", size=160)
+    assert "160 x 96 pixels are more than the 80 x 48 that" in caplog.text
+    assert "stretched" not in caplog.text
+    make("c", size=(40, 40))
+    assert "it is stretched" in caplog.text
+
+
+def test_another_size_is_in_the_way(make):
+    make(scale=2)
+    make(size=40)  # the same
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        make(scale=2.5)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"scale": 0}, "`scale` must be a number above 0. Received: scale=0"),
+        ({"scale": -1.5}, "`scale` must be"),
+        ({"scale": float("nan")}, "scale=nan"),
+        ({"scale": float("inf")}, "scale=inf"),
+        ({"scale": "2"}, "scale='2'"),
+        ({"scale": True}, "scale=True"),
+        ({"size": 0}, "`size` must be a positive integer"),
+        ({"size": 8.5}, "`size` must be"),
+        ({"size": (8, -1)}, r"size\[1\]=-1"),
+        ({"size": (8, 8, 3)}, r"\(height, width\)"),
+        ({"size": 8, "scale": 2}, "not both"),
+    ],
+)
+def test_what_is_no_size(make, tmp_path, wanted, message):
+    with pytest.raises(ValueError, match=message):
+        make(**wanted)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"scale": 1e300},
+        {"size": 10**9},
+        {"size": (30_000, 30_000)},
+        {"size": (400, 1_200_000)},
+    ],
+)
+def test_what_would_not_fit_is_refused_first(
+    tim, picture, make, wanted, monkeypatch, caplog
+):
+    monkeypatch.setattr(tim, "sample", None)
+    monkeypatch.setattr(tim, "tiled_sampler", None)
+    with pytest.raises(ValueError, match="None of the 1 pictures"):
+        make(**wanted)
+    assert f"What is made of {picture} cannot have" in caplog.text
+
+
+def test_what_would_be_squeezed_flat_is_refused(tim):
+    refuse_size("x.png", (20_000, 20_000), (200, 20_000))
+    with pytest.raises(PictureError, match="nearer to its proportions"):
+        refuse_size("x.png", (20_000, 20_000), (10, 20_000))
+
+
+def test_formats_have_their_own_limits(tim, make, caplog):
+    with pytest.raises(ValueError, match="None of the"):
+        make(size=17_000, format="webp")
+    assert "17000 pixels along one side" in caplog.text
+
+
+def test_tasks_that_keep_the_size(make_tim, make):
+    tim = make_tim("decompression", quick=True)
+    with pytest.raises(ValueError, match=r"that enlarge.*decompression"):
+        make(model=tim, scale=2.0)
+    assert Sizing.of(tim).of_picture("x.png") is None
+
+
+@pytest.mark.parametrize(
+    "size", [3, [4], [4, 0], [4, 2.5], [4, 5, 6], [4, 10**9], "4x4"]
+)
+def test_records_of_strangers_are_checked(make, tmp_path, size):
+    path = tmp_path / "stranger.png"
+    record = read_record(make()) | {"size": size}
+    write_picture(path, np.zeros((4, 4, 3)), record)
+    with pytest.raises(ValueError, match=r"stranger\.png. says.*damaged"):
+        read_recipe(path)
+
+
+def test_a_strangers_huge_size_takes_no_memory(tim, picture, make, tmp_path):
+    path = tmp_path / "stranger.png"
+    record = read_record(make()) | {"size": [900_000, 900_000]}
+    write_picture(path, np.zeros((4, 4, 3)), record)
+    with pytest.raises(PictureError, match="cannot have 900000 x 900000"):
+        sample_again(tim, path, picture, tmp_path / "again")
