@@ -39,6 +39,7 @@ from keras_tim.metrics.features import picture_features
 from keras_tim.metrics.kernel import kernel_distance
 from keras_tim.perceptual import LPIPS
 from keras_tim.runs import load_run
+from keras_tim.tables import markdown_table
 from keras_tim.tim import TIM
 
 SCALE = 4
@@ -82,11 +83,18 @@ def sampler(path):
     return sample
 
 
-def peer(name):
-    """An upscaler that ncnn runs, with the weights of a package."""
+def ncnn_network(package, stem):
+    """A network that ncnn runs, with the weights of a package.
+
+    Args:
+        package: str.
+        stem: str, its `.param` and `.bin` within the package.
+
+    Returns:
+        An `ncnn.Net` that works in float32 on one core.
+    """
     import ncnn
 
-    package, stem = PEERS[name]
     folder = importlib.util.find_spec(package).submodule_search_locations[0]
     net = ncnn.Net()
     net.opt.num_threads = 1
@@ -95,15 +103,27 @@ def peer(name):
     net.opt.use_fp16_arithmetic = net.opt.use_bf16_storage = False
     net.load_param(os.path.join(folder, f"{stem}.param"))
     net.load_model(os.path.join(folder, f"{stem}.bin"))
+    return net
+
+
+def run_ncnn(net, picture, given="data", made="output"):
+    """What a network makes of a picture `[height, width, 3]`."""
+    import ncnn
+
+    extractor = net.create_extractor()
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
+    extractor.input(given, ncnn.Mat(planes))
+    _, result = extractor.extract(made)
+    return np.clip(np.array(result).transpose(1, 2, 0), 0.0, 1.0)
+
+
+def peer(name):
+    """An upscaler that ncnn runs."""
+    net = ncnn_network(*PEERS[name])
 
     def upscale(low, count):
         del count
-        planes = np.ascontiguousarray(low.transpose(2, 0, 1))
-        extractor = net.create_extractor()
-        extractor.input("data", ncnn.Mat(planes))
-        _, made = extractor.extract("output")
-        made = np.array(made).transpose(1, 2, 0)
-        return np.clip(made, 0.0, 1.0)[None]
+        return run_ncnn(net, low)[None]
 
     return upscale
 
@@ -296,17 +316,19 @@ def summary(rows):
 
 def table(results):
     """Markdown, a row per method."""
-    lines = [
-        "| | " + " | ".join(title for _, title, _ in COLUMNS) + " |",
-        "|---" * (len(COLUMNS) + 1) + "|",
-    ]
-    for name, means in results.items():
-        cells = [
-            form.format(means[key]) if key in means else ""
-            for key, _, form in COLUMNS
-        ]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return markdown_table(
+        ["", *(title for _, title, _ in COLUMNS)],
+        [
+            [
+                name,
+                *(
+                    form.format(means[key]) if key in means else ""
+                    for key, _, form in COLUMNS
+                ),
+            ]
+            for name, means in results.items()
+        ],
+    )
 
 
 def features_of(pictures):
@@ -314,11 +336,29 @@ def features_of(pictures):
     return picture_features([picture[None] for picture in pictures])
 
 
-def main(arguments):
-    """Measures, prints and writes."""
-    del arguments
+def define_flags(peers, output):
+    """Defines the flags of measuring sticks."""
+    flags.DEFINE_multi_string("model", [], "run folder, file or preset")
+    flags.DEFINE_multi_enum("peer", [], peers, "what to hold it against")
+    flags.DEFINE_multi_string("pictures", [], "folders of test pictures")
+    flags.DEFINE_string("output", output, "where the results go")
+    flags.DEFINE_integer("samples", 8, "samples per picture")
+    flags.DEFINE_integer("side", 256, "side of the centre crops")
+    flags.DEFINE_integer("most", None, "pictures of each folder, at most")
+    flags.DEFINE_integer("sheets", 0, "sheets to write per method")
+    flags.DEFINE_bool("third", False, "whether to measure a third distance")
+
+
+def what_is_measured(peer_of):
+    """What the flags name.
+
+    Args:
+        peer_of: callable that makes a method by its name.
+
+    Returns:
+        Tuple of three dicts: pictures, networks of LPIPS, and methods.
+    """
     values = flags.FLAGS
-    os.makedirs(values.output, exist_ok=True)
     pictures = {}
     for folder in values.pictures:
         for path in find_pictures(folder)[: values.most]:
@@ -327,14 +367,30 @@ def main(arguments):
     networks = {"alex": LPIPS("alex"), "vgg": LPIPS("vgg")}
     if values.third:
         networks["third"] = ShiftTolerantLPIPS()
-    methods = {
-        name: OWN_PEERS[name]() if name in OWN_PEERS else peer(name)
-        for name in values.peer
-    }
+    methods = {name: peer_of(name) for name in values.peer}
     methods |= {
         os.path.basename(os.path.normpath(path)): sampler(path)
         for path in values.model
     }
+    return pictures, networks, methods
+
+
+def write_table(text):
+    """Prints a table, and writes it beside the results."""
+    print(text)
+    path = os.path.join(flags.FLAGS.output, "table.md")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+
+
+def main(arguments):
+    """Measures, prints and writes."""
+    del arguments
+    values = flags.FLAGS
+    os.makedirs(values.output, exist_ok=True)
+    pictures, networks, methods = what_is_measured(
+        lambda name: OWN_PEERS[name]() if name in OWN_PEERS else peer(name)
+    )
     results = {}
     real = features_of(pictures.values()) if values.kid else None
     for name, method in methods.items():
@@ -355,12 +411,7 @@ def main(arguments):
             )
         if values.sheets:
             _write_sheets(values, name, method, pictures)
-    text = table(results)
-    print(text)
-    with open(
-        os.path.join(values.output, "table.md"), "w", encoding="utf-8"
-    ) as file:
-        file.write(text + "\n")
+    write_table(table(results))
 
 
 def _write_sheets(values, name, method, pictures):
@@ -373,16 +424,6 @@ def _write_sheets(values, name, method, pictures):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_multi_string("model", [], "run folder or .keras file")
-    flags.DEFINE_multi_enum(
-        "peer", [], [*OWN_PEERS, *PEERS], "what to hold it against"
-    )
-    flags.DEFINE_multi_string("pictures", [], "folders of test pictures")
-    flags.DEFINE_string("output", "quality", "where the results go")
-    flags.DEFINE_integer("samples", 8, "samples per picture")
-    flags.DEFINE_integer("side", 256, "side of the centre crops")
-    flags.DEFINE_integer("most", None, "pictures of each folder, at most")
-    flags.DEFINE_integer("sheets", 0, "sheets to write per method")
+    define_flags([*OWN_PEERS, *PEERS], "quality")
     flags.DEFINE_bool("kid", False, "whether to measure KID on the crops")
-    flags.DEFINE_bool("third", False, "whether to measure a third distance")
     app.run(main)

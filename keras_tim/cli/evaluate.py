@@ -20,7 +20,7 @@ DESCRIPTION = """measure samples of held-out pictures, in one table.
   keras-tim evaluate --model=RUN --crop=64 --count=8 --invert=8
 
 Without --data, on what the run held out. Distance to the observed output,
-diversity and faithfulness to the input, beside the plain answer of the task;
+diversity and faithfulness to the input, beside the task's baseline;
 sheets of the best and the worst cases; maps of where samples differ. Run the
 same command again after an interruption and it measures the rest.
 

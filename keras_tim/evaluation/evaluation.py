@@ -80,7 +80,7 @@ def evaluate(
     Returns:
         dict, the content of `evaluation.json`: `model`, `settings` (with
         package versions and a hash of the weights), `date`, `baseline` (what
-        the plain answer is called, or None), `table` (a list of dicts: `key`,
+        the baseline is called, or None), `table` (a list of dicts: `key`,
         `measure`, `better`, `n`, `samples`, `samples_standard_error`,
         `baseline`, `baseline_standard_error`), `pictures` (a list of dicts
         with the numbers of every picture), `inversions` (the same), `skipped`

@@ -30,7 +30,7 @@ def picture_measures(
     bandwidths: Sequence[float],
     quality: int | None = None,
 ) -> dict[str, Any]:
-    """Measures samples of one picture, and the task's plain answer.
+    """Measures samples of one picture, and the task's baseline.
 
     A sample's LPIPS features are computed once for all that needs them, and
     those of one sample are kept at a time.
@@ -47,7 +47,7 @@ def picture_measures(
     Returns:
         dict of `samples` (measures by key, see
         `keras_tim.metrics.vocabulary`), `each` (lists over the samples),
-        `baseline` (measures of the plain answer, or None), `baseline_name`
+        `baseline` (measures of the baseline, or None), `baseline_name`
         and `faithfulness_name`. Of a single sample there are means alone;
         SSIM is of pictures of 11 pixels or more on a side.
     """

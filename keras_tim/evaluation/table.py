@@ -13,7 +13,7 @@ def table_row(measure, samples, baseline=None, n=None):
     Args:
         measure: the `keras_tim.metrics.vocabulary.Measure`.
         samples: list of the measure's values, one per picture.
-        baseline: the same of the plain answer, or None.
+        baseline: the same of the baseline, or None.
         n: int, how many pictures of samples the values are of; by default as
             many as there are values.
 

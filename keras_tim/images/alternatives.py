@@ -69,7 +69,7 @@ def alternatives_sheet(
             first samples of seed 0, see `alternative_name`.
         target: the observed output `[H, W, 3]`, or None.
         footer: str or None.
-        baseline: tuple `(name, picture [H, W, 3])` of a plain answer, or
+        baseline: tuple `(name, picture [H, W, 3])` of a baseline, or
             None.
         deviation: what `pixel_deviation` gives for the samples, where that is
             known.

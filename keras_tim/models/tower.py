@@ -608,7 +608,7 @@ class Tower(keras.Model):
         return self._task.shown(given, self)
 
     def baseline(self, given, size):
-        """The plain answer that samples are held against.
+        """The baseline that samples are held against.
 
         Args:
             given: array `[height, width, channels]`.

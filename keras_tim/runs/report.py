@@ -33,7 +33,7 @@ def examples_report(
     seed: int = 0,
     quality: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Measures samples of held-out examples beside the task's plain answer.
+    """Measures samples of held-out examples beside the task's baseline.
 
     Args:
         tim: a `TIM`.
@@ -147,7 +147,7 @@ def report_table(rows: list[dict[str, Any]]) -> str:
         rows: list of dicts from `examples_report` or `read_report`.
 
     Returns:
-        str; what stands in brackets is the ratio to the plain answer.
+        str; what stands in brackets is the ratio to the baseline.
     """
     lines = [_cells(row) for row in rows]
     header = list(lines[0])

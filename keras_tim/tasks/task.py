@@ -146,7 +146,7 @@ class Task:
         return given
 
     def baseline(self, given, size):
-        """The plain answer that samples are held against.
+        """The baseline that samples are held against.
 
         Args:
             given: array `[height, width, channels]`.

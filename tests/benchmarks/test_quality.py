@@ -51,7 +51,7 @@ def test_repairs_are_measured(run_benchmark, pictures, tmp_path, lpips_weights):
         f"--output={tmp_path / 'repair'}",
     )
     found = json.loads((tmp_path / "repair" / "repair.json").read_text())
-    assert "| 10, jpeg |" in printed
+    assert "| 10, jpeg " in printed
     worse, better = (found["means"][f"{q}, jpeg"] for q in (10, 40))
     # The JPEG is its own repair, and a better one is nearer to the photo.
     assert worse["alex_mean"] == worse["alex_jpeg"] > better["alex_mean"]

@@ -32,7 +32,7 @@ def test_averages_are_means_and_their_ratio_is_that_of_means():
     assert found["baseline"] == pytest.approx({"lpips_alex_mean": 0.25})
     assert not {"each", "size"} & found.keys()
     assert "0.150 (0.60)" in report_table([found])
-    # Without a plain answer there is nothing to average.
+    # Without a baseline there is nothing to average.
     rows = [row(name, 0.2, None) for name in "ab"]
     assert averaged(rows, "both")["baseline"] is None
     assert "(" not in report_table(rows)
