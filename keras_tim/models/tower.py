@@ -102,7 +102,8 @@ class Tower(keras.Model):
             learning rate of what a trunk brought along, see
             `keras_tim.conversion.load_esrgan`. Published: 1.
         trunk: None, or the name of the published upscaler whose plain blocks
-            these are ("realsr_df2k"): presets do not store them again.
+            these are ("realsr_df2k", "realesrgan_x4plus"): presets do not store
+            them again.
         freeze_plain: bool, whether the plain blocks and the head before them
             stay as they are in training, which then runs them only once per
             image and selection.

