@@ -102,6 +102,45 @@ def bicubic_upsample(images, factor):
     return ops.reshape(x, (-1, factor * height, factor * width, channels))
 
 
+def blur_reach(deviation):
+    """How many pixels `gaussian_blur` looks to either side."""
+    return int(np.ceil(3.0 * deviation))
+
+
+def gaussian_blur(images, deviation):
+    """Weighted means over every pixel's neighbourhood.
+
+    Beyond the border there are no pixels: the rest share the weight.
+
+    Args:
+        images: float tensor `[batch, height, width, channels]`.
+        deviation: float above 0, the Gaussian's standard deviation in pixels;
+            it is cut off at three of them.
+
+    Returns:
+        float32 tensor of the images' shape.
+    """
+    reach = blur_reach(deviation)
+    places = np.arange(-reach, reach + 1)
+    weights = np.exp(-0.5 * np.square(places / deviation)).astype("float32")
+    x = ops.cast(images, "float32")
+    channels = images.shape[-1]
+    for shape in ((-1, 1), (1, -1)):
+        kernel = weights.reshape(*shape, 1, 1)
+        x = ops.depthwise_conv(
+            x,
+            np.repeat(kernel, channels, axis=2),
+            padding="same",
+            data_format="channels_last",
+        ) / ops.depthwise_conv(
+            ops.ones_like(x[:1, :, :, :1]),
+            kernel,
+            padding="same",
+            data_format="channels_last",
+        )
+    return x
+
+
 def interpolate_cells(cells, cell, height, width):
     """Spreads one value per cell over the cells' pixels, bilinearly.
 

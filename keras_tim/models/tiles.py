@@ -17,6 +17,7 @@ from absl import logging
 
 from keras_tim.checks import integer
 from keras_tim.layers.modulation import SharedStatistics
+from keras_tim.layers.resampling import blur_reach
 from keras_tim.lazy import tensorflow as tf
 from keras_tim.models import codes
 
@@ -75,7 +76,9 @@ class Tiling:
         multiple = tim.input_multiple
         grid = multiple * (tim.style_cell or 1)
         # Between the centres of cells styles are interpolated.
-        margin = multiple * (MARGIN + (tim.style_cell or 0) // 2)
+        # What an output lacks is blurred as far as this.
+        blurred = tim.consistency * blur_reach(tim.consistency_blur)
+        margin = multiple * (MARGIN + (tim.style_cell or 0) // 2 + blurred)
         overlap = -(-2 * margin // grid) * grid
         return cls(grid, overlap, tim.output_factor)
 

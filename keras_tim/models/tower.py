@@ -89,6 +89,10 @@ class Tower(keras.Model):
         consistency: int, rounds by which every level's output is made to agree
             with the input, as its last step (see the task); for MNIST that of
             the last level, once `set_components` was called. Published: 0.
+        consistency_blur: float from 0 on, for super-resolution: standard
+            deviation, in pixels of the input, by which what an output lacks is
+            blurred first. 0 trusts every pixel of the input; 4 trusts light
+            and colour of larger areas alone, for noisy or compressed inputs.
         num_resize_convolutions: int or sequence of one int per level:
             convolutions behind the enlargement. Published: 2.
         modulated_head: bool or sequence of one bool per level: whether a level
@@ -145,6 +149,7 @@ class Tower(keras.Model):
         style_cell: int | None = None,
         output_activation: str = "tanh",
         consistency: int = 0,
+        consistency_blur: float = 0.0,
         num_resize_convolutions: int | Sequence[int] = 2,
         modulated_head: bool | Sequence[bool] = False,
         guidance: str | None = None,
@@ -205,6 +210,14 @@ class Tower(keras.Model):
                 f"`consistency` must be 0 for task {task!r}, which has no such "
                 f"step. Received: consistency={consistency}"
             )
+        if consistency_blur < 0 or (
+            consistency_blur and not self._task.supports_consistency_blur
+        ):
+            raise ValueError(
+                "`consistency_blur` must be at least 0, and 0 for tasks but "
+                f"super-resolution. Received: task={task!r}, "
+                f"consistency_blur={consistency_blur}"
+            )
         if classes is not None:
             classes, input_channels = self._known_classes(
                 classes, self._task, input_channels
@@ -228,6 +241,7 @@ class Tower(keras.Model):
         )
         self.output_activation = output_activation
         self.consistency = integer("consistency", consistency, least=0)
+        self.consistency_blur = float(consistency_blur)
         self.num_resize_convolutions = integer_or_several(
             "num_resize_convolutions", num_resize_convolutions, least=0
         )
@@ -721,7 +735,12 @@ class Tower(keras.Model):
         if self.consistency and self._task.agrees_at(level, self.num_levels):
             factor = 2 ** (level + 1) if self._task.chained else 1
             output = self._task.agreeing(
-                output, observed, factor, self.consistency, self.known
+                output,
+                observed,
+                factor,
+                self.consistency,
+                self.known,
+                self.consistency_blur,
             )
         if self.input_skip or linear or self.consistency:
             output = clip_straight_through(output, self._task.output_range)

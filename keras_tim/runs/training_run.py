@@ -347,13 +347,14 @@ def _on_trunk(settings, dtype):
         "mapping_learning_rate_multiplier",
         "noise_channels",
         "consistency",
+        "consistency_blur",
         "style_cell",
         "trunk_learning_rate_multiplier",
     )
     return load_esrgan(
         settings.trunk,
         preset["num_blocks"][0] - preset["plain_blocks"][0],
-        **{name: preset[name] for name in names},
+        **{name: preset[name] for name in names if name in preset},
         dtype=dtype,
     )
 

@@ -4,6 +4,7 @@ from keras_tim.layers.resampling import (
     bicubic_downsample,
     bicubic_picture,
     bicubic_upsample,
+    gaussian_blur,
 )
 from keras_tim.metrics.consistency import low_resolution_psnr
 from keras_tim.tasks.pyramid import doubled
@@ -35,6 +36,7 @@ class SuperResolution(Task):
     chained = True
     supports_input_skip = True
     supports_consistency = True
+    supports_consistency_blur = True
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level; CAM-Net and HyperRIM agree."""
@@ -49,11 +51,13 @@ class SuperResolution(Task):
         """Whether a level's output can agree with what is given: every one."""
         return True
 
-    def agreeing(self, output, observed, factor, rounds, known=None):
+    def agreeing(self, output, observed, factor, rounds, known=None, blur=0.0):
         """Back-projection: an output that is the input again when reduced.
 
         Every round adds what the reduced output lacks, enlarged:
-        `y <- y + up(x - down(y))`.
+        `y <- y + up(x - down(y))`. With a blur it adds the blur of that: light
+        and colour of larger areas come to agree, and what is noise or
+        compression in the input's pixels is left out.
 
         Args:
             output: float tensor `[batch, factor * height, factor * width, 3]`.
@@ -61,12 +65,16 @@ class SuperResolution(Task):
             factor: int, the output's size relative to the input.
             rounds: int.
             known: None.
+            blur: float, a standard deviation in pixels of the input; 0 for
+                none.
 
         Returns:
             float32 tensor of the output's shape; it may leave [0, 1].
         """
         for _ in range(rounds):
             lacking = observed - bicubic_downsample(output, factor)
+            if blur:
+                lacking = gaussian_blur(lacking, blur)
             output = output + bicubic_upsample(lacking, factor)
         return output
 

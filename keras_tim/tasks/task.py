@@ -28,6 +28,7 @@ class Task:
         noise_channels: int, the same.
         supports_input_skip: bool.
         supports_consistency: bool.
+        supports_consistency_blur: bool.
         supports_guidance: bool.
         output_range: tuple of two floats, of the levels' outputs.
         known_shape: shape of the weight that `agreeing` needs, or None.
@@ -51,6 +52,7 @@ class Task:
     noise_channels = 5
     supports_input_skip = False
     supports_consistency = False
+    supports_consistency_blur = False
     supports_guidance = False
     output_range = (0.0, 1.0)
     known_shape = None

@@ -7,6 +7,7 @@ from keras_tim.layers.resampling import (
     bicubic_downsample,
     bicubic_resize,
     bicubic_upsample,
+    gaussian_blur,
     interpolate_cells,
     repeat_cells,
 )
@@ -168,3 +169,24 @@ def test_one_cell_is_the_same_everywhere():
     np.testing.assert_allclose(
         spread, np.broadcast_to(cells, (2, 5, 7, 3)), atol=1e-6
     )
+
+
+def test_blur_by_hand():
+    # exp(-1/2) and exp(-2) at one and two pixels; three deviations reach 3.
+    weights = np.exp(-0.5 * np.arange(-3.0, 4.0) ** 2)
+    point = np.zeros((1, 7, 9, 2), "float32")
+    point[0, 3, 4] = (1.0, 2.0)
+    found = gaussian_blur(point, 1.0)
+    # Only the middle row and column have all their neighbours.
+    total = weights.sum()
+    np.testing.assert_allclose(found[0, 3, 4, 0], 1.0 / total**2, rtol=1e-6)
+    np.testing.assert_allclose(found[0, 3, 5, 1], 2 * weights[2] / total**2)
+    # In the corner row weights of 0 to 3 pixels are left to share.
+    left = weights[3:].sum()
+    expected = weights[0] / left * weights[3] / total
+    np.testing.assert_allclose(found[0, 0, 4, 0], expected, rtol=1e-5)
+
+
+def test_blur_keeps_constants_also_where_it_reaches_beyond_the_picture():
+    x = np.full((2, 3, 5, 3), 0.4, "float32")
+    np.testing.assert_allclose(gaussian_blur(x, 4.0), 0.4, rtol=1e-6)

@@ -43,6 +43,7 @@ EVERYTHING = {
     "style_cell": 4,
     "output_activation": "linear",
     "consistency": 0,  # of super-resolution alone
+    "consistency_blur": 0.0,
     "num_resize_convolutions": (1, 2, 1),
     "modulated_head": False,
     "guidance": None,
