@@ -35,6 +35,7 @@ def export_saved_model(
     classes: Any = None,
     training: dict | None = None,
     measures: list[dict] | None = None,
+    tile: int | str | None = "auto",
 ) -> str:
     """Writes a model as a version of a SavedModel, whole or not at all.
 
@@ -56,6 +57,10 @@ def export_saved_model(
         classes: for layouts, see `Signatures`.
         training: dict of what the model was trained with, for the card.
         measures: list of dicts of what was measured, for the card.
+        tile: int: pictures whose output is larger than a square with so many
+            pixels on a side are made in tiles of that size, so that memory is
+            the tile's, see `TIM.sample`. "auto": in tiles that take 2 GB.
+            None: pictures are made whole.
 
     Returns:
         str, the version's folder.
@@ -73,7 +78,7 @@ def export_saved_model(
     # Servers take folders that are numbers for versions; this is none.
     partial = f"{target}.partial-{uuid.uuid4().hex[:8]}"
     try:
-        answers = Signatures(generator, limits, classes)
+        answers = Signatures(generator, limits, classes, tile)
         signatures = _write(answers, partial)
         card = model_card(
             generator,
@@ -83,6 +88,7 @@ def export_saved_model(
             training,
             measures,
             answers.classes,
+            answers.tile,
         )
         write_json(os.path.join(partial, "card.json"), card)
         with open(

@@ -7,8 +7,9 @@ import tensorflow as tf
 from absl import logging
 
 from keras_tim.checks import integer, unit_range_assertion
-from keras_tim.export.encoded import read_labels, read_rgb, write_png
+from keras_tim.export.encoded import read_labels, read_rgb
 from keras_tim.export.headers import picture_size, require
+from keras_tim.export.tiles import TiledGenerator
 from keras_tim.tasks.classes import Classes
 
 # Larger ones would overflow the keys that codes are drawn under.
@@ -16,8 +17,13 @@ LARGEST_INDEX = 2**58 - 1
 # oneDNN's convolutions crash or give wrong results where the same operation
 # runs twice at once on a variable (seen with TensorFlow 2.21).
 PARALLEL_ITERATIONS = 1
-# Bytes that the making of one alternative may take unless a limit is given.
+# Bytes that one alternative may take unless a limit is given.
 MEMORY = 8 * 10**9
+# Where it is made in tiles, bytes per pixel of its input and of the output: the
+# input unpacked, rows that are finished, and the picture that they become.
+READ, FINISHED = 64, 24
+# Pixels of one answer as floats: messages of servers hold less than 2 GB.
+MOST_FLOATS = 170_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,16 +32,17 @@ class Limits:
 
     Attributes:
         output_pixels: int, height times width of one alternative. None for as
-            many as are made with `MEMORY`. Alternatives are made one after
+            many as `MEMORY` is enough for. Alternatives are made one after
             another, so that a request takes the memory of one.
         alternatives: int, alternatives of all inputs together.
         total_pixels: int, pixels of all alternatives together: what has to be
-            kept, encoded or as 12 bytes each, until the answer is complete.
+            kept, encoded or as 12 bytes each, until the answer is complete. Of
+            the latter no more than `MOST_FLOATS` are.
     """
 
     output_pixels: int | None = None
     alternatives: int = 256
-    total_pixels: int = 64_000_000
+    total_pixels: int = 200_000_000
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -44,12 +51,24 @@ class Limits:
                 value = integer(field.name, value)
                 object.__setattr__(self, field.name, value)  # it is frozen
 
-    def of_model(self, generator):
-        """The same limits with `output_pixels` for a `Generator`."""
+    def of_model(self, generator, tiled=False):
+        """The same limits with `output_pixels` for a `Generator`.
+
+        Args:
+            generator: the `Generator`.
+            tiled: bool, whether pictures are made in tiles, or whole.
+
+        Returns:
+            The limits.
+        """
         if self.output_pixels is not None:
             return self
-        pixels = MEMORY // generator.bytes_per_output_pixel
-        pixels = max(pixels // 100_000, 1) * 100_000
+        each = generator.bytes_per_output_pixel
+        if tiled:
+            given = READ + 8 * generator.tim.input_channels
+            each = FINISHED + given / generator.output_factor**2
+        pixels = max(int(MEMORY / each) // 100_000, 1) * 100_000
+        pixels = min(pixels, self.total_pixels)
         return dataclasses.replace(self, output_pixels=pixels)
 
 
@@ -65,17 +84,22 @@ class Signatures:
         classes: for layouts: the `keras_tim.data.Classes` by which encoded
             label maps are read, where their ids are not those that the model
             has. None of either: the maps hold the numbers of its channels.
+        tile: int, "auto" or None, see `TiledGenerator`.
 
     Raises:
-        ValueError: if the classes are not the model's.
+        ValueError: if the classes are not the model's, or tiles cannot be so
+            small.
 
     Attributes:
         classes: for layouts: the `Classes` that label maps are read by.
+        tile: int, or None where pictures are made whole.
     """
 
-    def __init__(self, generator, limits, classes=None):
+    def __init__(self, generator, limits, classes=None, tile="auto"):
         self.generator = generator
-        self.limits = limits.of_model(generator)
+        self._pictures = TiledGenerator(generator, tile)
+        self.tile = self._pictures.tile
+        self.limits = limits.of_model(generator, self.tile is not None)
         self._tim = generator.tim
         self._factor = generator.output_factor
         # Label maps have the outputs' size, of which the model is given every
@@ -152,8 +176,10 @@ class Signatures:
             height, width = tf.unstack(tf.cast(sizes[row], tf.int32) * factor)
 
             def alternative(number):
-                made = self.generator.sample(padded, seed[row], number)
-                return write_png(made[:height, :width])
+                made = self._pictures.sample(
+                    padded, seed[row], number, as_bytes=True
+                )
+                return tf.io.encode_png(made[:height, :width])
 
             return _each(alternative, index[row], tf.TensorSpec([], tf.string))
 
@@ -181,7 +207,7 @@ class Signatures:
 
         def alternative(number):
             row = number // count
-            return self.generator.sample(
+            return self._pictures.sample(
                 picture[row], seed[row], index[row, number % count]
             )
 
@@ -207,7 +233,7 @@ class Signatures:
 
         def alternative(number):
             row, column = number // count, number % count
-            return self.generator.decode(
+            return self._pictures.decode(
                 picture[row], [code[row, column] for code in codes]
             )
 
@@ -361,9 +387,9 @@ class Signatures:
             size,
         )
 
-    def _check_total(self, sizes, count, factor):
+    def _check_total(self, sizes, count, factor, most=None):
         """Passes on sizes `[batch, 2]` whose outputs fit in together."""
-        limit = self.limits.total_pixels
+        limit = min(self.limits.total_pixels, most or self.limits.total_pixels)
         pixels = tf.reduce_sum(tf.reduce_prod(sizes, axis=1)) * factor**2
         pixels *= tf.cast(count, tf.int64)
         return require(
@@ -380,7 +406,7 @@ class Signatures:
             self._check_size(shape[1:3], "picture", self._factor), "picture"
         )
         rows = tf.tile(size[None], [shape[0], 1])
-        sizes = self._check_total(rows, count, self._factor)
+        sizes = self._check_total(rows, count, self._factor, MOST_FLOATS)
         assertion = unit_range_assertion("picture", picture)
         with tf.control_dependencies([sizes, assertion]):
             return tf.identity(picture)
