@@ -13,8 +13,9 @@ from absl import logging
 from keras_tim.checks import integer
 from keras_tim.export.card import card_text, model_card
 from keras_tim.export.deployed import deployed
+from keras_tim.export.limits import Limits
 from keras_tim.export.quiet import quiet_exporters
-from keras_tim.export.signatures import Limits, Signatures
+from keras_tim.export.signatures import Signatures
 from keras_tim.export.warmup import write_warmup
 from keras_tim.files import write_json
 
@@ -160,23 +161,29 @@ def _warmup_requests(generator):
     picture = np.zeros(
         [1, side, side, generator.tim.input_channels], np.float32
     )
-    codes = [
-        np.zeros([1, 1, *shape], np.float32)
-        for shape in generator.code_shapes(side, side)
-    ]
+    codes, pairs = (
+        {
+            name: np.zeros([1, count, *shape], np.float32)
+            for name, shape in zip(
+                generator.code_names(),
+                generator.code_shapes(side, side),
+                strict=True,
+            )
+        }
+        for count in (1, 2)
+    )
+    amount = np.zeros([1, generator.tim.num_levels], np.float32)
+    masks = np.ones([1, 2, side, side], np.float32)
     return [
         (
             "serving_default",
             {"picture_bytes": [png], "seed": seed, "index": index},
         ),
         ("sample", {"picture": picture, "seed": seed, "index": index}),
-        (
-            "decode",
-            {
-                "picture": picture,
-                **dict(zip(generator.code_names(), codes, strict=True)),
-            },
-        ),
+        ("decode", {"picture": picture, **codes}),
+        ("vary", {"seed": index, "amount": amount, **codes}),
+        ("interpolate", {"t": np.zeros([1, 1], np.float32), **pairs}),
+        ("combine", {"masks": masks, **pairs}),
         (
             "draw_codes",
             {
