@@ -10,7 +10,8 @@ from keras_tim.export.signatures import Signatures
 from keras_tim.export.tiles import Side
 from keras_tim.models.tiles import Tiling
 
-from .conftest import decode, encode
+from .conftest import decode as decode_png
+from .conftest import encode
 
 SEED = tf.constant([5], tf.int64)
 INDEX = tf.constant([[0, 1]], tf.int64)
@@ -56,21 +57,19 @@ def test_tiles_are_those_of_the_model(make_tim, task, arguments, size):
     given[:, :, :80] *= 0.1  # windows are unlike each other
     tile = Tiling.of_model(tim).least_tile
     expected = tim.sample(given, num_samples=2, seed=5, tile=tile)
-    answers = Signatures(deployed(tim), Limits(), tile=tile)
-    sampled, codes = (
-        tf.function(function)(*arguments)
-        for function, *arguments in (
-            (answers.sample, given, SEED, INDEX),
-            (answers.draw_codes, SEED, INDEX, tf.constant([size], tf.int64)),
-        )
+    functions = Signatures(deployed(tim), Limits(), tile=tile).functions()
+    sample, decode, draw = (
+        tf.function(*functions[name])
+        for name in ("sample", "decode", "draw_codes")
     )
-    sampled = sampled["alternatives"]
+    sampled = sample(given, SEED, INDEX)["alternatives"]
     np.testing.assert_allclose(sampled, expected, rtol=0, atol=1e-4)
-    decoded = tf.function(answers.decode)(given, *codes.values())
-    np.testing.assert_array_equal(decoded["alternatives"], sampled)
+    codes = draw(SEED, INDEX, tf.constant([size], tf.int64))
+    decoded = decode(given, *codes.values())["alternatives"]
+    np.testing.assert_array_equal(decoded, sampled)
     small = given[:, :12, :20]
     np.testing.assert_allclose(
-        tf.function(answers.sample)(small, SEED, INDEX)["alternatives"],
+        sample(small, SEED, INDEX)["alternatives"],
         tim.sample(small, num_samples=2, seed=5),
         rtol=0,
         atol=1e-5,
@@ -94,7 +93,7 @@ def test_encoded_pictures(make_tim, tmp_path):
         return answer["alternative_bytes"].numpy()[0]
 
     large = np.random.default_rng(0).integers(0, 256, (201, 99, 3), np.uint8)
-    made = [decode(png) for png in ask(tiled, large)]
+    made = [decode_png(png) for png in ask(tiled, large)]
     given = np.pad(large, ((0, 1), (0, 1), (0, 0)), "edge") / np.float32(255)
     expected = tim.sample(given[None], 2, seed=5, tile=tile)[0, :, :201, :99]
     np.testing.assert_allclose(made, 255 * expected, rtol=0, atol=0.51)
