@@ -13,8 +13,8 @@ from keras_tim.data import (
 )
 from keras_tim.data.classes import Classes
 from keras_tim.evaluation import EvaluationSettings
+from keras_tim.export.limits import Limits
 from keras_tim.export.saved_model import _version
-from keras_tim.export.signatures import Limits
 from keras_tim.images import contact_sheet, write_film
 from keras_tim.metrics import (
     kernel_distance,

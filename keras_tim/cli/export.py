@@ -6,6 +6,7 @@ from absl import flags, logging
 
 from keras_tim.cli.main import reject_arguments
 from keras_tim.cli.opening import MODELS
+from keras_tim.cli.sample import parse_tile
 
 DESCRIPTION = """export a model for servers, devices or other stacks.
 
@@ -64,6 +65,14 @@ def define_flags(values):
             **text,
         )
     flags.DEFINE_string(
+        "tile",
+        "auto",
+        "side of the tiles that the SavedModel makes large pictures in, in "
+        "pixels of the output, which sets its memory; auto for 2 GB, none for "
+        "pictures made whole",
+        **text,
+    )
+    flags.DEFINE_string(
         "size",
         None,
         "for TFLite: height and width of the inputs, such as 64x64",
@@ -104,6 +113,7 @@ def check(values, arguments):
             f"{values.output} is there already. Choose another name, or write "
             "over it with --overwrite."
         )
+    parse_tile(values.tile)
     if format == "tflite" and values.size is None:
         raise ValueError("--size must be given for TFLite, such as 64x64")
     find_model(values.model)
@@ -137,7 +147,14 @@ def run(values, arguments):
 
 def _reject_flags_of_others(values, format):
     of_format = {
-        "tf_saved_model": ("version", "name", "dtype", "frozen", *LIMITS),
+        "tf_saved_model": (
+            "version",
+            "name",
+            "dtype",
+            "frozen",
+            "tile",
+            *LIMITS,
+        ),
         "tflite": ("size", "precision", "pictures"),
         "onnx": (),
     }
@@ -164,6 +181,7 @@ def _saved_model_options(values, settings):
             for name in LIMITS
             if values[name].value is not None
         },
+        "tile": parse_tile(values.tile),
         "training": settings.jsonable() if settings else None,
         "measures": read_report(report) if os.path.isfile(report) else None,
     }

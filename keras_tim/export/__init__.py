@@ -5,9 +5,9 @@ from typing import Any
 
 import keras
 
+from keras_tim.export.limits import Limits
 from keras_tim.export.onnx import export_onnx
 from keras_tim.export.saved_model import export_saved_model
-from keras_tim.export.signatures import Limits
 from keras_tim.export.tflite import export_tflite
 
 FORMATS = {

@@ -9,7 +9,14 @@ KERNELS = "TF_ENABLE_ONEDNN_OPTS"
 
 
 def model_card(
-    generator, name, signatures, limits, training, measures, classes=None
+    generator,
+    name,
+    signatures,
+    limits,
+    training,
+    measures,
+    classes=None,
+    tile=None,
 ):
     """Describes an exported model.
 
@@ -23,6 +30,7 @@ def model_card(
         measures: list of dicts, one per measured example, or None.
         classes: for layouts: the `keras_tim.data.Classes` that label maps are
             read by.
+        tile: int, side of the tiles that large pictures are made in, or None.
 
     Returns:
         dict that `json.dump` takes. Sides that are not fixed are -1.
@@ -56,6 +64,8 @@ def model_card(
         },
         "limits_of_a_request": dict(vars(limits)),
         "bytes_per_output_pixel": generator.bytes_per_output_pixel,
+        # Larger pictures are made in squares of so many pixels on a side.
+        "tile": tile,
         "training": training,
         "measures": measures,
         "packages": {
@@ -149,11 +159,19 @@ def card_text(card):
 
 def _memory(card):
     each = card["bytes_per_output_pixel"]
-    largest = each * card["limits_of_a_request"]["output_pixels"]
-    return (
+    largest, tile = card["limits_of_a_request"]["output_pixels"], card["tile"]
+    made = largest if tile is None else min(largest, tile**2)
+    text = (
         f"The making of an alternative takes about {each:,} bytes of memory "
-        f"per output pixel: up to {largest / 1e9:.1f} GB within the limits, "
-        "besides the weights, for every request that is worked on at once."
+        f"per output pixel: up to {each * made / 1e9:.1f} GB within the "
+        "limits, besides the weights, for every request that is worked on at "
+        "once."
+    )
+    if tile is None or largest <= tile**2:
+        return text
+    return (
+        f"{text} Larger ones are made in tiles of {tile} x {tile} pixels, and "
+        "take besides what the answer takes."
     )
 
 

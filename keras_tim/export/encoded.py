@@ -75,17 +75,17 @@ def read_labels(encoded, channel_of_id):
     )
 
 
-def write_png(picture):
-    """Encodes a picture, rounding as `keras_tim.images.write_picture` does.
+def to_bytes(picture):
+    """Rounds a picture as `keras_tim.images.write_picture` does.
 
     Args:
         picture: float tensor `[height, width, 3]` in [0, 1].
 
     Returns:
-        Scalar string tensor, a PNG file of 8 bits.
+        uint8 tensor of the same shape.
     """
     rounded = tf.round(tf.clip_by_value(picture, 0.0, 1.0) * 255.0)
-    return tf.io.encode_png(tf.cast(rounded, tf.uint8))
+    return tf.cast(rounded, tf.uint8)
 
 
 def _png_rgb(png):

@@ -13,8 +13,9 @@ from absl import logging
 from keras_tim.checks import integer
 from keras_tim.export.card import card_text, model_card
 from keras_tim.export.deployed import deployed
+from keras_tim.export.limits import Limits
 from keras_tim.export.quiet import quiet_exporters
-from keras_tim.export.signatures import Limits, Signatures
+from keras_tim.export.signatures import Signatures
 from keras_tim.export.warmup import write_warmup
 from keras_tim.files import write_json
 
@@ -35,6 +36,7 @@ def export_saved_model(
     classes: Any = None,
     training: dict | None = None,
     measures: list[dict] | None = None,
+    tile: int | str | None = "auto",
 ) -> str:
     """Writes a model as a version of a SavedModel, whole or not at all.
 
@@ -56,6 +58,10 @@ def export_saved_model(
         classes: for layouts, see `Signatures`.
         training: dict of what the model was trained with, for the card.
         measures: list of dicts of what was measured, for the card.
+        tile: int: pictures whose output is larger than a square with so many
+            pixels on a side are made in tiles of that size, so that memory is
+            the tile's, see `TIM.sample`. "auto": in tiles that take 2 GB.
+            None: pictures are made whole.
 
     Returns:
         str, the version's folder.
@@ -73,7 +79,7 @@ def export_saved_model(
     # Servers take folders that are numbers for versions; this is none.
     partial = f"{target}.partial-{uuid.uuid4().hex[:8]}"
     try:
-        answers = Signatures(generator, limits, classes)
+        answers = Signatures(generator, limits, classes, tile)
         signatures = _write(answers, partial)
         card = model_card(
             generator,
@@ -83,6 +89,7 @@ def export_saved_model(
             training,
             measures,
             answers.classes,
+            answers.tile,
         )
         write_json(os.path.join(partial, "card.json"), card)
         with open(
@@ -154,23 +161,29 @@ def _warmup_requests(generator):
     picture = np.zeros(
         [1, side, side, generator.tim.input_channels], np.float32
     )
-    codes = [
-        np.zeros([1, 1, *shape], np.float32)
-        for shape in generator.code_shapes(side, side)
-    ]
+    codes, pairs = (
+        {
+            name: np.zeros([1, count, *shape], np.float32)
+            for name, shape in zip(
+                generator.code_names(),
+                generator.code_shapes(side, side),
+                strict=True,
+            )
+        }
+        for count in (1, 2)
+    )
+    amount = np.zeros([1, generator.tim.num_levels], np.float32)
+    masks = np.ones([1, 2, side, side], np.float32)
     return [
         (
             "serving_default",
             {"picture_bytes": [png], "seed": seed, "index": index},
         ),
         ("sample", {"picture": picture, "seed": seed, "index": index}),
-        (
-            "decode",
-            {
-                "picture": picture,
-                **dict(zip(generator.code_names(), codes, strict=True)),
-            },
-        ),
+        ("decode", {"picture": picture, **codes}),
+        ("vary", {"seed": index, "amount": amount, **codes}),
+        ("interpolate", {"t": np.zeros([1, 1], np.float32), **pairs}),
+        ("combine", {"masks": masks, **pairs}),
         (
             "draw_codes",
             {

@@ -1,56 +1,19 @@
 """Signatures of a SavedModel: their inputs, outputs, checks and limits."""
 
-import dataclasses
-
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from keras_tim.checks import integer, unit_range_assertion
-from keras_tim.export.encoded import read_labels, read_rgb, write_png
+from keras_tim.export.choosing import Choosing
+from keras_tim.export.encoded import read_labels, read_rgb
 from keras_tim.export.headers import picture_size, require
+from keras_tim.export.limits import Checks
+from keras_tim.export.tiles import TiledGenerator
 from keras_tim.tasks.classes import Classes
 
-# Larger ones would overflow the keys that codes are drawn under.
-LARGEST_INDEX = 2**58 - 1
 # oneDNN's convolutions crash or give wrong results where the same operation
 # runs twice at once on a variable (seen with TensorFlow 2.21).
 PARALLEL_ITERATIONS = 1
-# Bytes that the making of one alternative may take unless a limit is given.
-MEMORY = 8 * 10**9
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """What one request may ask for. Beyond it lies an error of the client's.
-
-    Attributes:
-        output_pixels: int, height times width of one alternative. None for as
-            many as are made with `MEMORY`. Alternatives are made one after
-            another, so that a request takes the memory of one.
-        alternatives: int, alternatives of all inputs together.
-        total_pixels: int, pixels of all alternatives together: what has to be
-            kept, encoded or as 12 bytes each, until the answer is complete.
-    """
-
-    output_pixels: int | None = None
-    alternatives: int = 256
-    total_pixels: int = 64_000_000
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value is not None or field.default is not None:
-                value = integer(field.name, value)
-                object.__setattr__(self, field.name, value)  # it is frozen
-
-    def of_model(self, generator):
-        """The same limits with `output_pixels` for a `Generator`."""
-        if self.output_pixels is not None:
-            return self
-        pixels = MEMORY // generator.bytes_per_output_pixel
-        pixels = max(pixels // 100_000, 1) * 100_000
-        return dataclasses.replace(self, output_pixels=pixels)
 
 
 class Signatures:
@@ -65,17 +28,23 @@ class Signatures:
         classes: for layouts: the `keras_tim.data.Classes` by which encoded
             label maps are read, where their ids are not those that the model
             has. None of either: the maps hold the numbers of its channels.
+        tile: int, "auto" or None, see `TiledGenerator`.
 
     Raises:
-        ValueError: if the classes are not the model's.
+        ValueError: if the classes are not the model's, or tiles cannot be so
+            small.
 
     Attributes:
         classes: for layouts: the `Classes` that label maps are read by.
+        tile: int, or None where pictures are made whole.
     """
 
-    def __init__(self, generator, limits, classes=None):
+    def __init__(self, generator, limits, classes=None, tile="auto"):
         self.generator = generator
-        self.limits = limits.of_model(generator)
+        self._pictures = TiledGenerator(generator, tile)
+        self.tile = self._pictures.tile
+        self.limits = limits.of_model(generator, self.tile is not None)
+        self._checks = Checks(generator, self.limits)
         self._tim = generator.tim
         self._factor = generator.output_factor
         # Label maps have the outputs' size, of which the model is given every
@@ -110,6 +79,7 @@ class Signatures:
             )
         ]
         signatures = {
+            **Choosing(self.generator, self._checks).functions(),
             "serving_default": (self.serving_default, [encoded, seed, index]),
             "sample": (self.sample, [picture, seed, index]),
             "decode": (self.decode, [picture, *codes]),
@@ -132,17 +102,17 @@ class Signatures:
         Returns:
             dict: `alternative_bytes` `[batch, n]`, PNG files.
         """
-        batch = self._batch(tf.shape(picture_bytes)[0], "picture_bytes")
-        seed, index = self._check_samples(batch, seed, index)
+        batch = self._checks.batch(tf.shape(picture_bytes)[0], "picture_bytes")
+        seed, index = self._checks.samples(batch, seed, index)
         factor = self._factor // self._reduction
         sizes = tf.map_fn(
-            lambda x: self._check_size(
+            lambda x: self._checks.size(
                 picture_size(x), "picture_bytes", factor
             ),
             picture_bytes,
             fn_output_signature=tf.TensorSpec([2], tf.int64),
         )
-        sizes = self._check_total(sizes, tf.shape(index)[1], factor)
+        sizes = self._checks.total(sizes, tf.shape(index)[1], factor)
         # Nothing is decoded before all sizes are known to be acceptable.
         with tf.control_dependencies([sizes]):
             picture_bytes = tf.identity(picture_bytes)
@@ -152,8 +122,10 @@ class Signatures:
             height, width = tf.unstack(tf.cast(sizes[row], tf.int32) * factor)
 
             def alternative(number):
-                made = self.generator.sample(padded, seed[row], number)
-                return write_png(made[:height, :width])
+                made = self._pictures.sample(
+                    padded, seed[row], number, as_bytes=True
+                )
+                return tf.io.encode_png(made[:height, :width])
 
             return _each(alternative, index[row], tf.TensorSpec([], tf.string))
 
@@ -174,14 +146,14 @@ class Signatures:
         Returns:
             dict: `alternatives` float32 `[batch, n, height', width', 3]`.
         """
-        batch = self._batch(tf.shape(picture)[0], "picture")
-        seed, index = self._check_samples(batch, seed, index)
+        batch = self._checks.batch(tf.shape(picture)[0], "picture")
+        seed, index = self._checks.samples(batch, seed, index)
         count = tf.shape(index)[1]
-        picture = self._check_pictures(picture, count)
+        picture = self._checks.pictures(picture, count)
 
         def alternative(number):
             row = number // count
-            return self.generator.sample(
+            return self._pictures.sample(
                 picture[row], seed[row], index[row, number % count]
             )
 
@@ -200,14 +172,18 @@ class Signatures:
         Returns:
             dict: `alternatives` as from `sample`.
         """
-        batch = self._batch(tf.shape(picture)[0], "picture")
-        codes = self._check_codes(picture, codes, batch)
+        batch = self._checks.batch(tf.shape(picture)[0], "picture")
         count = tf.shape(codes[0])[1]
-        picture = self._check_pictures(picture, count)
+        batch = require(
+            batch, *self._checks.few_enough(batch, count, "style_0")
+        )
+        size = tf.unstack(tf.shape(picture)[1:3])
+        codes = self._checks.codes(codes, size, batch, count)
+        picture = self._checks.pictures(picture, count)
 
         def alternative(number):
             row, column = number // count, number % count
-            return self.generator.decode(
+            return self._pictures.decode(
                 picture[row], [code[row, column] for code in codes]
             )
 
@@ -225,8 +201,8 @@ class Signatures:
         Returns:
             dict: what `decode` takes besides the picture.
         """
-        batch = self._batch(tf.shape(seed)[0], "seed")
-        seed, index = self._check_samples(batch, seed, index)
+        batch = self._checks.batch(tf.shape(seed)[0], "seed")
+        seed, index = self._checks.samples(batch, seed, index)
         count = tf.shape(index)[1]
         size = require(
             size,
@@ -238,11 +214,11 @@ class Signatures:
             "Received:",
             size,
         )
-        height_width = self._check_divides(
-            self._check_size(size[0], "size", self._factor), "size"
+        height_width = self._checks.divides(
+            self._checks.size(size[0], "size", self._factor), "size"
         )
         rows = tf.tile(height_width[None], [batch, 1])
-        height_width = self._check_total(rows, count, self._factor)[0]
+        height_width = self._checks.total(rows, count, self._factor)[0]
         height, width = tf.unstack(tf.cast(height_width, tf.int32))
 
         def one(number):
@@ -285,141 +261,6 @@ class Signatures:
             tf.TensorSpec([None, None, 3], tf.float32),
         )
         return _split_rows(made, batch, count)
-
-    # -- Checks ------------------------------------------------------------
-
-    def _batch(self, rows, name):
-        return require(
-            rows,
-            rows > 0,
-            f"`{name}` must hold at least one input. Received:",
-            rows,
-        )
-
-    def _check_samples(self, batch, seed, index):
-        shape = tf.shape(index)
-        seed = require(
-            seed,
-            tf.reduce_all(tf.equal([tf.shape(seed)[0], shape[0]], batch)),
-            "`seed` and `index` must have one row per input. Received inputs, "
-            "seeds and rows of indices:",
-            batch,
-            tf.shape(seed)[0],
-            shape[0],
-        )
-        index = require(index, *self._few_enough(batch, shape[1], "index"))
-        index = require(
-            index,
-            tf.reduce_all((index >= 0) & (index <= LARGEST_INDEX)),
-            f"`index` must lie between 0 and {LARGEST_INDEX}. Received:",
-            index,
-        )
-        return seed, index
-
-    def _few_enough(self, batch, count, name):
-        """Condition and message for `count` alternatives of each input."""
-        asked = tf.cast(batch, tf.int64) * tf.cast(count, tf.int64)
-        return (
-            (asked > 0) & (asked <= self.limits.alternatives),
-            f"`{name}` must ask for 1 to {self.limits.alternatives} "
-            "alternatives in one request, those of all inputs together. "
-            "Received:",
-            asked,
-        )
-
-    def _check_size(self, size, name, factor):
-        """Passes on a height and width whose outputs are not too large."""
-        fixed = self._tim.fixed_size
-        if fixed:
-            size = require(
-                size,
-                tf.reduce_all(tf.equal(size, fixed)),
-                f"`{name}` must be {fixed[0]} x {fixed[1]} pixels. Received "
-                "height and width:",
-                size,
-            )
-        limit = self.limits.output_pixels
-        pixels = tf.reduce_prod(size) * factor**2
-        # Sides beyond the limit would make the product overflow.
-        fits = tf.reduce_all((size > 0) & (size <= limit)) & (pixels <= limit)
-        return require(
-            size,
-            fits,
-            f"`{name}` must be at least 1 x 1 pixels, and small enough for "
-            f"outputs of at most {limit:,} pixels, which are "
-            f"{factor} times as high and wide. Received height and width:",
-            size,
-        )
-
-    def _check_divides(self, size, name):
-        multiple = self._tim.input_multiple
-        return require(
-            size,
-            tf.reduce_all(tf.equal(size % multiple, 0)),
-            f"`{name}` must have sides that are multiples of {multiple}; pad "
-            "it. Received height and width:",
-            size,
-        )
-
-    def _check_total(self, sizes, count, factor):
-        """Passes on sizes `[batch, 2]` whose outputs fit in together."""
-        limit = self.limits.total_pixels
-        pixels = tf.reduce_sum(tf.reduce_prod(sizes, axis=1)) * factor**2
-        pixels *= tf.cast(count, tf.int64)
-        return require(
-            sizes,
-            pixels <= limit,
-            f"One request may make outputs of {limit:,} pixels in all. Ask for "
-            "fewer alternatives at a time. Received pixels:",
-            pixels,
-        )
-
-    def _check_pictures(self, picture, count):
-        shape = tf.shape(picture, out_type=tf.int64)
-        size = self._check_divides(
-            self._check_size(shape[1:3], "picture", self._factor), "picture"
-        )
-        rows = tf.tile(size[None], [shape[0], 1])
-        sizes = self._check_total(rows, count, self._factor)
-        assertion = unit_range_assertion("picture", picture)
-        with tf.control_dependencies([sizes, assertion]):
-            return tf.identity(picture)
-
-    def _check_codes(self, picture, codes, batch):
-        count = tf.shape(codes[0])[1]
-        shape = tf.shape(picture)
-        rows = tf.stack([batch, count])
-        first = require(codes[0], *self._few_enough(batch, count, "style_0"))
-        checked = []
-        sizes = self.generator.noise_sizes(shape[1], shape[2])
-        maps = self._tim.style_map_sizes(sizes)
-        # Of every level the style's, () without a map, and the noise's.
-        expected_sizes = [
-            size for pair in zip(maps, sizes, strict=True) for size in pair
-        ]
-        for place, code in enumerate([first, *codes[1:]]):
-            name = self.generator.code_names()[place]
-            expected = rows
-            if len(expected_sizes[place]):
-                expected = tf.concat([rows, expected_sizes[place]], 0)
-            received = tf.shape(code)[:-1]
-            code = require(
-                code,
-                tf.reduce_all(tf.equal(received, expected)),
-                f"`{name}` must have one code per alternative of every input, "
-                "and noise the size of its level, as a map of styles has. All "
-                "but the channels should be, and are:",
-                expected,
-                received,
-            )
-            checked.append(
-                require(
-                    code,
-                    tf.reduce_all(tf.math.is_finite(code)),
-                    f"`{name}` must hold finite values only.",
-                )
-            )
-        return checked
 
 
 def _classes_of(tim, given):

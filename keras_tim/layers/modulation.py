@@ -159,6 +159,8 @@ class SharedStatistics:
         given: None, or what every modulation that normalises is to go by, in
             the order in which they run: tensors `[2, channels]`, means and
             variances.
+        known: bool or scalar bool tensor, whether they are to go by it at
+            all: where it is not known before a graph runs.
 
     Attributes:
         found: list of the same of the core, whatever was given.
@@ -166,10 +168,11 @@ class SharedStatistics:
 
     _current = threading.local()
 
-    def __init__(self, extent, core, given=None):
+    def __init__(self, extent, core, given=None, known=True):
         self.found = []
         self._extent = extent
         self._core = core
+        self._known = known
         self._given = None if given is None else iter(given)
 
     def __enter__(self):
@@ -194,7 +197,12 @@ class SharedStatistics:
         if scope._given is None:
             return mean, variance
         given = next(scope._given)
-        return given[0], given[1]
+        if scope._known is True:
+            return given[0], given[1]
+        return tuple(
+            ops.where(scope._known, *pair)
+            for pair in zip((given[0], given[1]), (mean, variance), strict=True)
+        )
 
     def _cut(self, x):
         _, height, width, _ = ops.shape(x)

@@ -105,7 +105,7 @@ def interpolate(tim, a, b, t):
                     f"level {level}"
                 )
     return [
-        tuple(_between(*parts, t) for parts in zip(*pair, strict=True))
+        tuple(between(*parts, t) for parts in zip(*pair, strict=True))
         for pair in zip(a, b, strict=True)
     ]
 
@@ -122,6 +122,22 @@ def combine(tim, codes, masks):
             f"width]. Received: masks of shape {tuple(masks.shape)} for "
             f"{count} codes"
         )
+    return by_region(tim, codes, masks)
+
+
+def by_region(tim, codes, masks):
+    """`combine` of codes and masks that have been checked.
+
+    Args:
+        tim: a `Tower`.
+        codes: list over levels of `(style [batch * n, ...], noise [batch * n,
+            ...])`.
+        masks: float tensor `[batch or 1, n, height, width]`, with sum 1 over
+            n, which is known beforehand.
+
+    Returns:
+        Codes laid out alike, one of each input.
+    """
     combined = []
     for level, (style, noise) in enumerate(codes):
         weights = _resized(masks, *ops.shape(noise)[1:3], level)
@@ -159,8 +175,17 @@ def _draws(seed, count):
     return np.array(seeds, "int64"), -1 - indices
 
 
-def _between(a, b, t):
-    """A point on the arc from one part of a code to another."""
+def between(a, b, t):
+    """A point on the arc from one part of codes to another.
+
+    Args:
+        a: float tensor `[n, ...]`.
+        b: the same.
+        t: number from 0 to 1, or tensor of such that goes with `a`.
+
+    Returns:
+        float tensor of `a`'s shape.
+    """
     equal = ops.equal(a, b)
     angle = ops.arccos(ops.clip(_correlation(a, b), -1.0, 1.0))
     sine = ops.sin(angle)
@@ -215,8 +240,11 @@ def _correlation(a, b):
 
 def _resized(masks, height, width, level):
     """Masks at the size of a level's noise, with sum 1 over n."""
-    batch, n, given_height, given_width = masks.shape
-    known = isinstance(height, int) and isinstance(width, int)
+    batch, n, given_height, given_width = ops.shape(masks)
+    known = all(
+        isinstance(side, int)
+        for side in (height, width, given_height, given_width)
+    )
     if known and given_height * width != given_width * height:
         raise ValueError(
             "`masks` must be as high and wide as the input or the output, or "

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_tim.layers.modulation import SharedStatistics
 from keras_tim.lazy import tensorflow as tf
 from keras_tim.models import codes
 from keras_tim.models.inputs import check_inputs
@@ -131,6 +132,38 @@ class Generator:
         """
         return self._picture(given, *code)
 
+    def decode_window(self, given, code, core, known, statistics):
+        """What a model that normalises makes of a window of a picture.
+
+        See `keras_tim.layers.modulation.SharedStatistics`.
+
+        Args:
+            given: float32 tensor `[height, width, channels]`, the window.
+            code: as for `decode`, of the window.
+            core: int32 tensor `[4]`, the part whose statistics are found.
+            known: scalar bool tensor, whether `statistics` are gone by. If
+                not, the core's own are.
+            statistics: list of `num_normalised` tensors `[2, channels]`.
+
+        Returns:
+            The picture `[height', width', 3]`, and the statistics found.
+        """
+        return self._window(given, core, known, *statistics, *code)
+
+    @functools.cached_property
+    def _window(self):
+        return tf.function(
+            self._trace_window,
+            input_signature=[
+                tf.TensorSpec([None, None, self.tim.input_channels]),
+                tf.TensorSpec([4], tf.int32),
+                tf.TensorSpec([], tf.bool),
+                *[tf.TensorSpec([2, None])] * self.tim.num_normalised,
+                *map(tf.TensorSpec, self.code_shapes()),
+            ],
+            autograph=False,
+        )
+
     def decode_batch(self, given, code, begun=None):
         """Several pictures at once, for exports of a fixed batch.
 
@@ -231,6 +264,17 @@ class Generator:
 
     def _trace_picture(self, given, *code):
         return self.decode_batch(given[None], [part[None] for part in code])[0]
+
+    def _trace_window(self, given, core, known, *tensors):
+        count = self.tim.num_normalised
+        with SharedStatistics(
+            tf.unstack(tf.shape(given)[:2]),
+            tf.unstack(core),
+            tensors[:count],
+            known,
+        ) as shared:
+            picture = self._trace_picture(given, *tensors[count:])
+        return picture, shared.found
 
     def _weights(self):
         """The scope in which the weights are what they are to be."""

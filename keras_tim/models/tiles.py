@@ -19,7 +19,7 @@ from keras_tim.checks import integer
 from keras_tim.layers.modulation import SharedStatistics
 from keras_tim.layers.resampling import blur_reach
 from keras_tim.lazy import tensorflow as tf
-from keras_tim.models import codes
+from keras_tim.models.windows import drawn_of_window
 
 # What the windows see beyond the tiles' seams, on either side, in pixels of
 # the first level's input.
@@ -110,6 +110,20 @@ class Tiling:
                 f"overlap. Received: tile={tile}"
             )
 
+    def tile_of_memory(self, memory, generator):
+        """The side of the tiles that may take so much memory.
+
+        Args:
+            memory: number of bytes.
+            generator: the model's `keras_tim.models.generator.Generator`.
+
+        Returns:
+            int, in pixels of the output; that of the smallest tile where the
+            memory is too little even for that.
+        """
+        pixels = memory / generator.bytes_per_output_pixel
+        return max(self.least_tile, int(pixels**0.5))
+
     def windows(self, length, tile):
         """Where windows along one side of a picture lie.
 
@@ -182,7 +196,7 @@ class TiledSampler:
     def __init__(self, tim, generator):
         self.tim = tim
         self.tiling = Tiling.of_model(tim)
-        self._bytes_per_pixel = generator.bytes_per_output_pixel
+        self._generator = generator
         integers = tf.TensorSpec([2], tf.int64)
         signature = [
             tf.TensorSpec([None, None, tim.input_channels]),
@@ -192,11 +206,8 @@ class TiledSampler:
             integers,  # seed and index
             tf.TensorSpec([], tf.float32),  # temperature
         ]
-        count = 0
-        if tim.normalization == "instance":
-            count = sum(len(module.modulations) for module in tim.tower)
-        self._num_normalised = count
-        shared = [tf.TensorSpec([2, None])] * count
+        self._num_normalised = tim.num_normalised
+        shared = [tf.TensorSpec([2, None])] * self._num_normalised
         self._own = tf.function(
             self._trace, input_signature=signature, autograph=False
         )
@@ -223,8 +234,9 @@ class TiledSampler:
         if tile is None:
             return None
         if tile == "auto":
-            pixels = memory_of_a_tile() / self._bytes_per_pixel
-            tile = max(self.tiling.least_tile, int(pixels**0.5))
+            tile = self.tiling.tile_of_memory(
+                memory_of_a_tile(), self._generator
+            )
         whole = height * width * self.tiling.output_factor**2 <= tile**2
         return None if whole else tile
 
@@ -330,21 +342,12 @@ class TiledSampler:
         self, window, corner, core, size, sample, temperature, *statistics
     ):
         extent = tf.shape(window, tf.int64)[:2]
-        cut = []
-        for level in range(self.tim.num_levels):
-            corner_here, extent_here, size_here = (
-                self._at_level(level, n) for n in (corner, extent, size)
+        cut = [
+            (temperature * style[None], temperature * noise[None])
+            for style, noise in drawn_of_window(
+                self.tim, sample, corner, extent, size
             )
-            style = self._style(
-                level, corner_here, extent_here, size_here, sample
-            )
-            noise = codes.draw_window(
-                *(sample[0], sample[1], level, codes.NOISE),
-                (size_here[1], self.tim.noise_channels),
-                (corner_here[0], corner_here[1]),
-                (extent_here[0], extent_here[1]),
-            )
-            cut.append((temperature * style[None], temperature * noise[None]))
+        ]
         with SharedStatistics(
             tf.unstack(tf.shape(window)[:2]),
             tf.unstack(tf.cast(core, tf.int32)),
@@ -352,27 +355,6 @@ class TiledSampler:
         ) as shared:
             picture = self.tim.decode(window[None], cut)[-1][0]
         return picture, shared.found
-
-    def _style(self, level, corner, extent, size, sample):
-        """A window's map of styles, or the one style of the picture."""
-        if not self.tim.style_cell:
-            return codes.draw_style(
-                sample[0], sample[1], level, self.tim.style_dim
-            )
-        cell = self.tim.style_cell * 2**level
-        cells, columns = -(-extent // cell), -(-size[1] // cell)
-        return codes.draw_window(
-            *(sample[0], sample[1], level, codes.STYLE),
-            (columns, self.tim.style_dim),
-            (corner[0] // cell, corner[1] // cell),
-            (cells[0], cells[1]),
-        )
-
-    def _at_level(self, level, pixels):
-        """Pixels of the finest input as those of a level's input."""
-        if self.tim.task_definition.chained:
-            return pixels * 2**level
-        return pixels // 2 ** (self.tim.num_levels - 1 - level)
 
 
 def pooled(moments, areas):

@@ -525,6 +525,13 @@ class Tower(keras.Model):
         """Height and width that inputs must have, None where any will do."""
         return None if self.known is None else self._task.known_size
 
+    @property
+    def num_normalised(self):
+        """How many of its layers go by statistics of the picture."""
+        if self.normalization != "instance":
+            return 0
+        return sum(len(module.modulations) for module in self.tower)
+
     def set_classes(self, classes):
         """Tells a model of layouts what the classes of its channels are.
 

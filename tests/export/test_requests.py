@@ -118,7 +118,7 @@ def test_a_huge_jpeg_is_refused_by_its_header(signatures):
         ("decompression_nano", 12 * 48, 13_800_000),
     ],
 )
-def test_limits_by_default_are_what_8_gigabytes_make(preset, each, pixels):
+def test_whole_pictures_take_8_gigabytes_by_default(preset, each, pixels):
     generator = Generator(TIM.from_preset(preset))
     assert generator.bytes_per_output_pixel == each
     assert Limits().of_model(generator).output_pixels == pixels

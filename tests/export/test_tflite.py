@@ -212,3 +212,28 @@ def test_lightness_of_the_example():
     np.testing.assert_allclose(
         example["lightness"](rgb), rgb_to_lightness(rgb), atol=1e-6
     )
+
+
+@needs_litert
+def test_example_makes_large_pictures_in_tiles(make_tim, tmp_path):
+    tim = make_tim(quick=True, style_cell=4)
+    export_tflite(tim, tmp_path / "model.tflite", (48, 40))
+    example = runpy.run_path(str(EXAMPLE))
+    interpreter = example["Interpreter"](str(tmp_path / "model.tflite"))
+    decode = interpreter.get_signature_runner("decode")
+    shapes = {
+        name: details["shape"]
+        for name, details in decode.get_input_details().items()
+    }
+    tiles = example["Tiles"](decode, shapes.pop("picture"), shapes)
+    given = np.random.default_rng(0).random((70, 100, 3), "float32")
+    made = tiles.alternative(given, 5, 1)
+    # Tiles begin 24 rows and 20 columns apart: the last ones end at 72 and 100.
+    given = np.pad(given, ((0, 2), (0, 0), (0, 0)), "edge")
+    codes = example["draw_codes"](tiles.fields((72, 100)), 5, 1)
+    assert codes["style_1"].shape == (1, 18, 25, tim.style_dim)
+    pairs = [(codes[f"style_{n}"], codes[f"noise_{n}"]) for n in range(2)]
+    expected = tim.decode(given[None], pairs)[-1][0]
+    np.testing.assert_allclose(made, expected[:280], rtol=0, atol=1e-4)
+    # Smaller ones are filled up, and cut to their size again.
+    assert tiles.alternative(given[:30, :20], 5, 1).shape == (120, 80, 3)
