@@ -15,6 +15,7 @@ DESCRIPTION = """walk smoothly through alternatives of a picture, in a loop.
 
   keras-tim film PICTURE
   keras-tim film --alternatives=3,14,15 --seconds=12 --output=walk.gif PICTURE
+  keras-tim film --format=mp4 PICTURE
 
 The film goes from one alternative to the next and from the last one back to the
 first. What is the same in all stands still; what moves is what the model had to
@@ -29,8 +30,16 @@ def define_flags(values):
     flags.DEFINE_string(
         "output",
         None,
-        "the film, ending in .webp (small, true colours) or .gif (256 "
-        "colours); by default PICTURE_film.webp in the current folder",
+        "the film, ending in .webp (small, true colours), .gif (256 colours) "
+        "or .mp4 (for video programs; needs pip install 'keras-tim[film]'); "
+        "by default PICTURE_film.webp in the current folder",
+        **text,
+    )
+    flags.DEFINE_enum(
+        "format",
+        None,
+        ["webp", "gif", "mp4"],
+        "the format of the film, where --output does not say",
         **text,
     )
     flags.DEFINE_bool(
@@ -69,6 +78,12 @@ def check(values, arguments):
             f"{' '.join(arguments) or 'none'}"
         )
     parse_numbers(values.alternatives)
+    suffix = os.path.splitext(values.output or "")[1].lower()
+    if values.format and values.output and suffix != f".{values.format}":
+        raise ValueError(
+            "--output and --format must be of one format. Received: "
+            f"--output={values.output} --format={values.format}"
+        )
     model_of(values)
 
 
@@ -80,7 +95,7 @@ def run(values, arguments):
     film = values.output
     if film is None:
         stem = os.path.splitext(os.path.basename(path))[0]
-        film = f"{stem}_film.webp"
+        film = f"{stem}_film.{values.format or 'webp'}"
     tim = open_model(values, model_of(values))
     count = film_file(
         tim,

@@ -75,7 +75,7 @@ def run(values, arguments):
 
 
 def _serve(values, arguments, folder):
-    from keras_tim.gallery.page import KEYS, build_page
+    from keras_tim.gallery.page import HEAD, build_page
     from keras_tim.images.pictures import find_pictures
 
     pictures = []
@@ -106,7 +106,7 @@ def _serve(values, arguments, folder):
         allowed_paths=[folder, *pictures],
         max_file_size="256mb",
         footer_links=[],
-        head=KEYS,
+        head=HEAD,
     )
     logging.info("The page is at %s (Ctrl-C ends it)", address)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -298,6 +298,11 @@ class Choices:
         """Height and width of the given picture."""
         return self._height, self._width
 
+    def size_made(self):
+        """Height and width of the alternatives."""
+        factor = self._tim.output_factor
+        return factor * self._height, factor * self._width
+
     def _counted(self, kind):
         self._counts[kind] += 1
         return self._counts[kind]

@@ -1,6 +1,7 @@
 """The Gradio page of `keras-tim gallery`: its controls and their events."""
 
 import contextlib
+import functools
 import os
 import tempfile
 
@@ -8,7 +9,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from keras_tim.gallery.choices import LEVELS, Choices
+from keras_tim.gallery.choices import Choices
 from keras_tim.images.originals import read_original
 from keras_tim.inference.reading import read_input
 from keras_tim.inference.samples import (
@@ -23,19 +24,42 @@ _QUEUE = {"concurrency_limit": 1, "concurrency_id": "model"}
 _MOST_AT_ONCE = 16
 # Of how many seconds without a word a session's alternatives are forgotten.
 _FORGET = 6 * 3600
-_MARK, _UNMARK = "Mark as favourite (f)", "No favourite any more (f)"
-# What keys do, but in fields that need them themselves: they press buttons.
-KEYS = """<script>
+_MARK, _UNMARK = "☆ Favourite", "★ Favourite: take the star away"
+_LEVELS = {
+    "all": "everything",
+    "fine": "fine detail alone",
+    "coarse": "all but fine detail",
+}
+# How it looks, and what keys do but in fields that need them themselves: they
+# press buttons.
+HEAD = """<style>
+#keras-tim-alternatives .grid-wrap, #keras-tim-favourites .grid-wrap {
+  height: auto !important; min-height: 0; max-height: 70vh;
+}
+#keras-tim-alternatives .grid-container, #keras-tim-favourites .grid-container {
+  grid-template-columns: repeat(auto-fill, minmax(140px, 1fr));
+}
+#keras-tim-alternatives .caption-label, #keras-tim-favourites .caption-label {
+  max-width: 100%;
+}
+.keras-tim-row {flex-wrap: nowrap; gap: 8px;}
+.keras-tim-row button {min-width: 0; padding-left: 4px; padding-right: 4px;}
+</style>
+<script>
+// What was clicked takes no keys; what Tab has reached does.
+document.addEventListener("click", (event) => {
+  if (event.detail) event.target.closest?.("button")?.blur();
+});
 document.addEventListener("keydown", (event) => {
   const inside = (which) => event.target.closest?.(which);
   const fields = "input, textarea, select, canvas, [contenteditable]";
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (inside(fields) || inside("[role=tab], [role=listbox]")) return;
-  // Enter presses what is focused; a picture was chosen by that already.
+  // They press what is focused; a picture was chosen by that already.
   const pressed = inside("button, a") && !inside("#keras-tim-alternatives");
-  if (event.key === "Enter" && pressed) return;
+  if ("Enter ".includes(event.key) && pressed) return;
   const names = {ArrowLeft: "previous", ArrowRight: "next", f: "favourite",
-                 Enter: "save"};
+                 " ": "swap", Enter: "save"};
   const name = names[event.key];
   const button = name && document.getElementById("keras-tim-" + name);
   if (!button) return;
@@ -56,8 +80,7 @@ def build_page(tim, folder, samples=(), count=4, preset=None):
         preset: str or None, the model's name, for the records.
 
     Returns:
-        A `gradio.Blocks`; its keys work where it is launched with
-        `head=KEYS`.
+        A `gradio.Blocks`, to be launched with `head=HEAD`.
     """
     offered = {os.path.basename(path): path for path in samples}
 
@@ -69,24 +92,55 @@ def build_page(tim, folder, samples=(), count=4, preset=None):
             for made in choices.alternatives
         ]
 
-    def shown(choices, chosen=None, kept=None):
+    def shown(choices, chosen=None, kept=None, other=None, doing=None):
         """The alternatives, and what can be named; `kept` stays chosen."""
         names = [made.name for made in choices.alternatives]
-        # Another one may have been chosen in the meantime.
+        # Others may have been chosen in the meantime.
         stays = {} if kept in names else {"value": chosen}
         return (
             pictures(choices),
             gr.Dropdown(choices=names, **stays),
-            gr.Dropdown(choices=names),
+            gr.Dropdown(choices=names, **({"value": other} if other else {})),
+            doing or told(choices),
+            gr.Column(visible=bool(names)),
         )
+
+    def told(choices):
+        """What is there, for the line that says what happens."""
+        names = choices.alternatives if choices else ()
+        if not names:
+            return "Drop a picture, then make alternatives of it."
+        height, width = choices.size_made()
+        return (
+            f"{len(names)} alternative{'s' if len(names) > 1 else ''} of "
+            f"{width} x {height} pixels. Click on one to choose it."
+        )
+
+    def several(choices, count, make, kept=None):
+        """Makes some; yields what is shown before and after each."""
+        count, fresh, chosen, other = _number(count), kept is None, None, None
+        for number in range(count):
+            doing = f"Making {number + 1} of {count} ..."
+            yield shown(choices, chosen, kept, other, doing)
+            kept, other = kept or chosen, None
+            with _sentences():
+                name = make().name
+            # There are two to look at as soon as there are two.
+            chosen = name
+            if fresh and number == 1:
+                other = name
+        yield shown(choices, chosen, kept, other)
 
     def liked(choices):
         """The favourites, and all of them in one file."""
         with _sentences():
             archive = choices.write_favourites()
         return (
-            [(made.path, made.name) for made in choices.favourites],
-            gr.DownloadButton(value=archive, interactive=bool(archive)),
+            gr.Gallery(
+                [(made.path, made.name) for made in choices.favourites],
+                visible=bool(choices.favourites),
+            ),
+            gr.DownloadButton(value=archive, visible=bool(archive)),
         )
 
     def make(path, reduce, count, temperature):
@@ -101,24 +155,21 @@ def build_page(tim, folder, samples=(), count=4, preset=None):
             stem = os.path.splitext(os.path.basename(path))[0]
             own = tempfile.mkdtemp(dir=folder)
             choices = Choices(tim, given, stem, own, record, original)
-        for _ in range(_number(count)):
-            with _sentences():
-                choices.draw(temperature)
-            yield choices, *shown(choices), *liked(choices)
+        draw = functools.partial(choices.draw, temperature)
+        for what in several(choices, count, draw):
+            yield choices, *what, *liked(choices)
 
     def more(choices, count, name, temperature):
         choices = _begun(choices)
-        for _ in range(_number(count)):
-            with _sentences():
-                choices.draw(temperature)
-            yield choices, *shown(choices, kept=name)
+        draw = functools.partial(choices.draw, temperature)
+        for what in several(choices, count, draw, name):
+            yield choices, *what
 
     def vary(choices, name, amount, levels, count):
         choices = _begun(choices)
-        for _ in range(_number(count)):
-            with _sentences():
-                choices.vary(name, amount, levels)
-            yield choices, *shown(choices, kept=name)
+        near = functools.partial(choices.vary, name, amount, levels)
+        for what in several(choices, count, near, name):
+            yield choices, *what
 
     def between(choices, name, other, t):
         choices = _begun(choices)
@@ -133,16 +184,22 @@ def build_page(tim, folder, samples=(), count=4, preset=None):
             made = choices.combine(name, other, mask)
         return choices, *shown(choices, made.name)
 
-    def choose(choices, name):
+    def choose(choices, name, other):
         if not choices or not name:
-            return None, None, None, None, _MARK
+            return None, None, None, None, _MARK, gr.skip(), gr.skip()
         with _sentences():
             made = choices.named(name)
             part = choices.close_up(name)
         path = made.path
         canvas = {"background": path, "layers": [], "composite": None}
         label = _UNMARK if made in choices.favourites else _MARK
-        return path, canvas, path, part, label
+        names = [made.name for made in choices.alternatives]
+        ring = gr.Gallery(selected_index=names.index(name))
+        if other != name:
+            other = gr.skip()
+        else:  # never itself
+            other = choices.beside(name, 1) if len(names) > 1 else None
+        return path, canvas, path, part, label, ring, other
 
     def mark(choices, name):
         choices = _begun(choices)
@@ -155,6 +212,9 @@ def build_page(tim, folder, samples=(), count=4, preset=None):
 
     def after(choices, name):
         return choices.beside(name, 1) if choices else None
+
+    def swap(name, other):
+        return (other, name) if name and other else (name, other)
 
     def compare(choices, name, other):
         if not choices or not name or not other:
@@ -191,100 +251,141 @@ def build_page(tim, folder, samples=(), count=4, preset=None):
                     label="or one of these",
                     visible=bool(offered),
                 )
-                reduce = gr.Slider(
-                    1, 8, 1, step=1, label="Reduce it by this factor first"
-                )
-                number = gr.Slider(
-                    1, _MOST_AT_ONCE, count, step=1, label="How many at a time"
-                )
-                temperature = gr.Slider(
-                    0.0,
-                    1.5,
-                    1.0,
-                    step=0.05,
-                    label="Temperature of new ones",
-                    info="Below 1 they differ less; 0 is the best guess.",
-                )
+                with gr.Accordion("How many, how different", open=False):
+                    number = gr.Slider(
+                        *(1, _MOST_AT_ONCE, count),
+                        step=1,
+                        label="How many at a time",
+                    )
+                    temperature = gr.Slider(
+                        *(0.0, 1.5, 1.0),
+                        step=0.05,
+                        label="Temperature of new ones",
+                        info="Below 1 they differ less; 0 is the best guess.",
+                    )
+                    reduce = gr.Slider(
+                        *(1, 8, 1),
+                        step=1,
+                        label="Reduce the picture by this factor first",
+                    )
                 start = gr.Button("Make alternatives", variant="primary")
-                further = gr.Button("More of them")
-                stop = gr.Button("Stop", variant="stop")
+                with gr.Row(elem_classes="keras-tim-row"):
+                    further = gr.Button("More of them", min_width=60)
+                    stop = gr.Button("Stop", min_width=60, interactive=False)
             with gr.Column(scale=2):
+                status = gr.Markdown(told(None), elem_id="keras-tim-status")
                 alternatives = gr.Gallery(
-                    label="Alternatives: click on one to choose it",
+                    show_label=False,
                     format="png",
                     columns=4,
                     object_fit="contain",
                     allow_preview=False,
                     buttons=[],
                     interactive=False,
+                    height="auto",
                     elem_id="keras-tim-alternatives",
                 )
-                with gr.Row():
-                    previous = gr.Button(
-                        "Previous (←)", elem_id="keras-tim-previous"
-                    )
-                    following = gr.Button("Next (→)", elem_id="keras-tim-next")
-                    favourite = gr.Button(_MARK, elem_id="keras-tim-favourite")
-                name = gr.Dropdown([], value=None, label="Chosen")
-                other = gr.Dropdown([], value=None, label="The other one")
-        with gr.Row():
+        with gr.Row(visible=False) as chooser:
             with gr.Column():
+                with gr.Row(elem_classes="keras-tim-row"):
+                    previous = gr.Button(
+                        "←", min_width=40, elem_id="keras-tim-previous"
+                    )
+                    following = gr.Button(
+                        "→", min_width=40, elem_id="keras-tim-next"
+                    )
+                    favourite = gr.Button(
+                        _MARK,
+                        min_width=120,
+                        scale=4,
+                        elem_id="keras-tim-favourite",
+                    )
+                name = gr.Dropdown([], value=None, label="The chosen one")
                 chosen = gr.Image(
-                    label="Chosen",
+                    show_label=False,
+                    format="png",
+                    interactive=False,
+                    buttons=["fullscreen"],
+                    elem_id="keras-tim-chosen",
+                )
+                save = gr.DownloadButton(
+                    "Save it as PNG (Enter)",
+                    variant="primary",
+                    elem_id="keras-tim-save",
+                )
+                gr.Markdown(
+                    "Keys: ← and → choose, space swaps the chosen one and the "
+                    "other, f marks a favourite, Enter saves."
+                )
+                gr.Markdown("Where all of them differ most, at full size:")
+                close_up = gr.Image(
+                    show_label=False,
                     format="png",
                     interactive=False,
                     buttons=["fullscreen"],
                 )
-                save = gr.DownloadButton(
-                    "Save the chosen one, PNG (Enter)", elem_id="keras-tim-save"
-                )
                 favourites = gr.Gallery(
-                    label="Favourites",
+                    show_label=False,
                     format="png",
                     columns=4,
                     object_fit="contain",
                     allow_preview=False,
                     buttons=[],
                     interactive=False,
+                    height="auto",
+                    visible=False,
+                    elem_id="keras-tim-favourites",
                 )
                 save_all = gr.DownloadButton(
-                    "Save all favourites (ZIP)", interactive=False
+                    "Save all favourites (ZIP)", visible=False
                 )
             with gr.Column():
-                close_up = gr.Image(
-                    label="Where they differ most, at full size",
-                    format="png",
-                    interactive=False,
-                    buttons=["fullscreen"],
-                )
-                with gr.Tab("More like this"):
-                    amount = gr.Slider(
-                        0.05, 1.0, 0.4, step=0.05, label="How far from it"
+                with gr.Row(elem_classes="keras-tim-row", equal_height=True):
+                    other = gr.Dropdown(
+                        [],
+                        value=None,
+                        label="The other one",
+                        min_width=120,
+                        scale=3,
                     )
-                    levels = gr.Radio(
-                        LEVELS, value="all", label="What may change"
+                    exchange = gr.Button(
+                        "⇄ Swap",
+                        min_width=60,
+                        scale=1,
+                        elem_id="keras-tim-swap",
                     )
-                    near = gr.Button("Make more like it", variant="primary")
                 with gr.Tab("Compare"):
+                    gr.Markdown("Left the chosen one, right the other.")
                     slider = gr.ImageSlider(
-                        label="Chosen and other",
+                        show_label=False,
                         format="png",
                         interactive=False,
                         buttons=["fullscreen"],
                     )
-                with gr.Tab("Between two"):
+                with gr.Tab("Vary"):
+                    gr.Markdown("More like the chosen one.")
+                    amount = gr.Slider(
+                        *(0.05, 1.0, 0.4), step=0.05, label="How far from it"
+                    )
+                    levels = gr.Radio(
+                        [(said, which) for which, said in _LEVELS.items()],
+                        value="all",
+                        label="What may change",
+                    )
+                    near = gr.Button("Make more like it", variant="primary")
+                with gr.Tab("Between"):
                     t = gr.Slider(
-                        0.0,
-                        1.0,
-                        0.5,
+                        *(0.0, 1.0, 0.5),
                         step=0.05,
-                        label="From the chosen to the other",
+                        label="From the chosen one (0) to the other (1)",
                     )
                     half = gr.Button("Make it", variant="primary")
-                with gr.Tab("By region"):
-                    gr.Markdown("Paint where the other one is right, then mix.")
+                with gr.Tab("Mix"):
+                    gr.Markdown(
+                        "Paint on the chosen one where the other is right."
+                    )
                     editor = gr.ImageEditor(
-                        label="Chosen",
+                        show_label=False,
                         format="png",
                         sources=[],
                         transforms=[],
@@ -295,70 +396,87 @@ def build_page(tim, folder, samples=(), count=4, preset=None):
                             color_mode="fixed",
                             default_size=24,
                         ),
+                        elem_id="keras-tim-painted",
                     )
-                    mix = gr.Button("Mix", variant="primary")
+                    mix = gr.Button("Mix them", variant="primary")
 
-        made = [state, alternatives, name, other]
-        running = [
-            start.click(
-                make,
-                [picture, reduce, number, temperature],
+        made = [state, alternatives, name, other, status, chooser]
+        # Of what is going on one line speaks, not every part.
+        queued = {**_QUEUE, "show_progress_on": status}
+        running = []
+        for button, function, inputs, outputs in (
+            (
+                *(start, make, [picture, reduce, number, temperature]),
                 [*made, favourites, save_all],
-                api_name="make",
-                **_QUEUE,
             ),
-            further.click(
-                more,
-                [state, number, name, temperature],
-                made,
-                api_name="more",
-                **_QUEUE,
-            ),
-            near.click(
-                vary,
-                [state, name, amount, levels, number],
-                made,
-                api_name="vary",
-                **_QUEUE,
-            ),
-        ]
-        half.click(
-            between,
-            [state, name, other, t],
-            made,
-            api_name="between",
-            **_QUEUE,
+            (further, more, [state, number, name, temperature], made),
+            (near, vary, [state, name, amount, levels, number], made),
+            (half, between, [state, name, other, t], made),
+            (mix, combine, [state, name, other, editor], made),
+        ):
+            button.click(
+                lambda: gr.Button(interactive=True),
+                *(None, stop),
+                queue=False,
+                api_visibility="private",
+            )
+            event = button.click(
+                *(function, inputs, outputs),
+                api_name=function.__name__,
+                **queued,
+            )
+            # Also where it failed.
+            event.then(
+                lambda choices: (told(choices), gr.Button(interactive=False)),
+                *(state, [status, stop]),
+                api_visibility="private",
+            )
+            running.append(event)
+        stop.click(
+            lambda choices: (told(choices), gr.Button(interactive=False)),
+            *(state, [status, stop]),
+            cancels=running,
+            api_visibility="private",
         )
-        mix.click(
-            combine,
-            [state, name, other, editor],
-            made,
-            api_name="combine",
-            **_QUEUE,
-        )
-        stop.click(None, cancels=running, api_visibility="private")
         name.change(
             choose,
-            [state, name],
-            [chosen, editor, save, close_up, favourite],
+            [state, name, other],
+            [chosen, editor, save, close_up, favourite, alternatives, other],
             api_name="choose",
+            show_progress="hidden",
         )
         for button, move in ((previous, before), (following, after)):
-            button.click(move, [state, name], [name], api_name=move.__name__)
+            button.click(
+                *(move, [state, name], [name]),
+                api_name=move.__name__,
+                show_progress="hidden",
+            )
+        exchange.click(
+            *(swap, [name, other], [name, other]),
+            api_visibility="private",
+            show_progress="hidden",
+        )
         favourite.click(
             mark,
             [state, name],
             [alternatives, favourites, save_all, favourite],
             api_name="mark",
+            show_progress="hidden",
         )
         for gallery, select in (
             (alternatives, clicked),
             (favourites, clicked_favourite),
         ):
-            gallery.select(select, [state], [name], api_visibility="private")
+            gallery.select(
+                *(select, [state], [name]),
+                api_visibility="private",
+                show_progress="hidden",
+            )
         for part in (name, other):
             part.change(
-                compare, [state, name, other], slider, api_visibility="private"
+                *(compare, [state, name, other], slider),
+                api_visibility="private",
+                show_progress="hidden",
             )
         sample.change(
             offered.get, [sample], [picture], api_visibility="private"

@@ -7,7 +7,7 @@ import keras
 from absl import logging
 
 from keras_tim.checks import integer
-from keras_tim.images.films import FILM_SUFFIXES, write_film
+from keras_tim.images.films import check_film_suffix, write_film
 from keras_tim.images.pictures import as_uint8
 from keras_tim.images.sheets import fitted
 from keras_tim.inference.reading import read_input
@@ -33,13 +33,14 @@ def film_file(
     """Writes a film that walks through alternatives of a picture file.
 
     It goes from one alternative to the next and from the last one back to the
-    first, and repeats for ever. The file appears whole or not at all.
+    first, and repeats for ever, but in MP4, where that is up to the player.
+    The file appears whole or not at all.
 
     Args:
         tim: a `TIM`.
         path: the picture file.
-        film: path of the film, ending in `.webp` or `.gif`; its folder is made
-            if missing.
+        film: path of the film, ending in `.webp`, `.gif` or `.mp4`, see
+            `keras_tim.images.write_film`; its folder is made if missing.
         seed: int, of the alternatives.
         alternatives: ints, two or more, the numbers of those that it comes by.
         seconds: float, how long one round takes.
@@ -58,6 +59,7 @@ def film_file(
         ValueError: if an argument is not as described, or the film would be
             too large.
         FileExistsError: if the film is there already.
+        ImportError: if MP4 cannot be written here.
         keras_tim.images.PictureError: if the picture cannot be used.
     """
     seed = integer("seed", seed, least=None)
@@ -76,11 +78,8 @@ def film_file(
             f"Received: seconds={seconds}, rate={rate}"
         )
     film = os.fspath(film)
-    if os.path.splitext(film)[1].lower() not in FILM_SUFFIXES:
-        raise ValueError(
-            f"`film` must end in one of {', '.join(FILM_SUFFIXES)}. Received: "
-            f"film={film!r}"
-        )
+    # Before the work, not behind it.
+    check_film_suffix(film, "film")
     if os.path.exists(film):
         if os.path.exists(path) and os.path.samefile(film, path):
             raise FileExistsError(

@@ -28,6 +28,19 @@ def test_film(model, photo_folder, tmp_path, monkeypatch, capsys):
     assert main([*command, "--overwrite"]) == 0
 
 
+def test_mp4(model, photo_folder, tmp_path, monkeypatch):
+    av = pytest.importorskip("av", reason="needs pip install '.[film]'")
+    monkeypatch.chdir(tmp_path)
+    command = ["film", f"--model={model}", "--alternatives=0,1", "--reduce=4"]
+    command += ["--seconds=1", "--rate=4", "--side=64", "--format=mp4"]
+    assert main([*command, str(photo_folder / "coffee.png")]) == 0
+    with av.open("coffee_film.mp4") as film:
+        # An odd side has got one more.
+        assert [(f.width, f.height) for f in film.decode(video=0)] == [
+            (64, 52)
+        ] * 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -35,6 +48,7 @@ def test_film(model, photo_folder, tmp_path, monkeypatch, capsys):
         (["a.png", "b.png"], "a.png b.png"),
         (["--alternatives=4", "a.png"], "at least two"),
         (["--output=film.txt", "a.png"], "film.txt"),
+        (["--output=a.gif", "--format=mp4", "a.png"], "of one format"),
         (["--task=colourization", "a.png"], "not colourization"),
         (["missing.png"], "missing.png"),
     ],

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -39,6 +41,42 @@ def test_a_film_holds_its_frames(suffix, frames, tmp_path):
     assert [path.name] == [p.name for p in tmp_path.iterdir()]
 
 
+def read_mp4(path):
+    av = pytest.importorskip("av", reason="needs pip install '.[film]'")
+    with av.open(str(path)) as film:
+        (stream,) = film.streams
+        frames = [f.to_ndarray(format="rgb24") for f in film.decode(stream)]
+        return np.stack(frames) / 255.0, stream, film.metadata
+
+
+@pytest.mark.parametrize("size", [(24, 40), (23, 39)])
+def test_an_mp4_holds_its_frames(size, frames, tmp_path):
+    pytest.importorskip("av", reason="needs pip install '.[film]'")
+    path = tmp_path / "film.mp4"
+    frames = frames[:, : size[0], : size[1]]
+    write_film(path, frames, 80, 240, record={"made": "film"})
+    found, stream, metadata = read_mp4(path)
+    # The last one is held as long as three.
+    assert found.shape == (10, 24, 40, 3)
+    assert stream.average_rate == 12.5
+    assert stream.codec_context.pix_fmt == "yuv420p"
+    assert metadata["comment"] == 'keras_tim {"made": "film"}'
+    found = found[:, : size[0], : size[1]]
+    for number in (0, 3, 7):
+        assert np.abs(found[number] - frames[number]).mean() < 0.03
+        others = np.delete(frames, number, axis=0)
+        nearest = np.abs(others - found[number]).mean((1, 2, 3)).min()
+        assert nearest > 0.05
+    np.testing.assert_allclose(found[-1], found[7], atol=0.02)
+
+
+def test_without_pyav_it_says_what_is_missing(frames, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ImportError, match=r"keras-tim\[film\]"):
+        write_film(tmp_path / "film.mp4", frames)
+    assert not list(tmp_path.iterdir())
+
+
 def test_one_frame_is_a_film_and_uint8_is_taken(tmp_path):
     path = tmp_path / "film.webp"
     write_film(path, np.full((1, 16, 16, 3), 200, np.uint8))
@@ -49,7 +87,7 @@ def test_one_frame_is_a_film_and_uint8_is_taken(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"path": "film.mp4"}, "webp"),
+        ({"path": "film.avi"}, "webp"),
         ({"milliseconds": 0}, "`milliseconds`"),
         ({"hold": 1.5}, "`hold`"),
         ({"frames": []}, "`frames`"),
