@@ -16,6 +16,7 @@ from keras_tim.checks import check_tensorflow, check_unit_range, integer
 from keras_tim.imle.backend import backend
 from keras_tim.imle.inversion import invert
 from keras_tim.imle.training import ConditionalIMLE
+from keras_tim.layers.weight_norm import weights_follow
 from keras_tim.models.inputs import check_inputs
 from keras_tim.models.model_file import load_tim
 from keras_tim.models.presets import (
@@ -125,9 +126,11 @@ class TIM(Tower):
                 )
             return cls._of_preset(arguments, overrides)
         config = read_preset(folder)
-        tim = cls._of_preset(config["model"], overrides)
-        if load_weights or load_weights is None:
-            load_weights_of_preset(tim, folder, config)
+        if load_weights is False:
+            return cls._of_preset(config["model"], overrides)
+        with weights_follow():
+            tim = cls._of_preset(config["model"], overrides)
+        load_weights_of_preset(tim, folder, config)
         return tim
 
     @classmethod

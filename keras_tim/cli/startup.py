@@ -6,6 +6,8 @@ run as a script. What it does not know it passes on, even if this one dies.
 """
 
 import contextlib
+import gc
+import json
 import logging
 import os
 import re
@@ -46,12 +48,49 @@ def start_tensorflow(errors_alone=False, talkative=False, faster_kernels=False):
         level = "2" if errors_alone else "1"  # or "0" for information
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", level)
         quiet = _without_noise()
-    with quiet:
+    with quiet, _unhindered():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
     if errors_alone:
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def _unhindered():
+    """The scope in which TensorFlow is imported without what is not needed.
+
+    It makes a million objects that stay: looking for garbage among them, then
+    and later, finds none. Where JAX and IPython are installed, TensorFlow and
+    Keras import them for what no command does.
+    """
+    hidden = []
+    if _keras_backend() == "tensorflow":
+        hidden = [x for x in ("jax", "IPython") if x not in sys.modules]
+    # As if they were not installed.
+    sys.modules.update(dict.fromkeys(hidden))
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collects:
+            gc.enable()
+        for name in hidden:
+            del sys.modules[name]
+
+
+def _keras_backend():
+    """What Keras will run on, as far as that is told before it is imported."""
+    if "KERAS_BACKEND" in os.environ:
+        return os.environ["KERAS_BACKEND"]
+    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
+    try:
+        with open(os.path.join(home, "keras.json"), encoding="utf-8") as file:
+            return json.load(file).get("backend", "tensorflow")
+    except (OSError, ValueError, AttributeError):
+        return "tensorflow"
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from keras import ops
 from keras_tim.checks import integer
 
 _KNOWN = contextvars.ContextVar("plain kernels", default=None)
+_FOLLOW = contextvars.ContextVar("weights follow", default=False)
 
 
 @contextlib.contextmanager
@@ -27,6 +28,19 @@ def known_kernels(kernels):
         yield
     finally:
         _KNOWN.reset(token)
+
+
+@contextlib.contextmanager
+def weights_follow():
+    """The scope in which layers are built whose weights are then assigned.
+
+    They begin as zeros: drawing them takes a third of the time to build.
+    """
+    token = _FOLLOW.set(True)
+    try:
+        yield
+    finally:
+        _FOLLOW.reset(token)
 
 
 @keras.saving.register_keras_serializable(package="keras_tim")
@@ -82,7 +96,11 @@ class WeightNormConv2D(keras.layers.Layer):
         # weights stay out of autocasting and only the kernel is cast.
         self.v = self.add_weight(
             shape=shape,
-            initializer=keras.initializers.RandomUniform(-bound, bound),
+            initializer=(
+                "zeros"
+                if _FOLLOW.get()
+                else keras.initializers.RandomUniform(-bound, bound)
+            ),
             name="v",
             autocast=False,
         )
@@ -162,6 +180,8 @@ def scaled_kaiming_normal(gain=1.0):
 
 def kaiming_normal(gain=1.0):
     """Normal initial values of standard deviation gain * sqrt(2 / fan_in)."""
+    if _FOLLOW.get():
+        return keras.initializers.Zeros()
     # VarianceScaling takes the variance.
     return keras.initializers.VarianceScaling(
         scale=2.0 * gain**2,

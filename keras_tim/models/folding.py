@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_tim.layers.weight_norm import weights_follow
 from keras_tim.lazy import tensorflow as tf
 from keras_tim.models.pretrained import place
 
@@ -22,7 +23,8 @@ def folded(tower, dtype=None):
     if not tower.weight_norm and dtype in (None, tower.dtype_policy.name):
         return tower
     changes = {"weight_norm": False} | ({"dtype": dtype} if dtype else {})
-    plain = type(tower).from_config({**tower.get_config(), **changes})
+    with weights_follow():
+        plain = type(tower).from_config({**tower.get_config(), **changes})
     _copy_folded(tower, plain)
     return plain
 

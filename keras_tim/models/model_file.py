@@ -10,6 +10,7 @@ import keras
 
 from keras_tim.assets.archives import open_zip, read_member
 from keras_tim.assets.damage import damage_explained
+from keras_tim.layers.weight_norm import weights_follow
 from keras_tim.models.sizes import least_parameters
 from keras_tim.models.tower import Tower
 
@@ -64,7 +65,10 @@ def load_tim(path, compile=False):
             config, weights = _members(archive)
         _check(config, weights, compile)
         del weights  # Keras reads them once more
-        return keras.models.load_model(path, compile=compile, safe_mode=True)
+        with weights_follow():
+            return keras.models.load_model(
+                path, compile=compile, safe_mode=True
+            )
 
 
 def _members(archive):

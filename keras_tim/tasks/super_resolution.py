@@ -6,6 +6,7 @@ from keras_tim.layers.resampling import (
     bicubic_upsample,
     gaussian_blur,
 )
+from keras_tim.layers.tracing import traced_once
 from keras_tim.metrics.consistency import low_resolution_psnr
 from keras_tim.tasks.pyramid import doubled
 from keras_tim.tasks.task import (
@@ -71,11 +72,16 @@ class SuperResolution(Task):
         Returns:
             float32 tensor of the output's shape; it may leave [0, 1].
         """
-        for _ in range(rounds):
+
+        @traced_once
+        def agree(output, observed):
             lacking = observed - bicubic_downsample(output, factor)
             if blur:
                 lacking = gaussian_blur(lacking, blur)
-            output = output + bicubic_upsample(lacking, factor)
+            return output + bicubic_upsample(lacking, factor)
+
+        for _ in range(rounds):
+            output = agree(output, observed)
         return output
 
     def baseline(self, given, size):

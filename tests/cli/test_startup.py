@@ -110,6 +110,33 @@ def test_last_words_are_passed_on(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("backend", "before", "after"),
+    [("tensorflow", "hidden", "there"), ("jax", "there", "there")],
+)
+def test_jax_is_imported_where_keras_runs_on_it(
+    tmp_path, backend, before, after
+):
+    """TensorFlow imports it wherever it is installed."""
+    asks = (
+        "import gc\n"
+        "try:\n    import jax\nexcept ImportError:\n    jax = 'hidden'\n"
+        "print(jax if jax == 'hidden' else 'there', end=' ')\n"
+    )
+    (tmp_path / "jax.py").write_text("")
+    (tmp_path / "tensorflow.py").write_text(
+        f"{asks}assert not gc.isenabled()\n"
+        "class config:\n    list_physical_devices = list\n"
+    )
+    start = "from keras_tim.cli.startup import start_tensorflow as s; s()"
+    program = f"import sys; sys.argv = ['keras-tim']; {start}\n{asks}"
+    paths = [os.fspath(tmp_path), *filter(None, sys.path)]
+    env = {"PYTHONPATH": os.pathsep.join(paths), "KERAS_BACKEND": backend}
+    done = run(["-c", f"{program}assert gc.isenabled()"], env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [before, after]
+
+
+@pytest.mark.parametrize(
     ("command", "before", "after"),
     [("train", None, "1"), ("train", "0", "0"), ("sample", None, None)],
 )

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_tim.layers import WeightNormConv2D
-from keras_tim.layers.weight_norm import convolution
+from keras_tim.layers.weight_norm import convolution, weights_follow
 
 
 def normal(*shape, seed=0):
@@ -139,3 +139,20 @@ def test_refuses_sizes_that_are_no_positive_integers(kwargs):
 def test_refuses_unknown_channels():
     with pytest.raises(ValueError, match="channels must be known"):
         WeightNormConv2D(4).build((None, None, None, None))
+
+
+@pytest.mark.parametrize("weight_norm", [False, True])
+def test_what_is_assigned_anyway_is_not_drawn(weight_norm):
+    def built():
+        layer = convolution(4, weight_norm)
+        layer.build((None, None, None, 3))
+        return layer
+
+    with weights_follow():
+        layer = built()
+    assert not any(np.any(weight) for weight in layer.get_weights())
+    drawn = built()
+    assert np.any(drawn.get_weights()[0])
+    layer.set_weights(drawn.get_weights())
+    x = tf.random.stateless_normal((1, 6, 5, 3), [0, 0])
+    np.testing.assert_array_equal(layer(x), drawn(x))
