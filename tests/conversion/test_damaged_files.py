@@ -10,7 +10,6 @@ import pickle
 import tarfile
 import zipfile
 
-import keras
 import numpy as np
 import pytest
 
@@ -262,7 +261,7 @@ def test_source_archives(tmp_path, monkeypatch, count, suffix):
     )
 
 
-@counts(40, 500)
+@counts(20, 500)
 def test_models(make_tim, tmp_path, count):
     tim = make_tim(quick=True, residual_channels=(2,), growth_channels=(1,))
     tim.compile(optimizer="sgd", distance="mean_squared_error")
@@ -270,7 +269,6 @@ def test_models(make_tim, tmp_path, count):
     tim.save(path)
 
     def read(path):
-        keras.backend.clear_session()
         load_tim(path, compile=True)
 
     check(path, path.read_bytes(), read, ValueError, count, damaged_zip)
