@@ -261,7 +261,7 @@ def test_source_archives(tmp_path, monkeypatch, count, suffix):
     )
 
 
-@counts(20, 500)
+@counts(40, 500)
 def test_models(make_tim, tmp_path, count):
     tim = make_tim(quick=True, residual_channels=(2,), growth_channels=(1,))
     tim.compile(optimizer="sgd", distance="mean_squared_error")
