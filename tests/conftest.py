@@ -1,3 +1,4 @@
+import contextlib
 import importlib.util
 import os
 import pathlib
@@ -8,6 +9,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import keras
 import pytest
+import tensorflow as tf
 
 from keras_tim import TIM
 from keras_tim.perceptual import WeightsError, fetch_weights
@@ -46,6 +48,49 @@ def made(task="super_resolution", quick=False, **kwargs):
 def make_tim():
     """Callable `(task, quick, **kwargs)` that makes a tiny model."""
     return made
+
+
+@contextlib.contextmanager
+def without_graphs():
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="session")
+def eagerly():
+    """Context manager in which TensorFlow does without graphs.
+
+    A run of a few steps, and of a few operations, takes far less than to trace
+    it. For what is about files and flags: the same in a graph and outside.
+    """
+    return without_graphs
+
+
+# What takes longest in one piece comes first, so that at the end no process
+# waits long for another.
+LONG_FILES = (
+    "imle/test_distribution.py",
+    "runs/test_training_run.py",
+    "models/test_backends.py",
+    "imle/test_jax.py",
+    "examples/test_mnist_example.py",
+    "test_readme.py",
+    "export/test_serving.py",
+    "cli/test_commands.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    folder = pathlib.Path(__file__).parent
+    files = [folder / name for name in LONG_FILES]
+    items.sort(
+        key=lambda item: (
+            files.index(item.path) if item.path in files else len(files)
+        )
+    )
 
 
 # Why a test may be skipped where everything is installed, as `.ci/run` does it.

@@ -15,6 +15,13 @@ from keras_tim.cli.main import main
 from keras_tim.images import write_picture
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_graphs(eagerly):
+    """Graphs of commands are those of `test_commands.py`."""
+    with eagerly():
+        yield
+
+
 def evaluate(run, *flags):
     return main(["evaluate", f"--model={run}", "--num_samples=2", *flags])
 

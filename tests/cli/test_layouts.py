@@ -18,6 +18,13 @@ from keras_tim.images import read_picture, write_picture
 NUM_PICTURES = 10
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_graphs(eagerly):
+    """Graphs of a run are those of `test_commands.py`."""
+    with eagerly():
+        yield
+
+
 @pytest.fixture(scope="session")
 def layout_folder(tmp_path_factory):
     """Skies over roads, 37 x 52 pixels, with maps of CamVid's ids."""

@@ -11,6 +11,13 @@ from keras_tim.images import read_picture, write_picture
 from keras_tim.runs import load_run, train
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_graphs(eagerly):
+    """Graphs of a run are those of `test_commands.py`."""
+    with eagerly():
+        yield
+
+
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory, photo_folder):
     """Flags that name photos, and the same ones inverted."""

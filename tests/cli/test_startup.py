@@ -55,8 +55,9 @@ def pictures(tmp_path_factory):
     return folder
 
 
-def test_quiet_prints_errors_alone(pictures, tmp_path):
-    flags = ["--model=super_resolution_x4_lite", "--seeds=0", "--output=out"]
+def test_quiet_prints_errors_alone(make_tim, pictures, tmp_path):
+    make_tim(quick=True).save(tmp_path / "tim.keras")
+    flags = ["--model=tim.keras", "--seeds=0", "--output=out"]
     sample = ["sample", *flags, os.fspath(pictures)]
     done = command(*sample, "--quiet", cwd=tmp_path)
     assert done.returncode == 3

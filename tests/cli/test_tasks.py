@@ -61,6 +61,13 @@ CASES = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_graphs(eagerly):
+    """Graphs of a run are those of `test_commands.py`."""
+    with eagerly():
+        yield
+
+
 @pytest.fixture(scope="module", params=CASES)
 def task(request):
     return request.param

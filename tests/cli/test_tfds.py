@@ -7,6 +7,13 @@ import pytest
 from keras_tim.cli.main import main
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_graphs(eagerly):
+    """Graphs of a run are those of `test_commands.py`."""
+    with eagerly():
+        yield
+
+
 def test_train_and_evaluate(tfds_folder, tiny, lpips_weights, tmp_path, capsys):
     data = ["--data=tfds:pair", f"--data_dir={tfds_folder}"]
     run = f"--run={tmp_path / 'run'}"

@@ -10,7 +10,6 @@ import pickle
 import tarfile
 import zipfile
 
-import keras
 import numpy as np
 import pytest
 
@@ -270,7 +269,6 @@ def test_models(make_tim, tmp_path, count):
     tim.save(path)
 
     def read(path):
-        keras.backend.clear_session()
         load_tim(path, compile=True)
 
     check(path, path.read_bytes(), read, ValueError, count, damaged_zip)

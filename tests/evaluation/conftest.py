@@ -9,6 +9,13 @@ from keras_tim.recipes import get_recipe
 from keras_tim.runs import RunSettings
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_graphs(eagerly):
+    """Graphs are those of `keras-tim evaluate`, in `tests/cli`."""
+    with eagerly():
+        yield
+
+
 @pytest.fixture(scope="session")
 def photo_folder(tmp_path_factory):
     """Four parts of photos, of two sizes."""

@@ -4,6 +4,7 @@ import sys
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 
@@ -11,7 +12,9 @@ def test_one_replica_trains_as_none(make_tim, make_pairs, mean_square_distance):
     weights = []
     for strategy in (None, tf.distribute.MirroredStrategy(["CPU:0"])):
         with strategy.scope() if strategy else contextlib.nullcontext():
-            tim = make_tim(quick=True)
+            tim = make_tim(
+                quick=True, residual_channels=(8,), growth_channels=(4,)
+            )
             tim.compile(
                 optimizer=keras.optimizers.SGD(0.1),
                 distance=mean_square_distance,
@@ -26,8 +29,9 @@ def test_one_replica_trains_as_none(make_tim, make_pairs, mean_square_distance):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-# One step on a global batch of four, on one device and on two.
+# Steps on a global batch of four, on one device and on two.
 SCRIPT = """
+import sys
 import keras, numpy as np, tensorflow as tf
 from keras import ops
 from keras_tim import TIM
@@ -68,24 +72,18 @@ def train(strategy, steps, images=4, rates=1.0):
     changes = [b - a for a, b in zip(before, tim.get_weights())]
     return changes, logs, int(tim.optimizer.iterations.numpy())
 
-one = train(tf.distribute.get_strategy(), 1)
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert mirrored.num_replicas_in_sync == 2
-two = train(mirrored, 1)
+# Of a second batch, one image, the second replica gets none. It counts in the
+# mean over replicas alone: half of the step.
+images = int(sys.argv[1])
+half = keras.optimizers.schedules.PiecewiseConstantDecay([0], [1.0, 0.5])
+one = train(tf.distribute.get_strategy(), 1, images, half)
+two = train(mirrored, 1, images)
 assert max(np.abs(x).max() for x in one[0]) > 1e-3
 for a, b in zip(one[0], two[0]):
     np.testing.assert_allclose(a, b, atol=1e-6)
-names = one[1].keys() - {"gradient_norm"}
-for name in names:
-    np.testing.assert_allclose(one[1][name], two[1][name], rtol=1e-5)
-# Of the second batch, one image, the second replica gets none. It counts in
-# the mean over replicas alone: half of the step.
-half = keras.optimizers.schedules.PiecewiseConstantDecay([0], [1.0, 0.5])
-one = train(tf.distribute.get_strategy(), 1, 5, half)
-two = train(mirrored, 1, 5)
-for a, b in zip(one[0], two[0]):
-    np.testing.assert_allclose(a, b, atol=1e-6)
-for name in names:
+for name in one[1].keys() - {"gradient_norm"}:
     np.testing.assert_allclose(one[1][name], two[1][name], rtol=1e-5)
 changes, logs, iterations = train(mirrored, 2)
 assert iterations == 2
@@ -124,11 +122,13 @@ print("so do their learning rates")
 """
 
 
-def test_two_replicas_train_as_one_on_the_whole_batch(tmp_path):
+# The first four of five images are those of the other run.
+@pytest.mark.parametrize("images", [5, pytest.param(4, marks=pytest.mark.slow)])
+def test_two_replicas_train_as_one_on_the_whole_batch(tmp_path, images):
     script = tmp_path / "replicas.py"
     script.write_text(SCRIPT)
     done = subprocess.run(
-        [sys.executable, str(script)],
+        [sys.executable, str(script), str(images)],
         capture_output=True,
         text=True,
         timeout=300,

@@ -36,18 +36,19 @@ def run(script, *arguments):
     return json.loads(finished.stdout.splitlines()[-1])
 
 
+# Of a single level: two, which take twice as long to compile, are below.
 LEARNING = """
 import json
 import keras
 import numpy as np
 from keras_tim import TIM
 keras.utils.set_random_seed(0)
-tim = TIM("super_resolution", residual_channels=(4, 4), growth_channels=(2, 2),
+tim = TIM("super_resolution", residual_channels=(4,), growth_channels=(2,),
           num_blocks=0, mapping_network=False, style_dim=4, noise_channels=2,
           mapping_width=4, mapping_depth=1, dtype=DTYPE)
 rng = np.random.default_rng(0)
 y = np.clip(rng.normal(0.8, 0.1, (5, 16, 24, 3)), 0, 1).astype("float32")
-x = y[:, ::4, ::4]
+x = y[:, ::2, ::2]
 tim.compile(keras.optimizers.Adam(0.02), "mean_squared_error", 3,
             images_per_selection=3, steps_per_selection=2, mini_batch_size=2,
             candidate_chunk=4)
@@ -92,10 +93,10 @@ print(json.dumps({
     "together": float(np.abs(many - together).max()),
     "apart": float(np.abs(many[0, 0] - many[0, 1]).max()),
     "codes": max(float(np.abs(np.asarray(a)[5] - np.asarray(b)[0]).max())
-                 for a, b in zip(codes[1], code[1])),
-    "far": float(np.abs(np.asarray(far[1][1]) - code[1][1]).max()),
+                 for a, b in zip(codes[0], code[0])),
+    "far": float(np.abs(np.asarray(far[0][1]) - code[0][1]).max()),
     "predicted": tim.predict(x, verbose=0).shape,
-    "deviation": float(np.std(np.asarray(codes[1][1]))),
+    "deviation": float(np.std(np.asarray(codes[0][1]))),
     "tiles": [tiles, *others],
     "bright": bright,
 }))
@@ -121,7 +122,7 @@ def test_fit_lowers_the_loss(learnt):
 def test_evaluation_can_be_repeated(learnt):
     first, again = learnt["evaluated"]
     assert first == again
-    assert set(first) >= {"loss", "selected_distance_level1"}
+    assert set(first) >= {"loss", "selected_distance_level0"}
     assert "gradient_norm" not in first
 
 

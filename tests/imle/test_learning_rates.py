@@ -200,6 +200,7 @@ def change(tim, make_pairs):
         keras.optimizers.SGD(1.0),
         distance="mean_squared_error",
         num_samples=1,
+        run_eagerly=True,
     )
     before = tim.get_weights()
     tim.fit(*make_pairs(tim), verbose=0)

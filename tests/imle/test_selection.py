@@ -106,8 +106,9 @@ NUM_SAMPLES = [6, 4]
 
 @pytest.fixture(scope="module")
 def case(make_tim, make_pairs, mean_square_distance):
-    tim = make_tim()
-    inputs, targets = make_pairs(tim, pyramid=True)
+    # Blocks change nothing in what is chosen; `test_lpips` has them.
+    tim = make_tim(quick=True)
+    inputs, targets = make_pairs(tim, pyramid=True, seed=3)
     expected = brute_force_hierarchical(
         tim, [inputs], targets, mean_square_distance, NUM_SAMPLES
     )
@@ -155,7 +156,7 @@ def test_hierarchical_selection_in_a_graph(case, mean_square_distance, chunk):
 def vanilla_case(request, make_tim, make_pairs, mean_square_distance):
     # Pairs of which the last level alone and the sum choose different codes.
     supervision = request.param
-    tim = make_tim(intermediate_supervision=supervision)
+    tim = make_tim(quick=True, intermediate_supervision=supervision)
     inputs, targets = make_pairs(tim, pyramid=True, seed=4)
     inputs = [inputs]
     tried = distances_of_whole_codes(
@@ -185,7 +186,7 @@ def test_vanilla_selection(vanilla_case, mean_square_distance, chunk):
 
 
 def test_no_whole_code_is_chosen_where_all_diverge(make_tim, make_pairs):
-    tim = make_tim()
+    tim = make_tim(quick=True)
     inputs, targets = make_pairs(tim, pyramid=True)
 
     def missing(pictures, targets):
@@ -205,7 +206,7 @@ def test_no_whole_code_is_chosen_where_all_diverge(make_tim, make_pairs):
 
 @pytest.mark.parametrize("task", ["decompression", "layout_synthesis"])
 def test_tasks_with_an_input_per_level(make_tim, mean_square_distance, task):
-    tim = make_tim(task=task, input_channels=3)
+    tim = make_tim(task=task, quick=True, input_channels=3)
     rng = np.random.default_rng(0)
 
     def batch(height, width):

@@ -88,7 +88,7 @@ def test_metrics_are_those_of_predictions(tim, run_eagerly):
 def test_metrics_of_training_are_those_before_the_steps(tim):
     inputs, targets = pairs()
     before = np.abs(tim.predict(inputs, verbose=0) - targets).mean()
-    tim.compile("adam", metrics=["mae"], **COMPILED)
+    tim.compile("adam", metrics=["mae"], run_eagerly=True, **COMPILED)
     history = tim.fit(
         inputs, targets, validation_data=(inputs, targets), verbose=0
     ).history
@@ -102,7 +102,7 @@ def test_metrics_change_nothing_else(make_tim):
     histories = []
     for metrics in (None, ["mse"]):
         tim = made(make_tim)
-        tim.compile("adam", metrics=metrics, **COMPILED)
+        tim.compile("adam", metrics=metrics, run_eagerly=True, **COMPILED)
         history = tim.fit(*pairs(4), batch_size=2, verbose=0).history
         histories.append(history)
     del histories[1]["mse"]
@@ -121,6 +121,7 @@ def test_metrics_weigh_pixels(tim):
         distance=keras_tim_lpips(),
         num_samples=1,
         weighted_metrics=["mae"],
+        run_eagerly=True,
     )
     found = tim.evaluate(
         inputs, targets, sample_weight=weights, return_dict=True, verbose=0

@@ -82,7 +82,10 @@ def test_training_moves_the_projections(guided):
     targets = np.repeat(inputs, 3, axis=-1) ** [0.5, 1.0, 2.0]
     before = guided.guide.trainable_weights[0].numpy()
     guided.compile(
-        optimizer="adam", distance={"lpips_alex": 1.0}, num_samples=2
+        optimizer="adam",
+        distance={"lpips_alex": 1.0},
+        num_samples=2,
+        run_eagerly=True,
     )
     guided.fit(inputs, targets.astype("float32"), verbose=0)
     assert np.abs(guided.guide.trainable_weights[0] - before).max() > 0

@@ -88,8 +88,10 @@ def test_clipped_outputs_still_learn(tim, mnist_components, digits):
 
 
 def test_what_is_known_is_saved_and_exported(
-    tim, mnist_components, digits, tmp_path
+    make_tim, mnist_components, digits, tmp_path
 ):
+    tim = make_tim("mnist", quick=True, consistency=2)
+    tim.set_components(mnist_components)
     given = mnist_components.given(digits)
     expected = tim.sample(given, num_samples=1, seed=0)
     tim.save(tmp_path / "tim.keras")
