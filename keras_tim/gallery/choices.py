@@ -1,5 +1,6 @@
 """The alternatives of one picture in the gallery: drawn, varied, mixed."""
 
+import contextlib
 import dataclasses
 import os
 import zipfile
@@ -15,7 +16,8 @@ from keras_tim.images.alternatives import (
 from keras_tim.images.pictures import read_picture, write_picture
 from keras_tim.images.sheets import pixel_deviation
 from keras_tim.inference.choosing import codes_of, mask_text
-from keras_tim.inference.rendering import Renderer
+from keras_tim.inference.rendering import Renderer, TiledRenderer, choice_of
+from keras_tim.inference.samples import sample_of, tile_side
 from keras_tim.models.fingerprint import fingerprint
 
 # Beside favourites the latest so many are kept, each in a file.
@@ -24,6 +26,9 @@ MOST_KEPT = 32
 # looked at to find it.
 CLOSE_UP = (256, 320)
 MOST_COMPARED = 8
+# Of a picture that is made in tiles a region is shown, of so many pixels of the
+# output along each side at most.
+REGION = 768
 
 LEVELS = ("all", "fine", "coarse")
 
@@ -34,7 +39,9 @@ class Alternative:
 
     Attributes:
         name: str, what a person calls it.
-        path: str, a PNG file with a record of how it was made.
+        path: str, a PNG file of what is shown of it. Where that is all, it has
+            a record of how it was made.
+        ending: str, of the name of its file.
         made_of: dict that JSON can hold: how its codes came about, see
             `codes_of`. They are larger than the picture, and are not kept.
         temperature: float, what its codes were drawn with.
@@ -42,6 +49,7 @@ class Alternative:
 
     name: str
     path: str
+    ending: str
     made_of: dict
     temperature: float = 1.0
 
@@ -59,12 +67,33 @@ class Choices:
             what was drawn here; None for one that does not say.
         original: `keras_tim.images.originals.Original`, the picture's file,
             or None.
+        tile: as `TIM.sample` takes it.
+
+    Attributes:
+        region: None, or, of a picture that is made in tiles, what is shown of
+            it: two slices of the rows and columns given. It is the middle at
+            first.
+        stopped: bool, for whoever makes pictures of them.
     """
 
-    def __init__(self, tim, given, stem, folder, record=None, original=None):
-        self._tim = tim
-        self._height, self._width = given.shape[:2]
-        self._renderer = Renderer(tim, given)
+    def __init__(
+        self,
+        tim,
+        given,
+        stem,
+        folder,
+        record=None,
+        original=None,
+        tile="auto",
+    ):
+        self._tim, self._given = tim, given
+        self._tile = tile_side(tim, given, tile)
+        self.region, self.stopped = None, False
+        if self._tile is None:
+            self._renderer = Renderer(tim, given)
+        else:
+            self._renderer = TiledRenderer(tim, given)
+            self._center((0.5, 0.5))
         self._record = record
         self._model = fingerprint(tim)
         self._original = original
@@ -125,9 +154,10 @@ class Choices:
         """Writes the favourites' files into a ZIP file.
 
         Returns:
-            Its path, or None where there are no favourites.
+            Its path, or None where there are no favourites, or their files
+            hold a region of them alone.
         """
-        if not self._favourites:
+        if not self._favourites or self.region:
             return None
         path = os.path.join(self._folder, f"{self._stem}_favourites.zip")
         with (
@@ -265,19 +295,20 @@ class Choices:
         Args:
             name: str, the alternative.
             other: str, the other one.
-            mask: array `[height, width]` of the given picture's size, from 0,
-                where the alternative stays, to 1, where the other one is taken.
+            mask: array `[height, width]` of `size`, from 0, where the
+                alternative stays, to 1, where the other one is taken.
 
         Returns:
             The new `Alternative`.
         """
         a, b = self.named(name), self.named(other)
         mask = np.asarray(mask, "float32")
-        if mask.shape != (self._height, self._width) or not (
+        height, width = self.size()
+        if mask.shape != (height, width) or not (
             mask.min() >= 0 and mask.max() <= 1
         ):
             raise ValueError(
-                f"`mask` must be [{self._height}, {self._width}] in [0, 1]. "
+                f"`mask` must be [{height}, {width}] in [0, 1]. "
                 f"Received: shape {mask.shape}"
             )
         if not mask.any():
@@ -286,7 +317,8 @@ class Choices:
             )
         number = self._counted("mix")
         # As the record holds it.
-        levels = np.rint(255.0 * mask).astype("uint8")
+        levels = np.zeros(self._given.shape[:2], "uint8")
+        levels[self.region or ...] = np.rint(255.0 * mask)
         return self._made(
             f"mix {number}",
             f"mix{number}",
@@ -294,14 +326,83 @@ class Choices:
             max(a.temperature, b.temperature),
         )
 
+    def look(self, down, across):
+        """Shows another region of a picture that is made in tiles.
+
+        Args:
+            down: float, where its middle is to be, from 0 at the top to 1.
+            across: float, the same from the left.
+
+        Yields:
+            Numbers of alternatives that are shown there, from 1 on; nothing
+            where all is shown anyway.
+        """
+        if self.region is None or not self._center((down, across)):
+            return
+        for number, made in enumerate(self.alternatives):
+            path = self._write(made.ending, made.made_of)
+            os.unlink(made.path)
+            self._kept[made.name] = dataclasses.replace(made, path=path)
+            yield number + 1
+
+    def whole(self, name):
+        """The file of a whole picture with a record of how it was made.
+
+        Args:
+            name: str, an alternative.
+
+        Returns:
+            Its path, or None where it is made in tiles and has not been yet,
+            see `make_whole`.
+        """
+        made = self.named(name)
+        if self.region is None:
+            return made.path
+        path = self._path(made.ending)
+        return path if os.path.exists(path) else None
+
+    def make_whole(self, name, part_done=None):
+        """Makes the whole of a picture of which a region was shown.
+
+        Args:
+            name: str, an alternative.
+            part_done: None, or a function that is told the share of it that
+                has been made since, see `sample_of`.
+
+        Returns:
+            The path of its file.
+        """
+        path = self.whole(name)
+        if path is not None:
+            return path
+        made = self.named(name)
+        deep = self._original is not None and self._original.deep
+        if self._drawn(made.made_of):
+            picture = sample_of(
+                *(self._tim, self._given),
+                *(made.made_of["seed"], made.made_of["index"]),
+                *(made.temperature, self._tile, deep, part_done),
+            )
+        else:
+            picture = choice_of(
+                *(self._tim, self._given, made.made_of),
+                *(self._tile, deep, part_done),
+            )
+        path = self._path(made.ending)
+        record = self._recorded(made.made_of) | {"tile": self._tile}
+        write_picture(path, picture, record, self._original)
+        return path
+
     def size(self):
-        """Height and width of the given picture."""
-        return self._height, self._width
+        """Height and width that are shown of the given picture."""
+        if self.region is None:
+            return self._given.shape[:2]
+        return tuple(part.stop - part.start for part in self.region)
 
     def size_made(self):
         """Height and width of the alternatives."""
         factor = self._tim.output_factor
-        return factor * self._height, factor * self._width
+        return tuple(factor * n for n in self._given.shape[:2])
 
     def _counted(self, kind):
         self._counts[kind] += 1
@@ -312,19 +413,54 @@ class Choices:
         return codes_of(self._tim, self._renderer, made.made_of)
 
     def _made(self, name, ending, made_of, temperature):
-        path = os.path.join(self._folder, f"{self._stem}_{ending}.png")
-        codes = codes_of(self._tim, self._renderer, made_of)
-        picture = self._renderer.picture(codes)
-        write_picture(path, picture, self._recorded(made_of), self._original)
-        self._kept[name] = Alternative(name, path, made_of, temperature)
+        path = self._write(ending, made_of)
+        self._kept[name] = Alternative(name, path, ending, made_of, temperature)
         others = [name for name in self._kept if name not in self._favourites]
         for oldest in others[:-MOST_KEPT]:
-            os.unlink(self._kept.pop(oldest).path)
+            forgotten = self._kept.pop(oldest)
+            for path in {forgotten.path, self._path(forgotten.ending)}:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
         return self._kept[name]
+
+    def _write(self, ending, made_of):
+        """Writes what is shown of a picture; gives its path."""
+        if self.region is None:
+            path = self._path(ending)
+            codes = codes_of(self._tim, self._renderer, made_of)
+            picture = self._renderer.picture(codes)
+            record = self._recorded(made_of)
+            write_picture(path, picture, record, self._original)
+            return path
+        top, left = (part.start for part in self.region)
+        path = self._path(f"{ending}_at_{left}_{top}")
+        picture = self._renderer.region(made_of, self.region)
+        record = {"made": "region", "at": [left, top], "codes": made_of}
+        write_picture(path, picture, (self._record or {}) | record)
+        return path
+
+    def _path(self, ending):
+        return os.path.join(self._folder, f"{self._stem}_{ending}.png")
+
+    def _center(self, place):
+        """Moves the region; says whether it is another one now."""
+        most = max(1, REGION // self._tim.output_factor)
+        region = []
+        for middle, length in zip(place, self._given.shape, strict=False):
+            side = min(most, length)
+            start = round(middle * length) - side // 2
+            start = min(max(start, 0), length - side)
+            region.append(slice(start, start + side))
+        before, self.region = self.region, tuple(region)
+        return self.region != before
+
+    def _drawn(self, made_of):
+        """Whether the command line draws it, too."""
+        return self._record is not None and "index" in made_of
 
     def _recorded(self, made_of):
         """The record of what was drawn is the command line's."""
-        if self._record is not None and "index" in made_of:
+        if self._drawn(made_of):
             return {"made": "alternative"} | self._record | made_of
         record = {"made": "choice", "model": self._model, "codes": made_of}
         return (self._record or {}) | record

@@ -11,6 +11,7 @@ from PIL import Image
 
 from keras_tim.gallery.choices import Choices
 from keras_tim.images.originals import read_original
+from keras_tim.images.pictures import picture_size
 from keras_tim.inference.reading import read_input
 from keras_tim.inference.samples import (
     picture_digest,
@@ -30,6 +31,8 @@ _LEVELS = {
     "fine": "fine detail alone",
     "coarse": "all but fine detail",
 }
+# Gradio finds it among the arguments' defaults.
+_PROGRESS = gr.Progress()
 # How it looks, and what keys do but in fields that need them themselves: they
 # press buttons.
 HEAD = """<style>
@@ -111,10 +114,19 @@ def build_page(tim, folder, samples=(), count=4, preset=None):
         if not names:
             return "Drop a picture, then make alternatives of it."
         height, width = choices.size_made()
-        return (
+        text = (
             f"{len(names)} alternative{'s' if len(names) > 1 else ''} of "
             f"{width} x {height} pixels. Click on one to choose it."
         )
+        if choices.region:
+            high, wide = (tim.output_factor * n for n in choices.size())
+            top, left = (tim.output_factor * n.start for n in choices.region)
+            text += (
+                f" They are large: **shown are {wide} x {high} pixels of each, "
+                f"{left} from the left and {top} from the top.** Click on the "
+                "picture given to look elsewhere. What is saved is whole."
+            )
+        return text
 
     def several(choices, count, make, kept=None):
         """Makes some; yields what is shown before and after each."""
@@ -186,10 +198,11 @@ def build_page(tim, folder, samples=(), count=4, preset=None):
 
     def choose(choices, name, other):
         if not choices or not name:
-            return None, None, None, None, _MARK, gr.skip(), gr.skip()
+            return None, None, None, None, _MARK, *[gr.skip()] * 3
         with _sentences():
             made = choices.named(name)
             part = choices.close_up(name)
+            file = choices.whole(name)
         path = made.path
         canvas = {"background": path, "layers": [], "composite": None}
         label = _UNMARK if made in choices.favourites else _MARK
@@ -199,7 +212,45 @@ def build_page(tim, folder, samples=(), count=4, preset=None):
             other = gr.skip()
         else:  # never itself
             other = choices.beside(name, 1) if len(names) > 1 else None
-        return path, canvas, path, part, label, ring, other
+        save = gr.DownloadButton(value=file, interactive=bool(file))
+        needed = gr.Button(visible=file is None)
+        return path, canvas, save, part, label, ring, other, needed
+
+    def whole(choices, name, progress=_PROGRESS):
+        choices, done = _begun(choices), 0.0
+        choices.stopped = False
+
+        def part_done(share):
+            nonlocal done
+            if choices.stopped:
+                raise gr.Error("Stopped.", print_exception=False)
+            done += share
+            progress(done, desc=f"Making the whole of {name}")
+
+        progress(0.0, desc=f"Making the whole of {name}")
+        with _sentences():
+            file = choices.make_whole(name, part_done)
+        return gr.DownloadButton(value=file, interactive=True), gr.Button(
+            visible=False
+        )
+
+    def look(choices, path, name, event: gr.SelectData):
+        if not choices or not choices.region or not path:
+            yield (gr.skip(),) * 5
+            return
+        (x, y), (height, width) = event.index, picture_size(path)
+        count = len(choices.alternatives)
+        moved = choices.look(y / height, x / width)
+        with _sentences():
+            for number in moved:
+                doing = f"Looking there: {number} of {count} ..."
+                yield shown(choices, kept=name, doing=doing)
+        yield shown(choices, kept=name)
+
+    def stopped(choices):
+        if choices:
+            choices.stopped = True
+        return told(choices), gr.Button(interactive=False)
 
     def mark(choices, name):
         choices = _begun(choices)
@@ -313,6 +364,11 @@ def build_page(tim, folder, samples=(), count=4, preset=None):
                     variant="primary",
                     elem_id="keras-tim-save",
                 )
+                entire = gr.Button(
+                    "Make the whole of it, to save it",
+                    visible=False,
+                    elem_id="keras-tim-whole",
+                )
                 gr.Markdown(
                     "Keys: ← and → choose, space swaps the chosen one and the "
                     "other, f marks a favourite, Enter saves."
@@ -413,6 +469,7 @@ def build_page(tim, folder, samples=(), count=4, preset=None):
             (near, vary, [state, name, amount, levels, number], made),
             (half, between, [state, name, other, t], made),
             (mix, combine, [state, name, other, editor], made),
+            (entire, whole, [state, name], [save, entire]),
         ):
             button.click(
                 lambda: gr.Button(interactive=True),
@@ -433,18 +490,34 @@ def build_page(tim, folder, samples=(), count=4, preset=None):
             )
             running.append(event)
         stop.click(
-            lambda choices: (told(choices), gr.Button(interactive=False)),
-            *(state, [status, stop]),
+            *(stopped, state, [status, stop]),
             cancels=running,
             api_visibility="private",
         )
-        name.change(
+        choosing = (
             choose,
             [state, name, other],
-            [chosen, editor, save, close_up, favourite, alternatives, other],
-            api_name="choose",
-            show_progress="hidden",
+            [
+                *(chosen, editor, save, close_up, favourite, alternatives),
+                *(other, entire),
+            ],
         )
+        name.change(*choosing, api_name="choose", show_progress="hidden")
+        looked = picture.select(
+            *(look, [state, picture, name], made[1:]),
+            api_visibility="private",
+            **queued,
+        )
+        # What is called the same looks different now.
+        for function, inputs, outputs in (
+            choosing,
+            (compare, [state, name, other], slider),
+        ):
+            looked.then(
+                *(function, inputs, outputs),
+                api_visibility="private",
+                show_progress="hidden",
+            )
         for button, move in ((previous, before), (following, after)):
             button.click(
                 *(move, [state, name], [name]),

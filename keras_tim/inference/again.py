@@ -10,9 +10,8 @@ from keras_tim.images.encoders import writable_suffixes
 from keras_tim.images.originals import read_original
 from keras_tim.images.own import read_record
 from keras_tim.images.pictures import write_picture
-from keras_tim.inference.choosing import codes_of
 from keras_tim.inference.reading import read_by, read_input
-from keras_tim.inference.rendering import Renderer
+from keras_tim.inference.rendering import choice_of
 from keras_tim.inference.samples import (
     picture_digest,
     refuse_large_side,
@@ -124,15 +123,14 @@ def sample_again(tim, path, picture, folder, overwrite=False):
         refuse_size(picture, own, size)
     refuse_large_side(picture, size or own, suffix)
     original = read_original(picture, tim.task_definition.keeps)
+    side = tile_side(tim, given, record.get("tile"))
     if record["made"] == "choice":
-        renderer = Renderer(tim, given)
         try:
-            codes = codes_of(tim, renderer, record["codes"])
+            sample = choice_of(tim, given, record["codes"], side, original.deep)
         except ValueError as error:
             raise ValueError(
                 f"What `{path}` says of how it was made is damaged. {error}"
             ) from error
-        sample = renderer.picture(codes)
     else:
         sample = sample_of(
             tim,
@@ -140,7 +138,7 @@ def sample_again(tim, path, picture, folder, overwrite=False):
             record["seed"],
             record["index"],
             float(record["temperature"]),
-            tile_side(tim, given, record.get("tile")),
+            side,
             original.deep,
             size=size,
         )

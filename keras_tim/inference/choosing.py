@@ -1,6 +1,7 @@
 """Codes of what a person chose: drawn, varied and mixed, as records say."""
 
 import base64
+import functools
 import io
 
 import numpy as np
@@ -18,7 +19,8 @@ def codes_of(tim, renderer, made_of, depth=0):
 
     Args:
         tim: a `TIM`.
-        renderer: its `keras_tim.inference.rendering.Renderer` of the picture.
+        renderer: its `keras_tim.inference.rendering.Renderer` of the picture,
+            or what draws, varies and combines codes as that does.
         made_of: dict that JSON can hold: `seed` and `index` of what is drawn;
             `vary`, what was varied, with `amount`, `levels` and `seed`;
             `interpolate`, two, with `t`; or `combine`, two, with the `mask` of
@@ -44,12 +46,12 @@ def codes_of(tim, renderer, made_of, depth=0):
             amount, seed = (made_of[name] for name in ("amount", "seed"))
             seed = integer("seed", seed, least=0)
             near = part(made_of["vary"])
-            return tim.vary(near, amount, seed, made_of["levels"], warm)
+            return renderer.vary(near, amount, seed, made_of["levels"], warm)
         if "interpolate" in made_of:
             a, b = map(part, made_of["interpolate"])
             return tim.interpolate(a, b, made_of["t"])
         if "combine" in made_of:
-            levels = _mask(made_of["mask"], renderer.size)
+            levels = _mask(made_of["mask"], tuple(renderer.size))
             both = join(*map(part, made_of["combine"]))
             return renderer.combine(both, np.stack([255 - levels, levels]))
         return renderer.draw(made_of["seed"], made_of["index"], warm)
@@ -73,6 +75,8 @@ def mask_text(mask):
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
+# Of a picture in tiles every tile asks for it again.
+@functools.lru_cache(maxsize=2)
 def _mask(text, size):
     """The mask in a record, of the size of the picture that was given."""
     try:

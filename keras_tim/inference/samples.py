@@ -510,13 +510,42 @@ def sample_of(
             return sample
         return _whole(resized_rows([sample], own, size), size, np.float32)
 
+    parts = tim.tiled_sampler().rows(
+        padded, seed, index, side, temperature, shares_told(part_done)
+    )
+    return whole_picture(parts, own, deep, size)
+
+
+def shares_told(part_done):
+    """Tells of tiles as shares of a picture.
+
+    Args:
+        part_done: None, or a function that is told the share of a picture that
+            has been made since; what completes it is not told.
+
+    Returns:
+        A function that is told how many tiles are made, and of how many.
+    """
+
     def progress(made, count):
         if part_done is not None and made < count:
             part_done(1.0 / count)
 
-    parts = tim.tiled_sampler().rows(
-        padded, seed, index, side, temperature, progress
-    )
+    return progress
+
+
+def whole_picture(parts, own, deep=False, size=None):
+    """The picture that comes in parts from top to bottom.
+
+    Args:
+        parts: float arrays `[rows, W, 3]`, which may go on beyond its size.
+        own: `(height, width)`, its size.
+        deep: bool, whether 8 bits would not suffice.
+        size: `(height, width)` that it is resampled to, or None.
+
+    Returns:
+        Array `[H, W, 3]`, float32 in [0, 1], or uint8 where that suffices.
+    """
     parts = _cut(parts, own)
     if size is not None:
         parts = resized_rows(parts, own, size)

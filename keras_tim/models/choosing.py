@@ -62,9 +62,7 @@ def join(*several):
 def vary(tim, codes, amount, seed, levels=None, temperature=1.0):
     """See `TIM.vary`."""
     codes = _checked(tim, codes, "codes")
-    amount = _share("amount", amount)
-    check_temperature(temperature)
-    levels = _checked_levels(tim, levels)
+    amount, levels = check_varied(tim, amount, levels, temperature)
     count = ops.shape(codes[0][0])[0]
     seeds, indices = _draws(seed, count)
     draws = draw_codes(
@@ -77,18 +75,52 @@ def vary(tim, codes, amount, seed, levels=None, temperature=1.0):
         style_sizes=[ops.shape(style)[1:-1] for style, _ in codes],
     )
     draws = dict(zip(levels, draws, strict=True))
+    if count == 1 and seeds.size > 1:
+        codes = [
+            tuple(ops.repeat(part, seeds.size, axis=0) for part in code)
+            for code in codes
+        ]
+    return mixed_in(codes, draws, amount, temperature)
+
+
+def mixed_in(codes, draws, amount, temperature=1.0):
+    """Mixes draws into codes, see `TIM.vary`.
+
+    Args:
+        codes: list over levels of `(style [n, ...], noise [n, ...])`.
+        draws: dict from level to `(style, noise)` laid out alike.
+        amount: float in [0, 1].
+        temperature: float, of the draws.
+
+    Returns:
+        Codes laid out alike.
+    """
     kept = math.sqrt(1.0 - amount**2)
-    repeats = seeds.size if count == 1 else 1
     varied = []
     for level, code in enumerate(codes):
-        parts = [ops.repeat(part, repeats, axis=0) for part in code]
         if level in draws:
-            parts = [
+            code = [
                 kept * part + (amount * temperature) * drawn
-                for part, drawn in zip(parts, draws[level], strict=True)
+                for part, drawn in zip(code, draws[level], strict=True)
             ]
-        varied.append(tuple(parts))
+        varied.append(tuple(code))
     return varied
+
+
+def check_varied(tim, amount, levels, temperature):
+    """How much and which levels are varied, or says what is wrong with it.
+
+    Args:
+        tim: a `TIM`.
+        amount: number.
+        levels: ints or None.
+        temperature: number.
+
+    Returns:
+        `(amount, levels)`, a float and numbers of levels, ascending.
+    """
+    check_temperature(temperature)
+    return _share("amount", amount), _checked_levels(tim, levels)
 
 
 def interpolate(tim, a, b, t):

@@ -198,21 +198,40 @@ class TiledSampler:
         self.tiling = Tiling.of_model(tim)
         self._generator = generator
         integers = tf.TensorSpec([2], tf.int64)
+        window = tf.TensorSpec([None, None, tim.input_channels])
+        core = tf.TensorSpec([4], tf.int64)  # its rows and columns
+        self._num_normalised = tim.num_normalised
+        shared = [tf.TensorSpec([2, None])] * self._num_normalised
         signature = [
-            tf.TensorSpec([None, None, tim.input_channels]),
-            integers,  # the window's first row and column
-            tf.TensorSpec([4], tf.int64),  # its core's rows and columns
+            *(window, integers, core),  # the window's first row and column
             integers,  # the picture's height and width
             integers,  # seed and index
             tf.TensorSpec([], tf.float32),  # temperature
         ]
-        self._num_normalised = tim.num_normalised
-        shared = [tf.TensorSpec([2, None])] * self._num_normalised
         self._own = tf.function(
             self._trace, input_signature=signature, autograph=False
         )
         self._shared = tf.function(
             self._trace, input_signature=[*signature, *shared], autograph=False
+        )
+        # Of codes that are chosen.
+        style = [1, None, None] if tim.style_cell else [1]
+        cut = [
+            (
+                tf.TensorSpec([*style, tim.style_dim]),
+                tf.TensorSpec([1, None, None, tim.noise_channels]),
+            )
+        ] * tim.num_levels
+        self._decode_own = tf.function(
+            self._decode, input_signature=[window, core, cut], autograph=False
+        )
+        self._decode_shared = tf.function(
+            self._decode,
+            input_signature=[window, core, cut, *shared],
+            autograph=False,
+        )
+        self._draw = tf.function(
+            self._cut, input_signature=[integers] * 4, autograph=False
         )
 
     def tile_of(self, tile, height, width):
@@ -269,15 +288,87 @@ class TiledSampler:
         Yields:
             float32 arrays `[rows, width', 3]` in [0, 1], one below the other.
         """
-        height, width = given.shape[:2]
-        down = self.tiling.spans(height, tile)
-        across = self.tiling.spans(width, tile)
         arguments = (
-            tf.constant([height, width], tf.int64),
+            tf.constant(given.shape[:2], tf.int64),
             tf.constant([seed, index], tf.int64),
             tf.constant(temperature, tf.float32),
         )
-        statistics = self._statistics(given, down, across, arguments)
+
+        def make(row, column, statistics):
+            corner = tf.constant([row.start, column.start], tf.int64)
+            function = self._shared if statistics else self._own
+            window, core = _window(given, row, column)
+            return function(window, corner, core, *arguments, *statistics)
+
+        return self._rows(given, tile, make, progress)
+
+    def rows_of(self, given, codes_of, tile, progress=None):
+        """One picture of chosen codes from top to bottom.
+
+        Args:
+            given: float array `[height, width, channels]` in [0, 1].
+            codes_of: function that gives the codes of a window, list over
+                levels of `(style [1, ...], noise [1, ...])`. It is told the
+                window's first row and column and its height and width, in
+                pixels of the finest input.
+            tile: int, the tiles' side in pixels of the output.
+            progress: see `rows`.
+
+        Yields:
+            As `rows` does.
+        """
+
+        def make(row, column, statistics):
+            extent = row.stop - row.start, column.stop - column.start
+            cut = codes_of((row.start, column.start), extent)
+            function = self._decode_shared if statistics else self._decode_own
+            return function(*_window(given, row, column), cut, *statistics)
+
+        return self._rows(given, tile, make, progress)
+
+    def window_of(self, given, codes_of, corner, extent):
+        """What is made of one window alone.
+
+        Where pictures are normalised, it is by what is found in the window.
+
+        Args:
+            given: see `rows_of`.
+            codes_of: the same.
+            corner: `(row, column)`, multiples of the tiling's `grid`.
+            extent: `(height, width)`.
+
+        Returns:
+            float32 array `[height', width', 3]` in [0, 1].
+        """
+        row, column = (
+            Span(n, n + m, 0, None, None, (0, m))
+            for n, m in zip(corner, extent, strict=True)
+        )
+        cut = codes_of(corner, extent)
+        made, _ = self._decode_own(*_window(given, row, column), cut)
+        return made.numpy()
+
+    def draw(self, corner, extent, size, seed, index):
+        """The codes that a window has of a sample of the whole picture.
+
+        Args:
+            corner: `(row, column)`, multiples of the tiling's `grid`.
+            extent: `(height, width)`.
+            size: `(height, width)` of the whole.
+            seed: int.
+            index: int, the sample's number.
+
+        Returns:
+            List over levels of `(style [1, ...], noise [1, ...])`.
+        """
+        numbers = (corner, extent, size, (seed, index))
+        return self._draw(*(tf.constant(pair, tf.int64) for pair in numbers))
+
+    def _rows(self, given, tile, make, progress):
+        height, width = given.shape[:2]
+        down = self.tiling.spans(height, tile)
+        across = self.tiling.spans(width, tile)
+        statistics = self._statistics(down, across, make)
         factor = self.tiling.output_factor
         ends = [row.first for row in down[1:]] + [height * factor]
         # Rows that are not finished, the first of them `top`.
@@ -286,7 +377,7 @@ class TiledSampler:
         top = count = 0
         for row, end in zip(down, ends, strict=True):
             for column in across:
-                made, _ = self._make(given, row, column, arguments, statistics)
+                made, _ = make(row, column, statistics)
                 part = made.numpy()[row.inside, column.inside]
                 shares = row.shares[:, None, None] * column.shares[:, None]
                 into = pending[row.first - top :, column.first :]
@@ -301,7 +392,7 @@ class TiledSampler:
             pending[tallest - finished :] = 0.0
             top = end
 
-    def _statistics(self, given, down, across, arguments):
+    def _statistics(self, down, across, make):
         """What all of a picture's windows are normalised by; maybe nothing.
 
         At first every window goes by what it finds in itself, so that what
@@ -319,35 +410,24 @@ class TiledSampler:
             for row, column in windows
         ]
         for _ in range(min(ROUNDS, self._num_normalised)):
-            moments = [
-                self._make(given, *window, arguments, statistics)[1]
-                for window in windows
-            ]
+            moments = [make(*window, statistics)[1] for window in windows]
             statistics = [
                 pooled(several, areas) for several in zip(*moments, strict=True)
             ]
         return statistics
-
-    def _make(self, given, row, column, arguments, statistics):
-        """What is made of a window, and the moments of its features."""
-        window = np.asarray(
-            given[row.start : row.stop, column.start : column.stop], "float32"
-        )
-        corner = tf.constant([row.start, column.start], tf.int64)
-        core = tf.constant([*row.core, *column.core], tf.int64)
-        make = self._shared if statistics else self._own
-        return make(tf.constant(window), corner, core, *arguments, *statistics)
 
     def _trace(
         self, window, corner, core, size, sample, temperature, *statistics
     ):
         extent = tf.shape(window, tf.int64)[:2]
         cut = [
-            (temperature * style[None], temperature * noise[None])
-            for style, noise in drawn_of_window(
-                self.tim, sample, corner, extent, size
-            )
+            (temperature * style, temperature * noise)
+            for style, noise in self._cut(corner, extent, size, sample)
         ]
+        return self._decode(window, core, cut, *statistics)
+
+    def _decode(self, window, core, cut, *statistics):
+        """What is made of a window, and the moments of its features."""
         with SharedStatistics(
             tf.unstack(tf.shape(window)[:2]),
             tf.unstack(tf.cast(core, tf.int32)),
@@ -355,6 +435,24 @@ class TiledSampler:
         ) as shared:
             picture = self.tim.decode(window[None], cut)[-1][0]
         return picture, shared.found
+
+    def _cut(self, corner, extent, size, sample):
+        """A window's codes of a sample."""
+        return [
+            (style[None], noise[None])
+            for style, noise in drawn_of_window(
+                self.tim, sample, corner, extent, size
+            )
+        ]
+
+
+def _window(given, row, column):
+    """What the model is given of a window, and the window's core."""
+    window = np.asarray(
+        given[row.start : row.stop, column.start : column.stop], "float32"
+    )
+    core = tf.constant([*row.core, *column.core], tf.int64)
+    return tf.constant(window), core
 
 
 def pooled(moments, areas):

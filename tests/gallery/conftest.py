@@ -50,10 +50,11 @@ def serve(python):
                 stderr=file,
             )
         try:
-            for _ in range(1200):
-                if "The page is at" in log.read_text():
-                    break
+            # A busy machine takes its time.
+            until = time.monotonic() + 900
+            while "The page is at" not in log.read_text():
                 assert process.poll() is None, log.read_text()
+                assert time.monotonic() < until, log.read_text()
                 time.sleep(0.2)
             yield process, port
         finally:

@@ -197,6 +197,71 @@ def test_what_was_chosen_can_be_chosen_from_again(choices):
     assert choices.named("variation 1") is near
 
 
+def test_large_pictures_are_shown_by_region(tim, monkeypatch, tmp_path):
+    monkeypatch.setattr(choices_module, "REGION", 64)
+    path = tmp_path / "photo.png"
+    pixels = np.random.RandomState(1).randint(0, 256, (100, 81, 3))
+    Image.fromarray(pixels.astype("uint8")).save(path)
+    tile = tim.tiled_sampler().tiling.least_tile
+    record = {"of": picture_digest(path), **what_is_said(path)}
+    (tmp_path / "page").mkdir()
+    choices = Choices(
+        *(tim, read_input(tim, path), "photo", tmp_path / "page"),
+        record | what_it_is_made_from(tim),
+        read_original(path, tim.task_definition.keeps),
+        tile=tile,
+    )
+    assert choices.size() == (16, 16)
+    assert choices.size_made() == (400, 324)
+    a, b = choices.draw(), choices.draw(0.5)
+    near = choices.vary(a.name, 0.5, "fine")
+    mask = np.zeros((16, 16))
+    mask[:, 8:] = 1.0
+    mixed = choices.combine(near.name, b.name, mask)
+    choices.mark(b.name)
+    assert choices.write_favourites() is None
+    assert choices.close_up(mixed.name).shape == (32, 32, 3)
+
+    told = []
+    assert choices.whole(mixed.name) is None
+    wholes = {
+        made.name: choices.make_whole(made.name, told.append)
+        for made in (b, mixed)
+    }
+    assert choices.whole(mixed.name) == wholes[mixed.name]
+    # The last tile completes it.
+    count = tim.tiled_sampler().num_tiles(100, 81, tile)
+    assert told == [1 / count] * (2 * (count - 1))
+
+    def shown_where_it_is():
+        rows, columns = (
+            slice(4 * part.start, 4 * part.stop) for part in choices.region
+        )
+        for name, file in wholes.items():
+            part = read_picture(file)[rows, columns]
+            shown = read_picture(choices.named(name).path)
+            np.testing.assert_allclose(shown, part, atol=1.01 / 255)
+
+    shown_where_it_is()
+    assert list(choices.look(0.0, 1.0)) == [1, 2, 3, 4]
+    assert choices.region == (slice(0, 16), slice(65, 81))
+    shown_where_it_is()
+    assert not list(choices.look(0.0, 1.0))
+    # Only what is shown, and what was made whole.
+    assert len(os.listdir(tmp_path / "page")) == 4 + 2
+
+    (same,) = sample_files(
+        *(tim, [path], tmp_path / "out"),
+        alternatives=[1],
+        temperature=0.5,
+        tile=tile,
+    )
+    with open(same, "rb") as one, open(wholes[b.name], "rb") as other:
+        assert one.read() == other.read()
+    again = tmp_path / "again"
+    assert sample_again(tim, wholes[mixed.name], path, again)[1]
+
+
 def test_sides_that_must_be_padded(make_tim, tmp_path):
     tim = make_tim("colourization", quick=True)
     grey = np.random.RandomState(0).rand(7, 9, 1).astype("float32")

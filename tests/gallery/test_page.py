@@ -32,7 +32,7 @@ def choose(name):
     return client.predict(name, None, api_name="/choose")
 
 def keep(name):
-    shutil.copy(choose(name)[2], folder)
+    shutil.copy(choose(name)[2]["value"], folder)
 
 first = one, other = ["alternative 0", "alternative 1"]
 answer = client.predict(handle_file(photo), 1, 2, 1.0, api_name="/make")
