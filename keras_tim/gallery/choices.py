@@ -15,7 +15,7 @@ from keras_tim.images.alternatives import (
 )
 from keras_tim.images.pictures import read_picture, write_picture
 from keras_tim.images.sheets import pixel_deviation
-from keras_tim.inference.choosing import codes_of, mask_text
+from keras_tim.inference.recorded_codes import codes_of, mask_text
 from keras_tim.inference.rendering import Renderer, TiledRenderer, choice_of
 from keras_tim.inference.samples import sample_of, tile_side
 from keras_tim.models.fingerprint import fingerprint

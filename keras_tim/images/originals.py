@@ -10,9 +10,9 @@ import dataclasses
 import numpy as np
 from PIL import ExifTags, Image
 
-from keras_tim.images.colours import from_srgb
 from keras_tim.images.pictures import as_float, read_decoded
 from keras_tim.images.resizing import resized_band
+from keras_tim.images.srgb import from_srgb
 from keras_tim.layers.resampling import bicubic_resize
 from keras_tim.tasks.task import ALPHA, DEPTH, EXIF, GAMUT, GREY, PROFILE
 

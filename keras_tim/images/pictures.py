@@ -15,7 +15,6 @@ from PIL import ExifTags, Image
 
 from keras_tim.checks import check_unit_range, is_floating
 from keras_tim.files import written
-from keras_tim.images.colours import deep_to_srgb, grey_to_srgb, to_srgb
 from keras_tim.images.deep import is_deep_colour, read_deep_colours
 from keras_tim.images.encoders import (
     WITH_ALPHA,
@@ -26,6 +25,7 @@ from keras_tim.images.encoders import (
     writable_suffixes,
 )
 from keras_tim.images.own import holds_run, own_names
+from keras_tim.images.srgb import deep_to_srgb, grey_to_srgb, to_srgb
 
 # Formats by suffix. Pillow goes by the content and knows many more; a file of
 # one of those may start a foreign program, or is none that photos come in.

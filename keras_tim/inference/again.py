@@ -33,7 +33,7 @@ def read_recipe(path):
     Returns:
         The record of it, a dict, see `sample_files`; of what was chosen on the
         page of `keras-tim gallery`, with `codes`, see
-        `keras_tim.inference.choosing.codes_of`.
+        `keras_tim.inference.recorded_codes.codes_of`.
 
     Raises:
         FileNotFoundError: if there is no such file.

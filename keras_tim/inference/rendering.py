@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_tim.checks import check_tensorflow, integer
-from keras_tim.inference.choosing import codes_of
+from keras_tim.inference.recorded_codes import codes_of
 from keras_tim.inference.samples import shares_told, whole_picture
 from keras_tim.lazy import tensorflow as tf
 from keras_tim.models.choosing import check_varied, mixed_in, take
@@ -118,7 +118,7 @@ class TiledRenderer:
         """One picture from top to bottom.
 
         Args:
-            made_of: dict, see `keras_tim.inference.choosing.codes_of`.
+            made_of: dict, see `keras_tim.inference.recorded_codes.codes_of`.
             tile: int, the tiles' side in pixels of the output.
             progress: None, or a function that is told how many tiles are made,
                 and of how many.
@@ -173,7 +173,7 @@ def choice_of(tim, given, made_of, side=None, deep=False, part_done=None):
     Args:
         tim: a `TIM`.
         given: array `[h, w, channels]`, what it is given, of any sides.
-        made_of: dict, see `keras_tim.inference.choosing.codes_of`.
+        made_of: dict, see `keras_tim.inference.recorded_codes.codes_of`.
         side: int or None, of its tiles; None for a picture that is made whole.
         deep: bool, whether 8 bits would not suffice.
         part_done: see `sample_of`.

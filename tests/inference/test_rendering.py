@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_tim.inference.choosing import mask_text
+from keras_tim.inference.recorded_codes import mask_text
 from keras_tim.inference.rendering import TiledRenderer, choice_of
 from keras_tim.inference.samples import sample_of
 
