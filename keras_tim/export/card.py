@@ -25,7 +25,7 @@ def model_card(
         name: str, what the model is called.
         signatures: dict from name to `(inputs, outputs)`, dicts from name to
             `tf.TensorSpec`.
-        limits: the `keras_tim.export.signatures.Limits`.
+        limits: the `keras_tim.export.limits.Limits`.
         training: dict of what the model was trained with, or None.
         measures: list of dicts, one per measured example, or None.
         classes: for layouts: the `keras_tim.data.Classes` that label maps are

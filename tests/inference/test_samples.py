@@ -395,7 +395,7 @@ def test_large_pictures_are_made_in_tiles(make, tim, tmp_path, monkeypatch):
     # By default it depends on the memory that is needed.
     make(path, out="small")
     assert contents(tmp_path / "small") == contents(tmp_path / "out")
-    each = tim.tiled_sampler()._bytes_per_pixel
+    each = tim.tiled_sampler()._generator.bytes_per_output_pixel
     monkeypatch.setattr("keras_tim.models.tiles.MEMORY", least**2 * each)
     monkeypatch.setattr("keras_tim.models.tiles.LEAST_MEMORY", 1)
     make(path, out="large")
