@@ -244,7 +244,7 @@ class TIM(Tower):
         Returns:
             dict: `batch_size`, which is the group that codes are selected for
             at once; and what the task's data set takes of `downsample`,
-            `crop_size` and `enlarged`.
+            `crop_size`, `enlarged` and `degraded`.
 
         Raises:
             ValueError: if there is no such preset.
@@ -254,7 +254,7 @@ class TIM(Tower):
         >>> photos = keras_tim.data.colourization_dataset("PHOTOS", **data)
         """
         training = preset_training(name)
-        of_photos = ("downsample", "crop_size", "enlarged")
+        of_photos = ("downsample", "crop_size", "enlarged", "degraded")
         return {
             "batch_size": training["images_per_selection"],
             **{key: training[key] for key in of_photos if key in training},

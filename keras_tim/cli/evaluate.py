@@ -37,6 +37,8 @@ DATA = {
     "downsample": "reduce the photos by this factor first; by default as the "
     "run did",
     "quality": "JPEG quality to repair; by default that of the run",
+    "degraded": "for super-resolution: inputs blurred, noisy and compressed; by "
+    "default as the run or the preset learned",
 }
 
 
@@ -130,6 +132,7 @@ def _folder(model):
 
 def _settings_of(values, tim):
     """Settings to evaluate with, and what the run was trained on."""
+    from keras_tim.models.pretrained import shipped_name
     from keras_tim.recipes import get_recipe
     from keras_tim.recipes.beside import CLASSES_FILE
     from keras_tim.runs.settings import (
@@ -141,11 +144,14 @@ def _settings_of(values, tim):
     folder = _folder(values.model)
     settings = load_settings(folder)
     if settings is None or settings.task != tim.task:
-        settings = RunSettings.of_task(tim.task)
+        # A preset is measured on such inputs as it was trained on.
+        settings = RunSettings.of_task(
+            tim.task, preset=shipped_name(values.model)
+        )
     trained_on = settings.data
     changes = {
         name: values[name].value
-        for name in ("data_dir", "downsample", "quality")
+        for name in ("data_dir", "downsample", "quality", "degraded")
         if values[name].value is not None
     }
     beside = get_recipe(tim.task).beside

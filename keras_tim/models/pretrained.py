@@ -51,6 +51,12 @@ def shipped_presets():
     }
 
 
+def shipped_name(name):
+    """The name of the trained preset that is meant, or None."""
+    name = spelled_here(os.fspath(name))
+    return name if name in shipped_presets() else None
+
+
 def preset_folder(name):
     """The folder of a trained preset.
 

@@ -13,6 +13,7 @@ from keras_tim.models.pretrained import (
     default_preset,
     preset_folder,
     read_preset,
+    shipped_name,
     shipped_presets,
     stored_weights,
 )
@@ -222,3 +223,23 @@ def test_what_a_model_is_known_by_is_not_its_name():
     assert fingerprint(first) == fingerprint(second)
     second.weights[0].assign_add(second.weights[0] + 1.0)
     assert fingerprint(first) != fingerprint(second)
+
+
+@pytest.mark.parametrize(
+    ("name", "degraded"),
+    [
+        ("super_resolution_x4_photos", True),
+        ("super_resolution_x4_lite", False),
+    ],
+)
+def test_a_preset_says_what_inputs_it_learned(name, degraded):
+    assert TIM.data_settings(name).get("degraded", False) == degraded
+    settings = RunSettings.of_task(
+        "super_resolution", preset=shipped_name(name)
+    )
+    assert settings.degraded == degraded
+
+
+def test_only_presets_with_weights_have_a_shipped_name(tmp_path):
+    assert shipped_name(tmp_path) is None
+    assert shipped_name("super_resolution_x4_nano") is None
