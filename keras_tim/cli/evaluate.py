@@ -37,8 +37,8 @@ DATA = {
     "downsample": "reduce the photos by this factor first; by default as the "
     "run did",
     "quality": "JPEG quality to repair; by default that of the run",
-    "degraded": "for super-resolution: inputs blurred, noisy and compressed; by "
-    "default as the run or the preset learned",
+    "degraded": "for super-resolution: inputs blurred, noisy and compressed; "
+    "by default as the run or the preset learned",
 }
 
 
