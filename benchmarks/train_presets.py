@@ -207,7 +207,7 @@ def pair_function(tim, job):
             pictures,
             FLAGS.variants,
             job.get("seed", 0),
-            lambda x, rng: as_uint8(degraded(x, tim.scale, rng)),
+            lambda x, rng: as_uint8(degraded(x, tim.scale, rng), "small"),
         )
     elif tim.task == "layout_synthesis":
         factor = 2
