@@ -28,7 +28,7 @@ if "--third" in sys.argv:
 import numpy as np
 from absl import app, flags, logging
 
-from keras_tim.data.degradation import degraded
+from keras_tim.images.degradation import degraded
 from keras_tim.images.pictures import (
     find_pictures,
     read_picture,

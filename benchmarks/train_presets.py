@@ -31,7 +31,7 @@ from PIL import Image
 
 from keras_tim.assets.trunks import read_trunk
 from keras_tim.assets.upscalers import read_esrgan
-from keras_tim.data.degradation import degraded
+from keras_tim.images.degradation import degraded
 from keras_tim.images.pictures import as_uint8
 from keras_tim.imle.backend import backend
 from keras_tim.imle.distances import SelectionDistance, mean_absolute_error

@@ -14,8 +14,8 @@ from keras_tim.data.crops import (
     resized,
     whole_photos,
 )
-from keras_tim.data.degradation import degraded as degrade
 from keras_tim.data.photos import sample_photos
+from keras_tim.images.degradation import degraded as degrade
 
 SCALES = (2, 4, 8, 16)
 
@@ -44,7 +44,7 @@ def super_resolution_dataset(
             crop downwards; `None` for all `log2(scale)`.
         degraded: Whether the inputs are blurred, noisy and compressed, as
             photos are that people have, see
-            `keras_tim.data.degradation.degraded`; otherwise they are clean.
+            `keras_tim.images.degradation.degraded`; otherwise they are clean.
         **options: As for `crop_dataset`: `batch_size`, `augment`, `shuffle`,
             `seed`, `repeat`, `start`, `exclude`, `only`, `tfds_split`,
             `data_dir`, `downsample`, `crops_per_picture`, `enlarged` and
@@ -111,8 +111,8 @@ def super_resolution_pair(photo, scale, degraded=False):
         photo: Array of shape `(height, width, 3)`, `uint8` or floats in
             `[0, 1]`.
         scale: 2, 4, 8 or 16.
-        degraded: Whether the input is also blurred, noisy and compressed, see
-            `keras_tim.data.degradation.degraded`; the same photo always alike.
+        degraded: Whether the input is also blurred, noisy and compressed, the
+            same photo always alike, see `keras_tim.images.degradation`.
 
     Returns:
         `(low_resolution, target)`, `float32` in `[0, 1]`. The target is the

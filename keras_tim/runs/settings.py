@@ -67,8 +67,8 @@ class RunSettings:
         enlarged: share of the crops whose middle is enlarged twice, see
             `keras_tim.data.crop_dataset`.
         degraded: whether super-resolution is given inputs that are blurred,
-            noisy and compressed, see `keras_tim.data.degradation`; other tasks
-            do without it.
+            noisy and compressed, see `keras_tim.images.degradation`; other
+            tasks do without it.
         steps: gradient steps in all.
         minutes: wall-clock limit, or None.
         learning_rate: initial rate of Adam.

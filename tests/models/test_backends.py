@@ -1,4 +1,5 @@
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -18,6 +19,9 @@ codes = [(given["style"], given["noise"])]
 pictures = tim.decode(given["inputs"], codes)[-1]
 np.savez(sys.argv[3], pictures=pictures,
          distances=LPIPS("alex")(pictures, given["target"]))
+# What trains presets on a card runs there, too.
+sys.path.insert(0, sys.argv[4])
+import train_presets
 assert keras.backend.backend() == "jax"
 assert "tensorflow" not in sys.modules
 """
@@ -37,8 +41,9 @@ def test_jax_gives_the_same_pictures_and_distances(
     ((style, noise),) = codes
     parts |= {"style": style, "noise": noise}
     np.savez(files[1], **parts)
+    benchmarks = pathlib.Path(__file__).parents[2] / "benchmarks"
     finished = subprocess.run(
-        [sys.executable, "-c", ON_JAX, *map(str, files)],
+        [sys.executable, "-c", ON_JAX, *map(str, [*files, benchmarks])],
         env={
             **os.environ,
             "KERAS_BACKEND": "jax",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_tim.data import super_resolution_dataset, super_resolution_pair
-from keras_tim.data.degradation import degraded
+from keras_tim.images.degradation import degraded
 from keras_tim.images.jpeg import compressed
 
 
