@@ -14,6 +14,7 @@ from keras_tim.cli.opening import (
     open_model,
     preset_of,
 )
+from keras_tim.cli.sample import parse_tile
 
 DESCRIPTION = """open a page on this machine to choose among alternatives on.
 
@@ -49,12 +50,21 @@ def define_flags(values):
         upper_bound=16,
         **text,
     )
+    flags.DEFINE_string(
+        "tile",
+        "auto",
+        "make pictures in tiles of so many pixels of the output on a side, for "
+        "less memory, and show a region of those that are larger; auto: where "
+        "they need more than 2 GB; none: whole",
+        **text,
+    )
     flags.DEFINE_bool("browser", True, "open a browser", **text)
 
 
 def check(values, arguments):
-    """Raises where there is no model."""
+    """Raises where there is no model, or no such tile."""
     model_of(values)
+    parse_tile(values.tile)
 
 
 def run(values, arguments):
@@ -75,7 +85,8 @@ def run(values, arguments):
 
 
 def _serve(values, arguments, folder):
-    from keras_tim.gallery.page import HEAD, build_page
+    from keras_tim.gallery.head import HEAD
+    from keras_tim.gallery.page import build_page
     from keras_tim.images.pictures import find_pictures
 
     pictures = []
@@ -89,7 +100,10 @@ def _serve(values, arguments, folder):
     pictures = [os.path.abspath(path) for path in pictures]
     model = model_of(values)
     tim = open_model(values, model)
-    page = build_page(tim, folder, pictures, values.count, preset_of(model))
+    page = build_page(
+        *(tim, folder, pictures, values.count, preset_of(model)),
+        tile=parse_tile(values.tile),
+    )
     # It asks itself whether it has started.
     python_logging.getLogger("httpx").setLevel(python_logging.WARNING)
     _, address, _ = page.launch(

@@ -73,7 +73,10 @@ class Choices:
         region: None, or, of a picture that is made in tiles, what is shown of
             it: two slices of the rows and columns given. It is the middle at
             first.
-        stopped: bool, for whoever makes pictures of them.
+        doing: anything, what whoever makes pictures of them is about, so that
+            it can be told to end.
+        place: anything, the same for where of it is to be looked.
+        path: str or None, the picture's file, for the same.
     """
 
     def __init__(
@@ -88,7 +91,7 @@ class Choices:
     ):
         self._tim, self._given = tim, given
         self._tile = tile_side(tim, given, tile)
-        self.region, self.stopped = None, False
+        self.region, self.doing, self.place, self.path = (None,) * 4
         if self._tile is None:
             self._renderer = Renderer(tim, given)
         else:
@@ -100,6 +103,8 @@ class Choices:
         self._stem, self._folder = stem, folder
         self._kept = {}
         self._favourites = []
+        # What was shown before a look that has not ended.
+        self._before = None
         self._place = (None, None)
         self._next_index = 0
         self._counts = {"variation": 0, "between": 0, "mix": 0}
@@ -326,24 +331,57 @@ class Choices:
             max(a.temperature, b.temperature),
         )
 
-    def look(self, down, across):
+    def look(self, down, across, first=()):
         """Shows another region of a picture that is made in tiles.
+
+        Where this ends early, the region that was shown before is shown again.
 
         Args:
             down: float, where its middle is to be, from 0 at the top to 1.
             across: float, the same from the left.
+            first: names of alternatives that are made before the others.
 
         Yields:
-            Numbers of alternatives that are shown there, from 1 on; nothing
-            where all is shown anyway.
+            int, how many alternatives are shown there, from 0 on; nothing where
+            all is shown anyway.
         """
-        if self.region is None or not self._center((down, across)):
+        self.stay()
+        before, kept = self.region, dict(self._kept)
+        if before is None or not self._center((down, across)):
             return
-        for number, made in enumerate(self.alternatives):
-            path = self._write(made.ending, made.made_of)
-            os.unlink(made.path)
-            self._kept[made.name] = dataclasses.replace(made, path=path)
-            yield number + 1
+        self._before = moving = before, kept
+        names = [name for name in dict.fromkeys(first) if name in kept]
+        names += [name for name in kept if name not in first]
+        try:
+            yield 0
+            for number, name in enumerate(names):
+                # It may have been told to stay meanwhile.
+                if self._before is not moving:
+                    return
+                made = kept[name]
+                path = self._write(made.ending, made.made_of)
+                if self._before is not moving:
+                    if path != made.path:
+                        os.unlink(path)
+                    return
+                self._kept[name] = dataclasses.replace(made, path=path)
+                yield number + 1
+            self._before = None
+            for made in kept.values():
+                os.unlink(made.path)
+        finally:
+            if self._before is moving:
+                self.stay()
+
+    def stay(self):
+        """Shows what was shown before a `look` that has not come to its end."""
+        if self._before is None:
+            return
+        moved = {made.path for made in self._kept.values()}
+        self.region, self._kept = self._before
+        self._before = None
+        for path in moved - {made.path for made in self._kept.values()}:
+            os.unlink(path)
 
     def whole(self, name):
         """The file of a whole picture with a record of how it was made.
@@ -425,16 +463,17 @@ class Choices:
 
     def _write(self, ending, made_of):
         """Writes what is shown of a picture; gives its path."""
-        if self.region is None:
+        region = self.region
+        if region is None:
             path = self._path(ending)
             codes = codes_of(self._tim, self._renderer, made_of)
             picture = self._renderer.picture(codes)
             record = self._recorded(made_of)
             write_picture(path, picture, record, self._original)
             return path
-        top, left = (part.start for part in self.region)
+        top, left = (part.start for part in region)
         path = self._path(f"{ending}_at_{left}_{top}")
-        picture = self._renderer.region(made_of, self.region)
+        picture = self._renderer.region(made_of, region)
         record = {"made": "region", "at": [left, top], "codes": made_of}
         write_picture(path, picture, (self._record or {}) | record)
         return path

@@ -136,6 +136,9 @@ def test_a_visit(page, width, address, photo, python, tmp_path):
     page.get_by_role("button", name="Make alternatives").click()
     made_so_far(page, 2)
     chosen(page, "alternative 0", "alternative 1")
+    # They differ, though the first was chosen when it was alone.
+    page.locator("#keras-tim-close img").wait_for()
+    page.locator("#keras-tim-stop").wait_for(state="hidden")
 
     # Keys.
     page.keyboard.press("ArrowRight")

@@ -243,7 +243,7 @@ def test_large_pictures_are_shown_by_region(tim, monkeypatch, tmp_path):
             np.testing.assert_allclose(shown, part, atol=1.01 / 255)
 
     shown_where_it_is()
-    assert list(choices.look(0.0, 1.0)) == [1, 2, 3, 4]
+    assert list(choices.look(0.0, 1.0)) == [0, 1, 2, 3, 4]
     assert choices.region == (slice(0, 16), slice(65, 81))
     shown_where_it_is()
     assert not list(choices.look(0.0, 1.0))
@@ -260,6 +260,40 @@ def test_large_pictures_are_shown_by_region(tim, monkeypatch, tmp_path):
         assert one.read() == other.read()
     again = tmp_path / "again"
     assert sample_again(tim, wholes[mixed.name], path, again)[1]
+
+
+def test_a_look_that_does_not_come_to_its_end(tim, monkeypatch, tmp_path):
+    """All is shown where it was, and what is made goes on from there."""
+    monkeypatch.setattr(choices_module, "REGION", 64)
+    given = np.random.RandomState(1).rand(100, 81, 3).astype("float32")
+    tile = tim.tiled_sampler().tiling.least_tile
+    choices = Choices(tim, given, "photo", tmp_path, tile=tile)
+    names = [choices.draw().name for _ in range(3)]
+    before, files = choices.region, sorted(os.listdir(tmp_path))
+
+    look = choices.look(0.0, 1.0, first=[names[2]])
+    assert [next(look), next(look)] == [0, 1]
+    assert choices.region != before
+    changed = [os.path.exists(tmp_path / file) for file in files]
+    assert changed == [True] * 3
+    assert os.path.basename(choices.named(names[2]).path) not in files
+    look.close()
+    assert choices.region == before
+    assert sorted(os.listdir(tmp_path)) == files
+    assert [
+        os.path.basename(made.path) for made in choices.alternatives
+    ] == files
+
+    # Nobody has closed it, and something else is made.
+    look = choices.look(0.0, 1.0)
+    assert [next(look), next(look)] == [0, 1]
+    choices.stay()
+    fourth = choices.draw()
+    assert list(look) == []
+    assert choices.region == before
+    assert choices.named(fourth.name) is fourth
+    assert len(os.listdir(tmp_path)) == 4
+    assert list(choices.look(0.0, 1.0)) == [0, 1, 2, 3, 4]
 
 
 def test_sides_that_must_be_padded(make_tim, tmp_path):

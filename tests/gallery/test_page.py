@@ -22,7 +22,7 @@ import shutil
 import sys
 from gradio_client import Client, handle_file
 
-address, photo, painted, empty, folder = sys.argv[1:]
+address, photo, painted, empty, large, text, folder = sys.argv[1:]
 client = Client(address, verbose=False)
 
 def names(answer):
@@ -89,20 +89,45 @@ drawing["layers"] = [handle_file(empty)]
 message = refused(one, other, drawing, api_name="/combine")
 assert "Paint where" in message
 assert "Drop a picture" in refused(None, 1, 2, 1.0, api_name="/make")
+message = refused(handle_file(text), 1, 2, 1.0, api_name="/make")
+assert "Cannot read `text.png`: it is not a picture" in message
+
+# What is made in tiles is made whole before it is saved.
+answer = client.predict(handle_file(large), 1, 1, 1.0, api_name="/make")
+assert names(answer) == [one]
+assert not choose(one)[2]["interactive"]
+client.predict(one, api_name="/whole")
+assert choose(one)[2]["interactive"]
+keep(one)
 # Another visitor sees nothing of this.
 client = Client(address, verbose=False)
 assert "of a picture first" in refused(1, None, 1.0, api_name="/more")
 assert "of a picture first" in refused(None, api_name="/mark")
 """
 
+# The command line, in one process.
+AGAIN = """
+import sys
+from keras_tim.cli.main import main
+
+model, folder, saved, photo, large = sys.argv[1:]
+for name, picture in (("photo_mix1", photo), ("large_0_0000", large)):
+    again = f"--again={saved}/{name}.png"
+    arguments = ["sample", f"--model={model}", f"--output={folder}", again]
+    assert main([*arguments, picture]) == 0
+"""
+
 
 @pytest.fixture
 def page(serve, make_tim, tmp_path):
     """The page's process, its port, and what it keeps files in."""
-    make_tim(quick=True).save(tmp_path / "tim.keras")
+    tim = make_tim(quick=True)
+    tim.save(tmp_path / "tim.keras")
+    tile = tim.tiled_sampler().tiling.least_tile
     kept = tmp_path / "kept"
     kept.mkdir()
-    with serve(kept, f"--model={tmp_path / 'tim.keras'}") as (process, port):
+    arguments = f"--model={tmp_path / 'tim.keras'}", f"--tile={tile}"
+    with serve(kept, *arguments) as (process, port):
         yield process, port, kept
 
 
@@ -115,10 +140,14 @@ def test_a_visit(page, python, make_tim, tmp_path):
     Image.fromarray(layer).save(tmp_path / "empty.png")
     layer[:] = 255
     Image.fromarray(layer).save(tmp_path / "painted.png")
+    large = np.random.RandomState(1).randint(0, 256, (100, 81, 3), "uint8")
+    Image.fromarray(large).save(tmp_path / "large.png")
+    (tmp_path / "text.png").write_text("no picture")
     saved = tmp_path / "saved"
     saved.mkdir()
     address = f"http://127.0.0.1:{port}/"
-    names = ("photo.png", "painted.png", "empty.png", "saved")
+    names = ["photo", "painted", "empty", "large", "text"]
+    names = [*(f"{name}.png" for name in names), "saved"]
     visit = subprocess.run(
         [python, "-c", VISIT, address, *(str(tmp_path / n) for n in names)],
         capture_output=True,
@@ -145,18 +174,19 @@ def test_a_visit(page, python, make_tim, tmp_path):
     # Half of what is smaller than a close-up could be.
     with Image.open(saved / "close.png") as picture:
         assert picture.size == (32, 20)
-    again = [
-        *(python, "-m", "keras_tim.cli.main", "sample"),
-        f"--model={tmp_path / 'tim.keras'}",
-        f"--output={tmp_path / 'again'}",
-        f"--again={saved / 'photo_mix1.png'}",
-    ]
     assert read_record(saved / "photo_0_0003.png")["temperature"] == 0.5
     subprocess.run(
-        [*again, str(tmp_path / "photo.png")],
+        [
+            *(python, "-c", AGAIN, str(tmp_path / "tim.keras")),
+            *(str(tmp_path / name) for name in ("again", "saved")),
+            *(str(tmp_path / name) for name in ("photo.png", "large.png")),
+        ],
         env={**os.environ, "PYTHONPATH": ROOT},
         check=True,
     )
+    for name in ("photo_mix1.png", "large_0_0000.png"):
+        again = tmp_path / "again" / name
+        assert again.read_bytes() == (saved / name).read_bytes()
 
     # Nothing is fetched from elsewhere, and nobody else is answered.
     with urllib.request.urlopen(address) as answer:
