@@ -30,11 +30,11 @@ class Choosing:
         seed = tf.TensorSpec([None, None], tf.int64, name="seed")
         amount = tf.TensorSpec([None, levels], name="amount")
         t = tf.TensorSpec([None, None], name="t")
-        masks = tf.TensorSpec([None, 2, None, None], name="masks")
+        masks = tf.TensorSpec([None] * 4, name="masks")
         return {
             "vary": (self.vary, [seed, amount, *self._specifications(None)]),
             "interpolate": (self.interpolate, [t, *self._specifications(2)]),
-            "combine": (self.combine, [masks, *self._specifications(2)]),
+            "combine": (self.combine, [masks, *self._specifications(None)]),
         }
 
     def vary(self, seed, amount, *codes):
@@ -61,6 +61,7 @@ class Choosing:
             count,
         )
         codes = self._checked(codes, batch, given, count, "seed")
+        seed = _behind(codes, seed)
         amount = require(
             amount,
             # NaN fails every comparison.
@@ -126,20 +127,21 @@ class Choosing:
         return self._named(between, batch, count)
 
     def combine(self, masks, *codes):
-        """One code of two, chosen by region, see `TIM.combine`.
+        """One code of several, chosen by region, see `TIM.combine`.
 
         Args:
-            masks: float32 tensor `[batch, 2, height, width]`, how much each
+            masks: float32 tensor `[batch, n, height, width]`, how much each
                 code counts at each place: finite numbers from 0 on, one above
                 0 at every place. As high and wide as the input or the output,
                 or in the same proportion.
-            *codes: codes as `decode` takes them, two of each input.
+            *codes: codes as `decode` takes them, n of each input.
 
         Returns:
             dict: codes as `draw_codes` gives them, one of each input.
         """
-        batch = tf.shape(masks)[0]
-        codes = self._checked(codes, batch, 2, 1, "masks")
+        batch, given = tf.unstack(tf.shape(masks)[:2])
+        codes = self._checked(codes, batch, given, given, "masks")
+        masks = _behind(codes, masks)
         total = tf.reduce_sum(masks, axis=1, keepdims=True)
         masks = require(
             masks,
@@ -202,9 +204,19 @@ class Choosing:
             strict=True,
         ):
             rows = tf.concat([[batch, count], tf.shape(part)[1:]], 0)
-            part = tf.reshape(part, rows)
+            part = require(
+                tf.reshape(part, rows),
+                tf.reduce_all(tf.math.is_finite(part)),
+                f"`{name}` holds numbers too large to be mixed.",
+            )
             named[name] = tf.ensure_shape(part, [None, None, *shape])
         return named
+
+
+def _behind(codes, tensor):
+    """The tensor, of which nothing is made before codes have been checked."""
+    with tf.control_dependencies(codes):
+        return tf.identity(tensor)
 
 
 def _flat(code):

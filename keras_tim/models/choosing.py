@@ -165,7 +165,8 @@ def by_region(tim, codes, masks):
         codes: list over levels of `(style [batch * n, ...], noise [batch * n,
             ...])`.
         masks: float tensor `[batch or 1, n, height, width]`, with sum 1 over
-            n, which is known beforehand.
+            n. Where n is not known beforehand, in a graph, it must be the
+            number of codes of each input.
 
     Returns:
         Codes laid out alike, one of each input.
@@ -240,15 +241,31 @@ def _blended(part, weights):
     Returns:
         float tensor `[batch, ...]`.
     """
-    n = weights.shape[1]
+    n = ops.shape(weights)[1]
     part = ops.reshape(part, (-1, n, *ops.shape(part)[1:]))
     total = ops.sum(weights * part, axis=1)
+
+    def with_pair(i, j, variance):
+        shared = _correlation(part[:, i], part[:, j])
+        return variance + 2.0 * (weights[:, i] * weights[:, j]) * shared
+
     variance = ops.sum(ops.square(weights), axis=1)
-    for i in range(n):
-        for j in range(i):
-            shared = _correlation(part[:, i], part[:, j])
-            product = weights[:, i] * weights[:, j]
-            variance = variance + 2.0 * product * shared
+    if isinstance(n, int):
+        for i in range(n):
+            for j in range(i):
+                variance = with_pair(i, j, variance)
+    else:
+        # The same pairs in the same order; of the sum's shape at once.
+        variance = variance + ops.zeros_like(total)
+        *_, variance = ops.while_loop(
+            lambda i, j, variance: i < n,
+            lambda i, j, variance: (
+                ops.where(j + 1 < i, i, i + 1),
+                ops.where(j + 1 < i, j + 1, 0),
+                with_pair(i, j, variance),
+            ),
+            (ops.array(1), ops.array(0), variance),
+        )
     return total / ops.sqrt(ops.maximum(variance, _TINY))
 
 

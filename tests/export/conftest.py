@@ -161,9 +161,10 @@ class Server:
         except OSError:
             return False
 
-    def memory(self):
+    def memory(self, which="VmRSS"):
+        """Megabytes: VmRSS at present, VmHWM at the most so far."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        (line,) = [x for x in status.splitlines() if x.startswith("VmRSS")]
+        (line,) = [x for x in status.splitlines() if x.startswith(which)]
         return int(line.split()[1]) / 1024
 
     def transport(self, protocol):

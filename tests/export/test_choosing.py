@@ -40,7 +40,7 @@ def tim(make_tim):
 def ask(tim):
     """Calls a signature by its name, as a graph that knows no sizes."""
     generator = Generator(tim)
-    limits = Limits(alternatives=4).of_model(generator)
+    limits = Limits(alternatives=8).of_model(generator)
     functions = {
         name: (tf.function(function, specifications), specifications)
         for name, (function, specifications) in Choosing(
@@ -83,6 +83,16 @@ def test_vary(tim, ask):
     assert made["noise_1"].shape == (1, 3, 24, 40, tim.noise_channels)
 
 
+def test_vary_at_a_temperature(tim, ask):
+    """As export/README.md says."""
+    codes = tim.draw_codes(GIVEN, num_samples=1, seed=0)
+    expected = tim.vary(codes, 0.6, seed=[4], temperature=0.5)
+    warmer = {name: code / 0.5 for name, code in named(codes, 1, 1).items()}
+    made = ask("vary", seed=[[4]], amount=[[0.6, 0.6]], **warmer)
+    made = {name: 0.5 * code for name, code in made.items()}
+    assert_same(made, named(expected, 1, 1))
+
+
 def test_interpolate(tim, ask):
     codes = tim.draw_codes(GIVEN, num_samples=2, seed=0)
     shares = [0.0, 0.3, 1.0]
@@ -95,17 +105,22 @@ def test_interpolate(tim, ask):
         )
 
 
-def test_combine(tim, ask):
-    codes = tim.draw_codes(np.repeat(GIVEN, 2, 0), num_samples=2, seed=0)
-    masks = np.random.default_rng(1).random((2, 2, 48, 80), "float32")
-    made = ask("combine", masks=masks, **named(codes, 2, 2))
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_combine(tim, ask, count):
+    codes = tim.draw_codes(np.repeat(GIVEN, 2, 0), num_samples=count, seed=0)
+    if count > 2:  # What is equal counts otherwise than what is not.
+        codes[0] = tuple(np.array(part) for part in codes[0])
+        for part in codes[0]:
+            part[1] = part[3]
+    masks = np.random.default_rng(1).random((2, count, 48, 80), "float32")
+    made = ask("combine", masks=masks, **named(codes, 2, count))
     assert_same(made, named(tim.combine(codes, masks), 2, 1))
 
 
 @pytest.mark.parametrize(
     ("name", "count", "changes", "message"),
     [
-        ("vary", 1, {"seed": [[1] * 5]}, "`seed` must ask for 1 to 4"),
+        ("vary", 1, {"seed": [[1] * 9]}, "`seed` must ask for 1 to 8"),
         ("vary", 2, {"seed": [[1, 2, 3]]}, "one seed per code"),
         ("vary", 1, {"amount": [[0.5, np.nan]]}, "`amount` must have one row"),
         (
@@ -117,6 +132,8 @@ def test_combine(tim, ask):
         ("interpolate", 2, {"t": [[1.5]]}, "`t` must hold numbers from 0 to 1"),
         ("combine", 2, {"masks": np.zeros((1, 2, 12, 20))}, "one above 0 for"),
         ("combine", 2, {"masks": np.ones((1, 2, 12, 12))}, "same proportion"),
+        ("combine", 2, {"masks": np.ones((1, 3, 12, 20))}, "`style_0` must"),
+        ("combine", 9, {"masks": np.ones((1, 9, 12, 20))}, "must ask for 1 to"),
     ],
 )
 def test_what_is_refused(tim, ask, name, count, changes, message):

@@ -40,7 +40,10 @@ STRICT = (
 def ask(server, path, body, headers=(), method="POST"):
     """Status, headers and content of one answer."""
     connection = http.client.HTTPConnection(
-        "127.0.0.1", server.http, timeout=60
+        # A busy machine takes its time for a first request.
+        "127.0.0.1",
+        server.http,
+        timeout=300,
     )
     with contextlib.closing(connection):
         connection.request(method, path, body, dict(headers))
@@ -119,8 +122,19 @@ def tensors(signatures):
         index=tf.constant(index),
         size=tf.constant([[2, 3]], tf.int64),
     )
+    codes = {name: code.numpy() for name, code in codes.items()}
     picture = np.full([1, 2, 3, 3], 0.5, np.float32)
     return {
+        "vary": {
+            "seed": np.array([[5, -(2**63)]]),
+            "amount": np.full([1, len(codes) // 2], 0.5, np.float32),
+            **codes,
+        },
+        "interpolate": {"t": np.array([[0.0, 0.25, 1.0]], "float32"), **codes},
+        "combine": {
+            "masks": np.full([1, 2, 2, 3], 0.5, np.float32),
+            **codes,
+        },
         "serving_default": {
             "picture_bytes": np.array([JPEG], object),
             "seed": seed,
@@ -132,16 +146,166 @@ def tensors(signatures):
             "index": index,
             "size": np.array([[2, 3]]),
         },
-        "decode": {
-            "picture": picture,
-            **{name: code.numpy() for name, code in codes.items()},
-        },
+        "decode": {"picture": picture, **codes},
     }
 
 
 @pytest.fixture(scope="module")
 def right(signatures):
     return tensors(signatures)
+
+
+def full(*shape, value=0.5):
+    return np.full(shape, value, "float32")
+
+
+HUGE = np.concatenate([full(1, 1, 32, value=x) for x in (3e38, -2e38)], 1)
+# What a client may want of codes, by signature: one input that is wrong, and
+# words of the answer, by whom it is refused: the server or the model.
+WRONG_CHOICES = {
+    "vary": [
+        ({"seed": np.zeros([1, 0], int)}, "one seed per code"),
+        ({"seed": np.zeros([1, 100_000], int)}, "one seed per code"),
+        ({"seed": np.zeros([0, 2], int)}, "at least one input"),
+        ({"seed": np.zeros([2, 2], int)}, "`style_0` must have one code"),
+        ({"seed": np.zeros([2], int)}, "seed"),
+        ({"amount": full(1, 2, value=np.nan)}, "amount`? must"),
+        ({"amount": full(1, 2, value=-0.5)}, "`amount` must"),
+        ({"amount": full(1, 2, value=1.5)}, "`amount` must"),
+        ({"amount": full(2, 2)}, "`amount` must have one row per input"),
+        ({"amount": full(1, 7)}, "amount"),
+        ({"style_0": full(1, 2, 32, value=np.inf)}, "must hold finite"),
+        ({"noise_0": full(1, 2, 9, 9, 2)}, "`noise_0` must have one code"),
+        ({"noise_1": full(1, 2, 0, 0, 2)}, "at least 1 x 1 pixels"),
+        ({"noise_1": full(1, 2, 1, 6, 2)}, "at least 1 x 1 pixels"),
+        ({"noise_1": full(1, 2, 99, 2, 2)}, "`noise_0` must have one code"),
+        ({"noise_1": full(1, 2, 999, 999, 2)}, "outputs of at most 40,000"),
+    ],
+    "interpolate": [
+        ({"t": full(1, 1, value=np.nan)}, "t`? must hold"),
+        ({"t": full(1, 1, value=1.001)}, "`t` must hold numbers from 0 to 1"),
+        ({"t": full(1, 1, value=-1e-6)}, "`t` must hold numbers from 0 to 1"),
+        ({"t": full(1, 0)}, "`t` must ask for 1 to 12"),
+        ({"t": full(1, 100_000)}, "`t` must ask for 1 to 12"),
+        ({"t": full(0, 3)}, "at least one input"),
+        ({"t": full(3, 1)}, "`style_0` must have one code"),
+        ({"style_1": full(1, 1, 32)}, "style_1"),
+        ({"style_1": full(1, 3, 32)}, "style_1"),
+        ({"style_0": HUGE}, "`style_0` holds numbers too large to be mixed"),
+    ],
+    "combine": [
+        ({"masks": full(1, 2, 2, 3, value=0.0)}, "one above 0 for every"),
+        ({"masks": full(1, 2, 2, 3, value=np.nan)}, "finite numbers"),
+        ({"masks": full(1, 2, 2, 3, value=np.inf)}, "finite numbers"),
+        ({"masks": full(1, 2, 2, 3, value=-1.0)}, "finite numbers from 0"),
+        ({"masks": full(1, 2, 2, 3, value=3e38)}, "finite numbers from 0"),
+        ({"masks": full(1, 2, 3, 2)}, "in the same proportion"),
+        ({"masks": full(1, 2, 0, 0)}, "in the same proportion"),
+        ({"masks": full(1, 2, 400, 601)}, "in the same proportion"),
+        ({"masks": full(1, 0, 2, 3)}, "`masks` must ask for 1 to 12"),
+        ({"masks": full(1, 3, 2, 3)}, "`style_0` must have one code"),
+        ({"masks": full(1, 500, 2, 3)}, "`masks` must ask for 1 to 12"),
+        ({"masks": full(0, 2, 2, 3)}, "at least one input"),
+        ({"masks": full(3, 2, 2, 3)}, "`style_0` must have one code"),
+        ({"masks": full(2, 2, 3)}, "masks"),
+        ({"style_0": full(1, 2, 33)}, "style_0"),
+    ],
+}
+WRONG_CHOICES = [
+    (name, changes, words)
+    for name, several in WRONG_CHOICES.items()
+    for changes, words in several
+]
+
+
+def over_v2(signature, arrays):
+    """A request whose values stand behind the JSON, NaN too."""
+    inputs = [
+        {
+            "name": name,
+            "datatype": datatype(value),
+            "shape": list(value.shape),
+            "parameters": {"binary_data_size": len(raw(value))},
+        }
+        for name, value in arrays.items()
+    ]
+    request = {"parameters": {"signature_name": signature}, "inputs": inputs}
+    text = json.dumps(request).encode()
+    behind = b"".join(raw(value) for value in arrays.values())
+    headers = {"Inference-Header-Content-Length": str(len(text))}
+    return V2, text + behind, headers
+
+
+@pytest.mark.parametrize(("signature", "changes", "words"), WRONG_CHOICES)
+def test_wrong_choices(signatures, right, signature, changes, words):
+    """By the model itself, as servers in C++ ask it."""
+    arrays = {**right[signature], **changes}
+    with pytest.raises(
+        (tf.errors.InvalidArgumentError, TypeError), match=words
+    ):
+        signatures[signature](
+            **{name: tf.constant(value) for name, value in arrays.items()}
+        )
+
+
+def test_wrong_choices_over_rest(server, right):
+    before = server.memory()
+    for signature, changes, words in WRONG_CHOICES:
+        arrays = {**right[signature], **changes}
+        status, _, content = ask(server, *over_v2(signature, arrays))
+        assert status == 400, (signature, changes, content)
+        error = json.loads(content)["error"]
+        assert re.search(words, error), (changes, content)
+    assert is_well(server)
+    assert server.memory() < before + 150
+
+
+def test_what_is_refused_takes_no_memory(server, signatures, right):
+    """Of 20,000 there would be gigabytes."""
+    codes = signatures["draw_codes"](
+        seed=tf.constant([0], tf.int64),
+        index=tf.constant([[0]], tf.int64),
+        size=tf.constant([[50, 50]], tf.int64),
+    )
+    codes = {name: code.numpy() for name, code in codes.items()}
+    # The server's threads are to have what they need.
+    assert is_well(server)
+    before = server.memory("VmHWM")
+    for signature, changes in (
+        ("vary", {"seed": np.zeros([1, 20_000], int)}),
+        ("combine", {"masks": full(1, 20_000, 1, 1)}),
+        ("interpolate", {"t": full(1, 20_000)}),
+    ):
+        several = codes
+        if signature == "interpolate":
+            several = {k: np.repeat(v, 2, 1) for k, v in codes.items()}
+        arrays = {**right[signature], **several, **changes}
+        status, _, content = ask(server, *over_v2(signature, arrays))
+        assert status == 400, content
+        assert "must ask for 1 to 12" in json.loads(content)["error"]
+    assert server.memory("VmHWM") < before + 150
+
+
+def test_choices_of_extreme_numbers(server, right):
+    """Unusual, and right."""
+    codes = {k: v for k, v in right["combine"].items() if k != "masks"}
+    zeros = {name: 0.0 * code for name, code in codes.items()}
+    for signature, changes in (
+        ("vary", {"seed": np.array([[-(2**63), 2**63 - 1]])}),
+        ("vary", {"amount": full(1, 2, value=0.0), **zeros}),
+        ("interpolate", {"t": full(1, 12, value=1.0)}),
+        ("interpolate", zeros),
+        ("combine", {"masks": full(1, 2, 2, 3, value=1e-30)}),
+        ("combine", {"masks": full(1, 2, 400, 600)}),
+        ("combine", zeros),
+    ):
+        arrays = {**right[signature], **changes}
+        status, headers, content = ask(server, *over_v2(signature, arrays))
+        assert status == 200, (signature, changes, content)
+        # NaN and infinity are not to come out of what is finite.
+        answer = content[int(headers["Inference-Header-Content-Length"]) :]
+        assert np.isfinite(np.frombuffer(answer, "float32")).all()
+    assert is_well(server)
 
 
 STRANGE = [
