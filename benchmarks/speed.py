@@ -14,7 +14,8 @@ levels (selection); a round of training, of one candidate and eight steps on
 eight pictures (step); the exports; a product of large matrices, for scale.
 
 Times are the processor's, so that other processes lengthen them little; those
-of the clock stand beside them.
+of the clock stand beside them. Ratios are to PyTorch's fastest in float32; of
+memory, in brackets, to the least that PyTorch needs.
 
 `--isa=AVX2` has oneDNN behave as on processors without AVX-512.
 """
@@ -86,7 +87,9 @@ def main():
         action="store_true",
         help="torch.compile, too, which takes minutes per case",
     )
-    parser.add_argument("--only", help="cases whose names contain this text")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="parts of the cases' names"
+    )
     parser.add_argument("--kinds", help="kinds whose names contain this text")
     parser.add_argument("--output", help="JSON file of all figures")
     arguments = parser.parse_args()
@@ -100,7 +103,7 @@ def main():
         commands = kinds(arguments, folder)
         figures = {}
         for case in json.loads((folder / "cases.json").read_text()):
-            if arguments.only and arguments.only not in case:
+            if not any(part in case for part in arguments.only):
                 continue
             figures[case] = compared(case, commands, folder, arguments.rounds)
             print_case(case, figures[case])
@@ -177,7 +180,8 @@ def check(case, kind, made, reference):
     if "selection" in case and half:
         return
     difference = np.abs(made - reference).max() / np.abs(reference).max()
-    if difference > (0.2 if half else 1e-3):
+    # Strong styles, of untrained weights, multiply what bfloat16 rounds.
+    if difference > (0.5 if half else 1e-3):
         raise SystemExit(f"{case}: {kind} differs by {difference:.1e}")
 
 
@@ -189,13 +193,20 @@ def print_case(case, measured):
         for kind, values in measured.items()
         if kind.startswith("PyTorch") and "autocast" not in kind
     ]
+    least = [
+        values["megabytes"]
+        for kind, values in measured.items()
+        if kind.startswith("PyTorch")
+    ]
     for kind, values in measured.items():
         ratio = f"{min(peers) / values['cpu']:7.2f}" if peers else ""
+        share = f" ({values['megabytes'] / min(least):.2f})" if least else ""
         print(
             f"  {kind:24}{1000 * values['cpu']:10.1f} ms "
             f"+-{values['spread'] / 2:4.0%} {ratio} "
             f"(clock {1000 * values['seconds']:.1f} ms) "
-            f"{values['megabytes']:7.0f} MB {values['first']:6.1f} s at first",
+            f"{values['megabytes']:7.0f} MB{share} "
+            f"{values['first']:6.1f} s at first",
             flush=True,
         )
 

@@ -1,5 +1,6 @@
 """The Tower Implicit Model: a tower that is trained, sampled and saved."""
 
+import contextlib
 import functools
 import inspect
 import os
@@ -16,6 +17,7 @@ from keras_tim.checks import check_tensorflow, check_unit_range, integer
 from keras_tim.imle.backend import backend
 from keras_tim.imle.inversion import invert
 from keras_tim.imle.training import ConditionalIMLE
+from keras_tim.layers.tracing import layers_alike_traced_once
 from keras_tim.layers.weight_norm import weights_follow
 from keras_tim.models.inputs import check_inputs
 from keras_tim.models.model_file import load_tim
@@ -641,7 +643,11 @@ class TIM(Tower):
                 finest = targets[-1] if several else targets
                 self.compute_metrics(inputs, finest, pictures, sample_weight)
 
-        backend.unless_empty(inputs, update)
+        # XLA and replicas take graphs as they are.
+        alike = not (self.jit_compile or backend.in_replicas())
+        scope = layers_alike_traced_once if alike else contextlib.nullcontext
+        with scope():
+            backend.unless_empty(inputs, update)
         return super().get_metrics_result()
 
     def get_metrics_result(self):

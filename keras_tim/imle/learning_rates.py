@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_tim.imle.backend import backend
+from keras_tim.imle.fused_adam import fused_update_step
 
 
 def learning_rate_multipliers(tim):
@@ -43,7 +44,7 @@ def learning_rate_multipliers(tim):
 
 
 @contextlib.contextmanager
-def scaled_learning_rates(optimizer, multipliers):
+def scaled_learning_rates(optimizer, multipliers, fused=()):
     """The scope in which an optimizer has another rate for some variables.
 
     Whatever the optimizer does with its learning rate, weight decay included,
@@ -55,14 +56,16 @@ def scaled_learning_rates(optimizer, multipliers):
         optimizer: a Keras optimizer; `apply` or `stateless_apply` is to be
             called within the scope.
         multipliers: list of pairs of a variable and a factor.
+        fused: list of variables for which steps may be fused, see
+            `fused_update_step`.
 
     Example:
     >>> with scaled_learning_rates(optimizer, learning_rate_multipliers(tim)):
     ...     optimizer.apply(gradients, tim.trainable_variables)
     """
-    parts = list(_parts(optimizer)) if multipliers else []
+    parts = list(_parts(optimizer)) if multipliers or fused else []
     for part in parts:
-        _scale_steps(part, multipliers)
+        _scale_steps(part, multipliers, fused)
     try:
         yield
     finally:
@@ -84,18 +87,20 @@ def _parts(optimizer):
         yield optimizer
 
 
-def _scale_steps(optimizer, multipliers):
+def _scale_steps(optimizer, multipliers, fused):
     """Overrides two methods of this one optimizer."""
     apply = functools.partial(type(optimizer).apply, optimizer)
-    update_step = functools.partial(type(optimizer).update_step, optimizer)
     factors = {
         id(part): (place, multiplier)
         for place, (variable, multiplier) in enumerate(multipliers)
         for part in backend.known_as(variable)
     }
     starts = []
+    update_step = None
 
     def apply_noting_starts(grads, trainable_variables=None):
+        nonlocal update_step
+        update_step = fused_update_step(optimizer, fused)
         if optimizer.weight_decay is not None:
             starts[:] = [ops.copy(v) for v, _ in multipliers]
         apply(grads, trainable_variables)

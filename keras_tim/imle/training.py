@@ -301,7 +301,9 @@ class ConditionalIMLE:
         scale = tim.optimizer.scale_loss(ops.convert_to_tensor(1.0, "float32"))
         norm = backend.global_norm(gradients) / scale
         with scaled_learning_rates(
-            tim.optimizer, learning_rate_multipliers(tim)
+            tim.optimizer,
+            learning_rate_multipliers(tim),
+            fused=tim.trainable_variables,
         ):
             self._apply(tim, gradients, sum(losses), norm)
         self._track_losses(losses, trackers, ops.sum(weights))

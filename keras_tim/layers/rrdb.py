@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_tim.checks import integer
+from keras_tim.layers.tracing import call_alike
 from keras_tim.layers.weight_norm import convolution
 
 NUM_CONVOLUTIONS = 5
@@ -61,6 +62,9 @@ class DenseBlock(keras.layers.Layer):
             self.convolutions.append(layer)
 
     def call(self, inputs):
+        return call_alike(self, self._run, inputs)
+
+    def _run(self, inputs):
         maps = [inputs]
         for layer in self.convolutions[:-1]:
             seen = ops.concatenate(maps, axis=-1) if len(maps) > 1 else inputs

@@ -1,8 +1,14 @@
 """Graphs that are quick to trace."""
 
+import contextlib
+import contextvars
+import json
+
 import keras
 
 from keras_tim.lazy import tensorflow as tf
+
+_ALIKE = contextvars.ContextVar("traces of layers that are alike", default=None)
 
 
 def traced_once(function):
@@ -22,3 +28,71 @@ def traced_once(function):
     if keras.backend.backend() != "tensorflow" or tf.executing_eagerly():
         return function
     return tf.function(function, autograph=False)
+
+
+@contextlib.contextmanager
+def layers_alike_traced_once():
+    """The scope in which a graph traces layers that are alike once for all.
+
+    A model has dozens of blocks that differ in nothing but their weights, and a
+    training step runs each of them several times. TensorFlow, too, looks at
+    their operations and gradients once, and not for each block again.
+    """
+    token = _ALIKE.set({})
+    try:
+        yield
+    finally:
+        _ALIKE.reset(token)
+
+
+def call_alike(layer, function, inputs):
+    """Calls what a layer does with its inputs and weights.
+
+    Args:
+        layer: a built `keras.Layer`, whose configuration decides what it does
+            but for its weights.
+        function: callable of the inputs, what `layer.call` is to do.
+        inputs: tensor.
+
+    Returns:
+        What `function(inputs)` returns. Within the graphs of a scope of
+        `layers_alike_traced_once` it is traced for the first of all layers
+        with this configuration and such inputs.
+    """
+    traces = _ALIKE.get()
+    if (
+        traces is None
+        or keras.backend.backend() != "tensorflow"
+        or tf.executing_eagerly()
+    ):
+        return function(inputs)
+    weights = layer.trainable_variables, layer.non_trainable_variables
+    key = json.dumps(
+        [
+            type(layer).__name__,
+            {**layer.get_config(), "name": None},
+            [len(part) for part in weights],
+            list(inputs.shape),
+            inputs.dtype.name,
+        ]
+    )
+    if key not in traces:
+
+        def run(inputs, trainable, non_trainable):
+            token = _ALIKE.set(None)
+            try:
+                outputs, _ = layer.stateless_call(
+                    trainable, non_trainable, inputs
+                )
+            finally:
+                _ALIKE.reset(token)
+            return outputs
+
+        traces[key] = tf.function(
+            run,
+            autograph=False,
+            # Else TensorFlow puts the operations in its place.
+            experimental_attributes={"_noinline": True},
+        )
+    values = [[variable.value for variable in part] for part in weights]
+    return traces[key](inputs, *values)

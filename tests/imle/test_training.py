@@ -782,3 +782,21 @@ def test_resuming_changes_nothing(compiled, make_pairs, tmp_path, eager):
     assert first == second
     for a, b in zip(tim.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_blocks_traced_once_and_fused_steps_train_alike(make_tim, make_pairs):
+    """The losses are those of eager steps, which trace nothing."""
+    losses = []
+    for run_eagerly in (False, True):
+        tim = make_tim()
+        tim.compile(
+            keras.optimizers.Adam(1e-3),
+            distance="mean_squared_error",
+            num_candidates=2,
+            steps_per_selection=2,
+            run_eagerly=run_eagerly,
+        )
+        history = tim.fit(*make_pairs(tim), epochs=2, verbose=0, shuffle=False)
+        losses.append(history.history["loss"])
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    assert losses[0][0] != losses[0][1]
