@@ -54,6 +54,7 @@ flags.DEFINE_string("label_maps", None, "npz of class numbers")
 flags.DEFINE_string("trunk", None, "ESRGAN file, by default the job's own")
 flags.DEFINE_string("output", None, "the run's folder", required=True)
 flags.DEFINE_float("seconds", 60.0, "how long to train, compiling left out")
+flags.DEFINE_float("deadline", None, "or until when, in the clock's seconds")
 flags.DEFINE_integer("rounds", None, "rounds after which it ends early")
 flags.DEFINE_integer("variants", 6, "damaged inputs made of every picture")
 flags.DEFINE_string("policy", "mixed_bfloat16", "dtype policy")
@@ -384,6 +385,21 @@ class Trainer:
         )
         return (*new, averages), loss
 
+    def compiled(self, pool, arguments, codes_off):
+        """Traces `round` and has it compiled beside what else is done.
+
+        Args:
+            pool: an executor.
+            arguments: the round's arguments, as far as their shapes go.
+            codes_off: bool, whether it goes without codes.
+
+        Returns:
+            A future of a function that takes these arguments.
+        """
+        return pool.submit(
+            type(self).round.lower(self, *arguments, codes_off).compile
+        )
+
     @functools.partial(jax.jit, static_argnums=(0, 7), donate_argnums=1)
     def round(self, state, constants, rate, key, inputs, pictures, codes_off):
         """One selection and the steps that follow it."""
@@ -494,47 +510,59 @@ def main(_):
     without = 0.0 if goes_on else job.get("share_without_codes", 0.0)
     phases = [(True, without), (False, 1.0)] if without else [(False, 1.0)]
     key = jax.random.key(job.get("seed", 0))
+    pool = concurrent.futures.ThreadPoolExecutor()
+    count = job["images_per_selection"]
+    some = (
+        trainer.state,
+        trainer.constants,
+        jnp.float32(0.0),
+        key,
+        *pairs(key, count),
+    )
+    # The second phase's round is compiled while the first phase trains.
+    phases = [
+        (trainer.compiled(pool, some, codes_off), until)
+        for codes_off, until in phases
+    ]
+    print(f"traced after {time.monotonic() - started:.1f} s", flush=True)
+    del some
     rounds, steps, history, elapsed, saved = 0, 0, [], 0.0, 0.0
-    last_round = None
-    for codes_off, until in phases:
-        first, done = True, 0
-        while elapsed < until * FLAGS.seconds:
+    last_round, total = None, None
+    for number, (compiled, until) in enumerate(phases):
+        train_round, done = compiled.result(), 0
+        print(f"compiled after {time.monotonic() - started:.1f} s", flush=True)
+        if total is None:
+            total = FLAGS.seconds
+            if FLAGS.deadline:
+                total = FLAGS.deadline - time.time()
+        later = phases[number + 1 :]
+        while elapsed < total:
+            # A phase also lasts until the next one's round is compiled.
+            if elapsed >= until * total and all(f.done() for f, _ in later):
+                break
             if FLAGS.rounds and done >= FLAGS.rounds:
                 break
             start = time.monotonic()
-            progress = elapsed / FLAGS.seconds
+            progress = elapsed / total
             rate = job["learning_rate"] * max(
                 0.02, 0.5 * (1.0 + np.cos(np.pi * progress))
             )
             rate *= min(1.0, (steps + 10) / job.get("warmup", 100))
             key, data_key, round_key = jax.random.split(key, 3)
-            inputs, pictures = pairs(data_key, job["images_per_selection"])
-            trainer.state, found = trainer.round(
+            trainer.state, found = train_round(
                 trainer.state,
                 trainer.constants,
                 jnp.float32(rate),
                 round_key,
-                inputs,
-                pictures,
-                codes_off,
+                *pairs(data_key, count),
             )
             if last_round is not None:
                 # One round runs while the next one is made ready.
                 history.append(np.asarray(last_round).tolist())
             last_round = found
-            if first:
-                found.block_until_ready()
-                print(
-                    f"compiled in {time.monotonic() - start:.1f} s", flush=True
-                )
-                first, start = False, time.monotonic()
             elapsed += time.monotonic() - start
             rounds, done = rounds + 1, done + 1
-            steps += (
-                job["passes"]
-                * job["images_per_selection"]
-                // job["mini_batch_size"]
-            )
+            steps += job["passes"] * count // job["mini_batch_size"]
             if rounds % job.get("report", 10) == 0 and history:
                 recent = np.array(
                     [h for h in history[-10:] if len(h) == len(history[-1])]
@@ -553,7 +581,7 @@ def main(_):
             "steps": steps,
             "rounds": rounds,
             "seconds": elapsed,
-            "images": rounds * job["images_per_selection"],
+            "images": rounds * count,
             "history": history,
         },
     )
