@@ -414,17 +414,16 @@ class Choices:
         if path is not None:
             return path
         made = self.named(name)
-        deep = self._original is not None and self._original.deep
         if self._drawn(made.made_of):
             picture = sample_of(
                 *(self._tim, self._given),
                 *(made.made_of["seed"], made.made_of["index"]),
-                *(made.temperature, self._tile, deep, part_done),
+                *(made.temperature, self._tile, part_done),
             )
         else:
             picture = choice_of(
                 *(self._tim, self._given, made.made_of),
-                *(self._tile, deep, part_done),
+                *(self._tile, part_done),
             )
         path = self._path(made.ending)
         record = self._recorded(made.made_of) | {"tile": self._tile}

@@ -2,9 +2,7 @@
 
 import io
 import re
-import struct
 import sys
-import zlib
 
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
@@ -85,42 +83,13 @@ def _read_png(image, path):
     return np.dstack([values, alpha])
 
 
-def write_deep_png(file, pixels, profile=None, exif=None, text=None):
-    """Writes a PNG file of 16 bits per channel.
-
-    Args:
-        file: Binary file to write to.
-        pixels: `uint16` array of shape `(height, width, channels)` of 1 to 4
-            channels.
-        profile: ICC profile as bytes, or `None`.
-        exif: EXIF block as bytes, or `None`.
-        text: Tuple of two ASCII strings, a keyword and its text, or `None`.
-    """
-    import tensorflow as tf
-
-    content = tf.io.encode_png(pixels).numpy()
-    chunks = []
-    if profile:
-        name = b"ICC Profile\0\0"
-        chunks.append((b"iCCP", name + zlib.compress(profile)))
-    if exif:
-        chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
-    if text:
-        chunks.append((b"tEXt", "\0".join(text).encode("ascii")))
-    behind_header = 33
-    file.write(content[:behind_header])
-    for kind, body in chunks:
-        check = struct.pack(">I", zlib.crc32(kind + body))
-        file.write(struct.pack(">I", len(body)) + kind + body + check)
-    file.write(content[behind_header:])
-
-
 def write_deep_tiff(file, pixels, profile=None, exif=None):
     """Writes a TIFF file of 16 bits per channel, uncompressed.
 
     Args:
         file: Binary file to write to.
-        pixels: as for `write_deep_png`.
+        pixels: `uint16` array of shape `(height, width, channels)` of 1 to 4
+            channels.
         profile: ICC profile as bytes, or `None`.
         exif: EXIF block as bytes, or `None`.
     """

@@ -1,14 +1,19 @@
 """Picture files as they are written."""
 
+import io
+import itertools
+
 import numpy as np
 from PIL import Image
 
-from keras_tim.images.deep import write_deep_png, write_deep_tiff
+from keras_tim.images.deep import write_deep_tiff
+from keras_tim.images.jpeg_rows import write_jpeg
 from keras_tim.images.own import (
     exif_with_record,
     record_options,
     record_text,
 )
+from keras_tim.images.png_rows import write_png
 
 # Formats by suffix.
 WRITERS = {
@@ -25,6 +30,8 @@ WRITERS = {
 WITH_ALPHA = ("PNG", "TIFF", "WEBP", "AVIF")
 WITH_DEPTH = ("PNG", "TIFF")
 WITH_GREY = ("PNG", "TIFF", "JPEG", "AVIF")
+# Formats that large pictures are written in without being held.
+IN_ROWS = ("PNG", "JPEG")
 # Pixels along a side that a format has numbers for.
 LARGEST_SIDES = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65535}
 _OPTIONS = {
@@ -75,16 +82,65 @@ def encode(file, pixels, format, profile=None, described=(), record=None):
             file.truncate()
 
 
+def encode_rows(file, bands, size, format, described=(), record=None):
+    """Writes a picture that comes in rows to an open file.
+
+    Args:
+        file: Binary file to write to.
+        bands: Iterable of `(pixels, profile)`: arrays as `encode` takes them,
+            one below the other, and the ICC profile, the same for all.
+        size: `(height, width)` of the picture.
+        format: `"PNG"` or `"JPEG"`.
+        described: As for `encode`.
+        record: The same.
+    """
+    bands = iter(bands)
+    first, profile = next(bands)
+    parts = itertools.chain([first], (pixels for pixels, _ in bands))
+
+    def strip(pixels, number):
+        stream = io.BytesIO()
+        if number == 0:
+            encode(stream, pixels, "JPEG", profile, described, record)
+        else:
+            encode(stream, pixels, "JPEG")
+        return stream.getvalue()
+
+    if format == "JPEG":
+        write_jpeg(file, parts, size, strip)
+    else:
+        _write_png(file, parts, size, profile, _first_block(described), record)
+
+
+def _first_block(described):
+    """The first EXIF data that can be stored, as bytes; or None."""
+    for exif in described:
+        try:
+            return _block(exif)
+        except (ValueError, TypeError, RuntimeError, KeyError):
+            continue
+    return None
+
+
+def _block(exif):
+    return exif.tobytes() if len(exif) else None
+
+
+def _write_png(file, parts, size, profile, block, record):
+    text = None if record is None else record_text(record)
+    write_png(file, parts, size, profile, block, text)
+
+
 def _encode(file, pixels, format, profile, exif, record):
     if format != "PNG":
         exif = exif_with_record(exif, record)
-    block = exif.tobytes() if len(exif) else None
+    block = _block(exif)
     if pixels.dtype == np.uint16:
         if format == "TIFF":
             write_deep_tiff(file, pixels, profile, block)
         else:
-            text = None if record is None else record_text(record)
-            write_deep_png(file, pixels, profile, block, text)
+            size = pixels.shape[:2]
+            _write_png(file, [pixels], size, profile, block, record)
         return
     options = dict(_OPTIONS.get(format, {}))
     if format == "PNG":

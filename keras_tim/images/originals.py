@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 
 from keras_tim.images.pictures import as_float, read_decoded
 from keras_tim.images.resizing import resized_band
+from keras_tim.images.rows import band_height, in_bands
 from keras_tim.images.srgb import from_srgb
 from keras_tim.layers.resampling import bicubic_resize
 from keras_tim.tasks.task import ALPHA, DEPTH, EXIF, GAMUT, GREY, PROFILE
@@ -42,8 +43,6 @@ _KEPT_TAGS = (
     _BASE.XPSubject,
 )
 _INTEROPERABILITY = 0xA005
-# Pixels of a picture that are looked at at a time.
-_BAND = 1 << 22
 # Rows beside a band that its bicubic interpolation takes, and one more.
 _BESIDE = 3
 
@@ -103,27 +102,48 @@ class Original:
             uint16, of 1 to 4 channels, the last of 2 or 4 being alpha; and the
             ICC profile that its colours are in, None for sRGB.
         """
-        deep = self.deep and with_depth
-        if self._is_plain(deep) and picture.dtype == np.uint8:
+        if self._is_plain(self.deep and with_depth) and (
+            picture.dtype == np.uint8
+        ):
             return picture, None
-        height, width = picture.shape[:2]
-        rows = max(1, _BAND // width)
-        pixels = profile = None
-        for top in range(0, height, rows):
-            band = slice(top, min(top + rows, height))
-            part, profile = self._fitted(
-                as_float(picture[band]),
-                (height, width),
-                band,
-                with_alpha,
-                with_grey,
-            )
-            highest, dtype = (65535, np.uint16) if deep else (255, np.uint8)
+        size = picture.shape[:2]
+        pixels, top = None, 0
+        bands = self.fitted_rows(
+            [picture], size, with_alpha, with_depth, with_grey
+        )
+        for part, own_profile in bands:
             if pixels is None:
-                channels = part.shape[-1]
-                pixels = np.empty((height, width, channels), dtype)
-            pixels[band] = np.rint(np.clip(part, 0.0, 1.0) * highest)
+                pixels = np.empty((*size, part.shape[-1]), part.dtype)
+            pixels[top : top + len(part)] = part
+            top, profile = top + len(part), own_profile
         return pixels, profile
+
+    def fitted_rows(self, parts, size, with_alpha, with_depth, with_grey):
+        """A result that comes in rows, as its file is to hold it.
+
+        Args:
+            parts: iterable of arrays `[rows, width, 3]`, one below the other,
+                as `fitted` takes them.
+            size: `(height, width)` of the whole.
+            with_alpha: as for `fitted`.
+            with_depth: the same.
+            with_grey: the same.
+
+        Yields:
+            `(pixels, profile)` as `fitted` returns them, of some rows. They do
+            not depend on how the picture is cut into parts.
+        """
+        deep = self.deep and with_depth
+        highest, dtype = (65535, np.uint16) if deep else (255, np.uint8)
+        top = 0
+        for rows in in_bands(parts, band_height(size[1])):
+            band = slice(top, top + len(rows))
+            part, profile = self._fitted(
+                as_float(rows), size, band, with_alpha, with_grey
+            )
+            part = np.clip(part, 0.0, 1.0) * highest
+            yield np.rint(part).astype(dtype), profile
+            top = band.stop
 
     def _is_plain(self, deep):
         """Whether results are as they come."""
@@ -206,7 +226,7 @@ def _beyond_srgb(decoded, path):
     """See `Original.beyond`: what is lost on the way to sRGB and back."""
     height, width = decoded.colours.shape[:2]
     beyond = None
-    rows = max(1, _BAND // width)
+    rows = band_height(width)
     for top in range(0, height, rows):
         band = slice(top, top + rows)
         there = as_float(decoded.colours[band])

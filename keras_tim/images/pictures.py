@@ -17,14 +17,17 @@ from keras_tim.checks import check_unit_range, is_floating
 from keras_tim.files import written
 from keras_tim.images.deep import is_deep_colour, read_deep_colours
 from keras_tim.images.encoders import (
+    IN_ROWS,
     WITH_ALPHA,
     WITH_DEPTH,
     WITH_GREY,
     WRITERS,
     encode,
+    encode_rows,
     writable_suffixes,
 )
 from keras_tim.images.own import holds_run, own_names
+from keras_tim.images.rows import PictureInRows, band_height, in_bands
 from keras_tim.images.srgb import deep_to_srgb, grey_to_srgb, to_srgb
 
 # Formats by suffix. Pillow goes by the content and knows many more; a file of
@@ -263,13 +266,15 @@ def _spread(sums, weights):
     return np.where(weights > 0, means, coarse)
 
 
-def decode_picture(path, convert):
+def decode_picture(path, convert, least=None):
     """Decodes a picture file, and says what is wrong with it.
 
     Args:
         path: Path of the file, or an `EncodedPicture`.
         convert: Function of the decoded `PIL.Image.Image`, upright, its
             values as they are in the file.
+        least: `(height, width)`: a JPEG file is decoded at a fraction of its
+            size that has no less, or `None`.
 
     Returns:
         What `convert` returned.
@@ -279,6 +284,8 @@ def decode_picture(path, convert):
             not a picture.
     """
     with _opened(path) as image:
+        if least is not None:
+            image.draft(None, least[::-1])
         return convert(_upright(image))
 
 
@@ -444,7 +451,8 @@ def write_picture(path, image, record=None, original=None):
         path: Path of the file, ending in `.png`, `.jpg`, `.webp`, `.tiff` or
             `.avif`. Its folder must exist.
         image: Float array of shape `(height, width, 3)` in `[0, 1]`, or one
-            of `uint8` in `[0, 255]`.
+            of `uint8` in `[0, 255]`; or a `PictureInRows`, which is never held
+            where the format is PNG or JPEG.
         record: Dictionary that JSON can hold: how the picture came about. It
             is stored in the file, which folders are then not searched for:
             see `keras_tim.images.own`. `None` for none.
@@ -462,19 +470,37 @@ def write_picture(path, image, record=None, original=None):
             "`path` must end in one of "
             f"{', '.join(writable_suffixes())}. Received: path={str(path)!r}"
         )
-    pixels = as_uint8(image, "image")
     format = WRITERS[suffix]
+    can_hold = (
+        format in WITH_ALPHA,
+        format in WITH_DEPTH,
+        format in WITH_GREY,
+    )
     profile, described = None, ()
+    if isinstance(image, PictureInRows):
+        if format in IN_ROWS:
+            _write_rows(path, image, format, record, original, can_hold)
+            return
+        image = image.whole()
+    pixels = as_uint8(image, "image")
     if original is not None:
-        pixels, profile = original.fitted(
-            np.asarray(image),
-            with_alpha=format in WITH_ALPHA,
-            with_depth=format in WITH_DEPTH,
-            with_grey=format in WITH_GREY,
-        )
+        pixels, profile = original.fitted(np.asarray(image), *can_hold)
         described = original.described(pixels.shape[:2])
     with written(path) as temporary, open(temporary, "wb") as file:
         encode(file, pixels, format, profile, described, record)
+
+
+def _write_rows(path, image, format, record, original, can_hold):
+    """As `write_picture`, of a picture in rows."""
+    described = ()
+    if original is None:
+        rows = in_bands(image.parts, band_height(image.size[1]))
+        bands = ((as_uint8(part, "image"), None) for part in rows)
+    else:
+        bands = original.fitted_rows(image.parts, image.size, *can_hold)
+        described = original.described(image.size)
+    with written(path) as temporary, open(temporary, "wb") as file:
+        encode_rows(file, bands, image.size, format, described, record)
 
 
 def find_pictures(folder):
@@ -610,7 +636,7 @@ def as_uint8(image, name):
             f"`{name}` must be of a floating type in [0, 1] or of uint8. "
             f"Received: {name}.dtype={image.dtype}"
         )
-    image = image.astype(np.float32)
+    image = image.astype(np.float32, copy=False)
     if not np.isfinite(image).all():
         raise ValueError(
             f"`{name}` must hold finite values only. Received: {name} with "
@@ -618,7 +644,12 @@ def as_uint8(image, name):
             "infinite"
         )
     check_unit_range(name, image)
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    pixels = np.empty(image.shape, np.uint8)
+    rows = band_height(image.shape[1])
+    for top in range(0, len(image), rows):
+        band = slice(top, top + rows)
+        pixels[band] = np.rint(np.clip(image[band], 0, 1) * 255)
+    return pixels
 
 
 def _existing_file(path):

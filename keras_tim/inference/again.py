@@ -1,11 +1,11 @@
 """Re-creates an alternative from the record in its metadata."""
 
+import filecmp
 import os
 import pathlib
 import tempfile
 
 from keras_tim.checks import integer, integers
-from keras_tim.files import write_bytes
 from keras_tim.images.encoders import writable_suffixes
 from keras_tim.images.originals import read_original
 from keras_tim.images.own import read_record
@@ -14,7 +14,7 @@ from keras_tim.inference.reading import read_by, read_input
 from keras_tim.inference.rendering import choice_of
 from keras_tim.inference.samples import (
     picture_digest,
-    refuse_large_side,
+    refuse_large_file,
     sample_of,
     tile_side,
 )
@@ -121,12 +121,12 @@ def sample_again(tim, path, picture, folder, overwrite=False):
     size = record.get("size")
     if size is not None:
         refuse_size(picture, own, size)
-    refuse_large_side(picture, size or own, suffix)
+    refuse_large_file(picture, size or own, suffix)
     original = read_original(picture, tim.task_definition.keeps)
     side = tile_side(tim, given, record.get("tile"))
     if record["made"] == "choice":
         try:
-            sample = choice_of(tim, given, record["codes"], side, original.deep)
+            sample = choice_of(tim, given, record["codes"], side)
         except ValueError as error:
             raise ValueError(
                 f"What `{path}` says of how it was made is damaged. {error}"
@@ -139,25 +139,23 @@ def sample_again(tim, path, picture, folder, overwrite=False):
             record["index"],
             float(record["temperature"]),
             side,
-            original.deep,
             size=size,
         )
     os.makedirs(folder, exist_ok=True)
     made = os.path.join(folder, os.path.basename(path))
-    with tempfile.TemporaryDirectory() as temporary:
+    # Beside what it may take the place of, so that a name is all it takes.
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
         new = os.path.join(temporary, f"new{suffix}")
         write_picture(new, sample, record, original)
-        content = pathlib.Path(new).read_bytes()
-    same = content == pathlib.Path(path).read_bytes()
-    if os.path.exists(made) and pathlib.Path(made).read_bytes() != content:
-        if not overwrite:
-            raise FileExistsError(
-                f"`{made}` holds something else. Choose another folder, or "
-                "write over it with --overwrite. Nothing was written."
-            )
-        write_bytes(made, content)
-    elif not os.path.exists(made):
-        write_bytes(made, content)
+        same = filecmp.cmp(new, path, shallow=False)
+        exists = os.path.exists(made)
+        if not exists or not filecmp.cmp(new, made, shallow=False):
+            if exists and not overwrite:
+                raise FileExistsError(
+                    f"`{made}` holds something else. Choose another folder, or "
+                    "write over it with --overwrite. Nothing was written."
+                )
+            os.replace(new, made)
     return made, same
 
 

@@ -15,10 +15,12 @@ from keras_tim.layers.resampling import bicubic_picture
 from keras_tim.tasks.task import ALPHA
 
 # What is measured is made whole: every pixel of the output takes about a
-# kilobyte while it is made. Alternatives are made in tiles: one takes seven
-# bytes while it is written.
+# kilobyte while it is made. Alternatives are made in tiles, and some formats
+# hold them whole while they are written, at seven bytes per pixel; of others
+# the end is only that of patience.
 LARGEST_OUTPUT = 16_000_000
-LARGEST_ALTERNATIVE = 500_000_000
+LARGEST_HELD = 500_000_000
+LARGEST_ALTERNATIVE = 2_000_000_000
 
 
 def read_input(tim, path, reduce=1, quality=None):
@@ -109,7 +111,6 @@ def refuse_large_output(path, height, width, scale=1, most=None):
         return
     times = f"{scale} times larger it" if scale > 1 else "It"
     raise PictureError(
-        f"{path} has {width} x {height} pixels. {times} would take more than "
-        f"the {most:,} pixels that fit in memory. Crop it, or reduce "
-        "it first."
+        f"{path} has {width} x {height} pixels. {times} would have more than "
+        f"the {most:,} pixels that are made. Crop it, or reduce it first."
     )

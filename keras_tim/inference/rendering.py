@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_tim.checks import check_tensorflow, integer
 from keras_tim.inference.recorded_codes import codes_of
-from keras_tim.inference.samples import shares_told, whole_picture
+from keras_tim.inference.samples import in_rows, shares_told
 from keras_tim.lazy import tensorflow as tf
 from keras_tim.models.choosing import check_varied, mixed_in, take
 from keras_tim.models.folding import folded
@@ -167,7 +167,7 @@ class TiledRenderer:
         return codes
 
 
-def choice_of(tim, given, made_of, side=None, deep=False, part_done=None):
+def choice_of(tim, given, made_of, side=None, part_done=None):
     """The picture of what a person chose.
 
     Args:
@@ -175,12 +175,10 @@ def choice_of(tim, given, made_of, side=None, deep=False, part_done=None):
         given: array `[h, w, channels]`, what it is given, of any sides.
         made_of: dict, see `keras_tim.inference.recorded_codes.codes_of`.
         side: int or None, of its tiles; None for a picture that is made whole.
-        deep: bool, whether 8 bits would not suffice.
         part_done: see `sample_of`.
 
     Returns:
-        Array `[H, W, 3]`, float32 in [0, 1], or uint8 where it is made in
-        tiles and that suffices.
+        As `sample_of`.
     """
     if side is None:
         renderer = Renderer(tim, given)
@@ -188,7 +186,7 @@ def choice_of(tim, given, made_of, side=None, deep=False, part_done=None):
     own = [tim.output_factor * n for n in given.shape[:2]]
     progress = shares_told(part_done)
     parts = TiledRenderer(tim, given).rows(made_of, side, progress)
-    return whole_picture(parts, own, deep)
+    return in_rows(parts, own)
 
 
 class _Window:

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import functools
 import hashlib
+import itertools
 import math
 import os
 import re
@@ -11,7 +12,6 @@ import time
 
 import numpy as np
 from absl import logging
-from PIL import Image
 
 from keras_tim.checks import integer
 from keras_tim.images.alternatives import (
@@ -19,6 +19,7 @@ from keras_tim.images.alternatives import (
     alternatives_sheet,
 )
 from keras_tim.images.encoders import (
+    IN_ROWS,
     LARGEST_SIDES,
     WRITERS,
     writable_suffixes,
@@ -27,17 +28,17 @@ from keras_tim.images.originals import read_original
 from keras_tim.images.own import read_record
 from keras_tim.images.pictures import (
     PictureError,
-    as_uint8,
-    decode_picture,
     find_pictures,
     picture_size,
     read_picture,
     write_picture,
 )
+from keras_tim.images.reduced import read_reduced
 from keras_tim.images.resizing import resized_rows
+from keras_tim.images.rows import PictureInRows
 from keras_tim.images.sheets import deviation_map, pixel_deviation
 from keras_tim.inference.progress import Progress
-from keras_tim.inference.reading import read_by, read_input
+from keras_tim.inference.reading import LARGEST_HELD, read_by, read_input
 from keras_tim.inference.sizing import Sizing
 from keras_tim.models.fingerprint import fingerprint
 from keras_tim.models.tiles import Tiling
@@ -331,7 +332,7 @@ def _sample_file(tim, job, wanted, overwrite, tile, reading, progress):
         given = read_input(tim, job.path, **reading)
         original = read_original(job.path, tim.task_definition.keeps)
         own = [tim.output_factor * n for n in given.shape[:2]]
-        refuse_large_side(job.path, job.size or own, job.suffix)
+        refuse_large_file(job.path, job.size or own, job.suffix)
         if job.size is not None:
             job.sizing.tell(job.path, job.size)
         os.makedirs(os.path.dirname(job.base), exist_ok=True)
@@ -345,7 +346,6 @@ def _sample_file(tim, job, wanted, overwrite, tile, reading, progress):
                 index,
                 job.made_from["temperature"],
                 side,
-                original.deep,
                 progress.part_done,
                 job.size,
             )
@@ -416,8 +416,10 @@ class _Files:
 
     def __init__(self, paths, size):
         self._paths = paths
-        self._pixels = size[0] * size[1]
-        self.reduced = math.ceil(math.sqrt(self._pixels / LARGEST_ON_SHEET))
+        self._size = size
+        self.reduced = math.ceil(
+            math.sqrt(size[0] * size[1] / LARGEST_ON_SHEET)
+        )
 
     def __len__(self):
         return len(self._paths)
@@ -426,25 +428,7 @@ class _Files:
         path = self._paths[number]
         if self.reduced == 1:
             return read_picture(path)
-        # Pillow suspects files of that size, but these are ours.
-        suspected = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = max(suspected or 0, self._pixels)
-        try:
-            small = decode_picture(
-                path, lambda image: _over_white(image, self.reduced)
-            )
-        finally:
-            Image.MAX_IMAGE_PIXELS = suspected
-        return np.asarray(small, np.float32) / np.float32(255.0)
-
-
-def _over_white(image, times):
-    """One of our pictures as RGB of 8 bits, so many times smaller."""
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    small = image.reduce(times).convert("RGBA")
-    white = Image.new("RGBA", small.size, "white")
-    return Image.alpha_composite(white, small).convert("RGB")
+        return read_reduced(path, self._size, self.reduced)
 
 
 def tile_side(tim, given, tile):
@@ -475,7 +459,6 @@ def sample_of(
     index,
     temperature=1.0,
     side=None,
-    deep=False,
     part_done=None,
     size=None,
 ):
@@ -488,14 +471,14 @@ def sample_of(
         index: int.
         temperature: float.
         side: int or None, see `tile_side`.
-        deep: bool, whether 8 bits would not suffice.
         part_done: None, or a function that is told the share of it that has
             been made since.
         size: `(height, width)` that it is resampled to, or None.
 
     Returns:
-        Array `[H, W, 3]`, float32 in [0, 1], or uint8 where it is made in
-        tiles and that suffices.
+        float32 array `[H, W, 3]` in [0, 1]. Of a picture in tiles, or at
+        another size, a `keras_tim.images.rows.PictureInRows`: it is made while
+        it is written.
     """
     padded, own = _padded(tim, given)
     if side is None:
@@ -508,12 +491,11 @@ def sample_of(
         )[0, 0, : own[0], : own[1]]
         if size is None:
             return sample
-        return _whole(resized_rows([sample], own, size), size, np.float32)
-
+        return PictureInRows(resized_rows([sample], own, size), size)
     parts = tim.tiled_sampler().rows(
         padded, seed, index, side, temperature, shares_told(part_done)
     )
-    return whole_picture(parts, own, deep, size)
+    return in_rows(parts, own, size)
 
 
 def shares_told(part_done):
@@ -534,22 +516,23 @@ def shares_told(part_done):
     return progress
 
 
-def whole_picture(parts, own, deep=False, size=None):
+def in_rows(parts, own, size=None):
     """The picture that comes in parts from top to bottom.
 
     Args:
         parts: float arrays `[rows, W, 3]`, which may go on beyond its size.
         own: `(height, width)`, its size.
-        deep: bool, whether 8 bits would not suffice.
         size: `(height, width)` that it is resampled to, or None.
 
     Returns:
-        Array `[H, W, 3]`, float32 in [0, 1], or uint8 where that suffices.
+        A `keras_tim.images.rows.PictureInRows`. Its first part is made at
+        once: it says what is wrong with what all are made of.
     """
-    parts = _cut(parts, own)
+    parts = iter(parts)
+    parts = _cut(itertools.chain([next(parts)], parts), own)
     if size is not None:
         parts = resized_rows(parts, own, size)
-    return _whole(parts, size or own, np.float32 if deep else np.uint8)
+    return PictureInRows(parts, size or own)
 
 
 def _cut(parts, size):
@@ -558,18 +541,6 @@ def _cut(parts, size):
     for rows in parts:
         yield rows[:left, : size[1]]
         left -= len(rows[:left])
-
-
-def _whole(parts, size, dtype):
-    """The picture of a size that comes in parts from top to bottom."""
-    picture = np.empty((*size, 3), dtype)
-    top = 0
-    for rows in parts:
-        if dtype == np.uint8:
-            rows = as_uint8(rows, "rows")
-        picture[top : top + len(rows)] = rows
-        top += len(rows)
-    return picture
 
 
 def _padded(tim, given):
@@ -582,9 +553,16 @@ def _padded(tim, given):
     return given, size
 
 
-def refuse_large_side(path, size, suffix):
-    """Raises `PictureError` where a format has no number for a side."""
-    largest = LARGEST_SIDES.get(WRITERS[suffix])
+def refuse_large_file(path, size, suffix):
+    """Raises `PictureError` where a format cannot hold a picture."""
+    format = WRITERS[suffix]
+    if format not in IN_ROWS and size[0] * size[1] > LARGEST_HELD:
+        raise PictureError(
+            f"What is made of {path} has {size[1]} x {size[0]} pixels, and "
+            f"{suffix} files of more than {LARGEST_HELD:,} are not written: "
+            "they would have to fit in memory. Choose --format=png."
+        )
+    largest = LARGEST_SIDES.get(format)
     side = max(size)
     if largest is not None and side > largest:
         raise PictureError(

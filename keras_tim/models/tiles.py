@@ -32,6 +32,8 @@ LEAST_MEMORY = MEMORY // 16
 # so many rounds at most, each normalised by what the one before has found.
 MOST_MEASURED = 9
 ROUNDS = 4
+# Rows that are handed on at a time.
+_ROWS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -386,8 +388,10 @@ class TiledSampler:
                 if progress is not None:
                     progress(count, len(down) * len(across))
             finished = end - top
-            # The sum of the shares may miss one by rounding.
-            yield np.clip(pending[:finished], 0.0, 1.0)
+            for first in range(0, finished, _ROWS):
+                part = pending[first : min(first + _ROWS, finished)]
+                # The sum of the shares may miss one by rounding.
+                yield np.clip(part, 0.0, 1.0)
             pending[: tallest - finished] = pending[finished:].copy()
             pending[tallest - finished :] = 0.0
             top = end

@@ -15,19 +15,19 @@ from PIL import ExifTags, Image, ImageCms
 import keras_tim
 from keras_tim.images import (
     find_pictures,
-    originals,
     read_picture,
+    rows,
     write_picture,
 )
 from keras_tim.images.deep import (
     is_deep_colour,
     read_deep_colours,
-    write_deep_png,
     write_deep_tiff,
 )
 from keras_tim.images.originals import ALPHA, EXIF, Original, read_original
 from keras_tim.images.own import read_record
 from keras_tim.images.pictures import picture_suffixes, spread_colours
+from keras_tim.images.png_rows import write_png
 from keras_tim.images.profiles import matrix_profile
 from keras_tim.inference import sample_files, samples
 from keras_tim.layers.resampling import bicubic_resize
@@ -205,8 +205,10 @@ def test_colours_of_16_bits_stay_so(tmp_path, made, channels, suffix):
         values[..., -1] = 65535
     values = values.astype(np.uint16)
     with path.open("wb") as file:
-        write = write_deep_png if suffix == "png" else write_deep_tiff
-        write(file, values)
+        if suffix == "png":
+            write_png(file, [values], values.shape[:2])
+        else:
+            write_deep_tiff(file, values)
     colours = values[..., :3] if channels > 2 else values[..., [0, 0, 0]]
     np.testing.assert_array_equal(
         read_picture(path), colours.astype("f4") / np.float32(65535)
@@ -248,7 +250,8 @@ def test_deep_colours_are_turned_as_others_are(tmp_path, orientation):
     deep, plain = tmp_path / "deep.png", tmp_path / "plain.png"
     with deep.open("wb") as file:
         values_of_16_bits = (values * 257).astype(np.uint16)
-        write_deep_png(file, values_of_16_bits, exif=exif.tobytes())
+        size = values.shape[:2]
+        write_png(file, [values_of_16_bits], size, exif=exif.tobytes())
     Image.fromarray(values.astype(np.uint8)).save(plain, exif=exif)
     np.testing.assert_array_equal(read_picture(deep), read_picture(plain))
 
@@ -257,7 +260,7 @@ def test_one_transparent_colour_of_16_bits(tmp_path):
     values = np.array([[[1000, 2000, 3000], [1000, 2000, 3001]]], np.uint16)
     path = tmp_path / "a.png"
     with path.open("wb") as file:
-        write_deep_png(file, values)
+        write_png(file, [values], values.shape[:2])
     content = path.read_bytes()
     # Pillow writes the chunk for 8 bits only.
     body = struct.pack(">3H", 1000, 2000, 3000)
@@ -341,7 +344,7 @@ def test_deep_colours_of_a_profile(tmp_path, made):
     values = values.repeat(2, 0)
     path = tmp_path / "a.png"
     with path.open("wb") as file:
-        write_deep_png(file, values, profile)
+        write_png(file, [values], values.shape[:2], profile)
     result = made(path)
     with result.open("rb") as file, Image.open(file) as written:
         assert written.info["icc_profile"] == profile
@@ -364,7 +367,7 @@ def test_large_pictures_are_fitted_in_bands(tmp_path, monkeypatch, size):
 
     picture = np.random.default_rng(3).random((*size, 3)).astype("f4")
     whole = fitted()
-    monkeypatch.setattr(originals, "_BAND", 5 * size[1])
+    monkeypatch.setattr(rows, "BAND", 5 * size[1])
     np.testing.assert_allclose(fitted().astype(int), whole, atol=1)
 
 

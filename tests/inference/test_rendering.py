@@ -24,7 +24,7 @@ def test_choices_in_tiles_are_those_made_whole(make_tim, arguments):
     tile = tim.tiled_sampler().tiling.least_tile
     for made_of in (cold, mixed):
         whole = choice_of(tim, given, made_of)
-        tiled = choice_of(tim, given, made_of, tile, deep=True)
+        tiled = choice_of(tim, given, made_of, tile).whole()
         assert tiled.shape == whole.shape == (600, 524, 3)
         assert np.abs(tiled - whole).max() < 1 / 255
         shown = TiledRenderer(tim, given).region(
@@ -36,4 +36,4 @@ def test_choices_in_tiles_are_those_made_whole(make_tim, arguments):
         assert shown.shape == (160, 324, 3)
     drawn = choice_of(tim, given, cold, tile)
     same = sample_of(tim, given, 0, 1, 0.5, tile)
-    np.testing.assert_array_equal(drawn, same)
+    np.testing.assert_array_equal(drawn.whole(), same.whole())

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from keras_tim.images import read_picture, write_picture
-from keras_tim.images.deep import write_deep_png
+from keras_tim.images.png_rows import write_png
 from keras_tim.images.own import read_record
 from keras_tim.images.pictures import PictureError, read_decoded
 from keras_tim.inference import sample_again, sample_files
@@ -130,7 +130,7 @@ def test_alpha_and_depth_are_kept(tim, make, tmp_path):
     alpha[:, :8] = 0.25
     values = np.rint(np.dstack([colours, alpha]) * 65535).astype(np.uint16)
     with open(path, "wb") as file:
-        write_deep_png(file, values)
+        write_png(file, [values], values.shape[:2])
     for side in (None, Tiling.of_model(tim).least_tile):
         made = make(str(side), path=path, scale=2.5, tile=side)
         found = read_decoded(made)
@@ -204,7 +204,7 @@ def test_what_is_no_size(make, tmp_path, wanted, message):
     [
         {"scale": 1e300},
         {"size": 10**9},
-        {"size": (30_000, 30_000)},
+        {"size": (50_000, 50_000)},
         {"size": (400, 1_200_000)},
     ],
 )
@@ -228,6 +228,10 @@ def test_formats_have_their_own_limits(tim, make, caplog):
     with pytest.raises(ValueError, match="None of the"):
         make(size=17_000, format="webp")
     assert "17000 pixels along one side" in caplog.text
+    # Those that would have to fit in memory.
+    with pytest.raises(ValueError, match="None of the"):
+        make(size=(25_000, 20_001), format="tiff")
+    assert ".tiff files of more than 500,000,000 are not" in caplog.text
 
 
 def test_tasks_that_keep_the_size(make_tim, make):
