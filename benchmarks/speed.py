@@ -181,7 +181,8 @@ def check(case, kind, made, reference):
         return
     difference = np.abs(made - reference).max() / np.abs(reference).max()
     # Of nearly equal values max-pooling may choose either: a gradient jumps.
-    allowed = 5e-3 if "gradient" in case else 1e-3
+    # Wide levels sum over a thousand channels, thirty times in a row.
+    allowed = 5e-3 if "gradient" in case or "wide" in case else 1e-3
     # Strong styles, of untrained weights, multiply what bfloat16 rounds.
     if difference > (0.5 if half else allowed):
         raise SystemExit(f"{case}: {kind} differs by {difference:.1e}")
