@@ -115,8 +115,8 @@ def define_flags(values):
     flags.DEFINE_string(
         "size",
         None,
-        "the same to so many pixels: WIDTHxHEIGHT, or one number for the "
-        "longer side",
+        "the same to so many pixels: WIDTHxHEIGHT, one number for the longer "
+        "side, or same: as many as the picture has before --reduce",
         **text,
     )
     flags.DEFINE_string(
@@ -314,24 +314,24 @@ def parse_tile(text):
 
 
 def parse_size(text):
-    """Parses "1600x1200" or "1600".
+    """Parses "1600x1200", "1600" or "same".
 
     Args:
         text: str, the width and the height, or the longer side; or None.
 
     Returns:
-        `(height, width)`, int or None.
+        `(height, width)`, int, "same" or None.
 
     Raises:
         ValueError: if the text is something else.
     """
-    if text is None:
-        return None
+    if text in (None, "same"):
+        return text
     match = re.fullmatch(r"(0*[1-9]\d{0,8})(?:x(0*[1-9]\d{0,8}))?", text)
     if not match:
         raise ValueError(
             "--size must be like 1600x1200, width and height, or 1600, the "
-            f"longer side. Received: {text!r}"
+            f"longer side, or same. Received: {text!r}"
         )
     width, height = match.groups()
     return int(width) if height is None else (int(height), int(width))

@@ -120,8 +120,9 @@ def sample_files(
             is finished, whatever tiles it was made in.
         size: what results are resampled to as the last step, for models that
             enlarge: int, pixels of the longer side, or `(height, width)`,
-            which stretches pictures of other proportions; None for the
-            model's own. Where that is exceeded, nothing but size is added.
+            which stretches pictures of other proportions; "same" for the
+            picture's size before it was reduced; None for the model's own.
+            Where that is exceeded, nothing but size is added.
         scale: float or None, the same relative to what the model is given,
             such as 3.5.
         **reading: how the pictures are read, as `read_input` takes

@@ -11,6 +11,8 @@ from keras_tim.images.pictures import PictureError, picture_size
 from keras_tim.images.resizing import rows_held
 from keras_tim.inference.reading import LARGEST_ALTERNATIVE
 
+# The picture's own size, however it is reduced first.
+SAME = "same"
 # Pixels along a side.
 LARGEST_SIDE = 1_000_000
 # Pixels that resampling may hold: of what keeps its proportions it holds few.
@@ -24,13 +26,14 @@ class Sizing:
     Attributes:
         factor: int, size of the model's own results relative to its input.
         reduce: int, factor that pictures are reduced by first.
-        size: int, the longer side, or `(height, width)`, or None.
+        size: int, the longer side, or `(height, width)`, or "same" as the
+            picture's own, or None.
         scale: float, size relative to the input, or None.
     """
 
     factor: int
     reduce: int = 1
-    size: int | tuple[int, int] | None = None
+    size: int | tuple[int, int] | str | None = None
     scale: float | None = None
 
     @classmethod
@@ -40,7 +43,7 @@ class Sizing:
         Args:
             tim: a `TIM`.
             reduce: int, factor that pictures are reduced by first.
-            size: int, `(height, width)` or None.
+            size: int, `(height, width)`, "same" or None.
             scale: number above 0 or None.
 
         Returns:
@@ -62,7 +65,12 @@ class Sizing:
                 "given. Resize the picture before, or the results after. "
                 f"Received: size={size}, scale={scale}"
             )
-        if size is not None:
+        if isinstance(size, str) and size != SAME:
+            raise ValueError(
+                "`size` must be an integer, the longer side, (height, width) "
+                f'or "{SAME}". Received: size={size!r}'
+            )
+        if size is not None and size != SAME:
             size = integer_or_several("size", size)
             if isinstance(size, tuple) and len(size) != 2:
                 raise ValueError(
@@ -114,6 +122,8 @@ class Sizing:
             return None  # reading says what is wrong
         if isinstance(self.size, tuple):
             wanted = self.size
+        elif self.size == SAME:
+            wanted = tuple(picture_size(path))
         else:
             ratio = (
                 self.scale / self.factor

@@ -109,7 +109,7 @@ def test_parse_tile_refuses(text):
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [(None, None), ("800", 800), ("800x600", (600, 800))],
+    [(None, None), ("800", 800), ("800x600", (600, 800)), ("same", "same")],
 )
 def test_parse_size(text, size):
     assert parse_size(text) == size

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from keras_tim.images import read_picture, write_picture
-from keras_tim.images.png_rows import write_png
 from keras_tim.images.own import read_record
 from keras_tim.images.pictures import PictureError, read_decoded
+from keras_tim.images.png_rows import write_png
 from keras_tim.inference import sample_again, sample_files
 from keras_tim.inference.again import read_recipe
 from keras_tim.inference.sizing import Sizing, refuse_size
@@ -216,6 +216,32 @@ def test_what_would_not_fit_is_refused_first(
     with pytest.raises(ValueError, match="None of the 1 pictures"):
         make(**wanted)
     assert f"What is made of {picture} cannot have" in caplog.text
+
+
+@pytest.mark.parametrize("tile", [None, "least"])
+def test_a_reduced_picture_gets_its_own_size(tim, make, tmp_path, caplog, tile):
+    path = tmp_path / "odd.png"
+    write_picture(path, smooth(13, 21))
+    if tile is not None:
+        tile = Tiling.of_model(tim).least_tile
+    options = {"path": path, "reduce": 2, "tile": tile}
+    made = make(size="same", **options)
+    assert read_picture(made).shape == (13, 21, 3)
+    assert read_record(made)["size"] == [13, 21]
+    assert not caplog.records
+    four_times = make("plain", **options)
+    wanted = lanczos(read_picture(four_times, "uint8"), (13, 21))
+    found = read_picture(made, "uint8").astype(int)
+    assert np.abs(found - wanted).max() <= 2
+    again, same = sample_again(tim, made, path, tmp_path / "again")
+    assert same
+    assert again != made
+
+
+@pytest.mark.parametrize("size", ["other", "", "8x8"])
+def test_other_words_are_no_sizes(make, size):
+    with pytest.raises(ValueError, match=r'or "same"\. Received'):
+        make(size=size)
 
 
 def test_what_would_be_squeezed_flat_is_refused(tim):
