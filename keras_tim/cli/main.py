@@ -35,6 +35,8 @@ COMMANDS = {
 }
 
 
+# What Pillow says of pictures from 90 megapixels on.
+_SUSPECTED = "Image size .* could be decompression bomb"
 # Some pictures could not be used; all others are done.
 SOME_FAILED = 3
 
@@ -112,8 +114,11 @@ def _run(name, argv):
         with (
             _errors_alone()
             if verbosity == logging.ERROR
-            else contextlib.nullcontext()
+            else contextlib.nullcontext(),
+            warnings.catch_warnings(),
         ):
+            # Photos of 100 megapixels; twice as large ones are refused.
+            warnings.filterwarnings("ignore", _SUSPECTED)
             if hasattr(command, "check"):
                 command.check(values, arguments)
             if getattr(command, "NEEDS_TENSORFLOW", True):

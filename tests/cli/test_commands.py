@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_tim.cli import demo
+from keras_tim.cli import demo, weights
 from keras_tim.cli.main import COMMANDS, main
 from keras_tim.cli.sample import parse_numbers, parse_size, parse_tile
 from keras_tim.images import read_picture, write_picture
@@ -78,6 +78,23 @@ def test_weights_lists_the_cache(capsys, tmp_path, monkeypatch):
     assert "lpips_alex" in printed
     assert "lpips_vgg" in printed
     assert printed.count("missing") == len(WEIGHTS)
+
+
+def test_large_photos_go_without_pillows_warning(tmp_path, monkeypatch):
+    path = tmp_path / "large.png"
+    Image.new("RGB", (40, 30)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    sizes = []
+
+    def run(values, arguments):
+        sizes.append(read_picture(arguments[0]).shape)
+
+    monkeypatch.setattr(weights, "run", run)
+    assert main(["weights", str(path)]) == 0
+    assert sizes == [(30, 40, 3)]
+    # Elsewhere warnings are errors here, this one as well.
+    with pytest.raises(ValueError, match="more than 1000 pixels"):
+        read_picture(path)
 
 
 @pytest.mark.parametrize(
