@@ -80,7 +80,8 @@ def export_saved_model(
     partial = f"{target}.partial-{uuid.uuid4().hex[:8]}"
     try:
         answers = Signatures(generator, limits, classes, tile)
-        signatures = _write(answers, partial)
+        functions = answers.functions()
+        signatures = write_signatures(partial, generator, functions)
         card = model_card(
             generator,
             name,
@@ -133,23 +134,50 @@ def _version(path, version):
     return version
 
 
-def _write(answers, folder):
-    """Writes the SavedModel.
+def write_signatures(
+    folder: str, generator: Any, functions: dict[str, tuple]
+) -> dict[str, tuple[dict, dict]]:
+    """Writes a SavedModel, every signature of it traced once.
+
+    Keras' archive has each traced twice: it asks for a trace before TensorFlow
+    writes, which then makes its own.
+
+    Args:
+        folder: str, where to.
+        generator: the `keras_tim.models.generator.Generator` that the
+            functions use.
+        functions: dict from signature to `(function, specifications)`, see
+            `keras_tim.export.signatures.Signatures.functions`.
 
     Returns:
         dict from signature to `(inputs, outputs)`, dicts of `tf.TensorSpec`.
     """
-    archive = keras.export.ExportArchive()
-    described = {}
-    for name, (function, inputs) in answers.functions().items():
-        traced = archive.add_endpoint(name, function, inputs)
-        described[name] = (
-            {specification.name: specification for specification in inputs},
-            traced.get_concrete_function().structured_outputs,
+    root, signatures, described = tf.Module(), {}, {}
+    if not generator.frozen:
+        root.weights = [weight.value for weight in generator.tim.weights]
+    for name, (function, inputs) in functions.items():
+        outputs = {}
+        signatures[name] = tf.function(
+            _noting(function, outputs), inputs, autograph=False
         )
+        # Where loaded, it is an attribute as well.
+        setattr(root, name, signatures[name])
+        described[name] = ({x.name: x for x in inputs}, outputs)
     with quiet_exporters():
-        archive.write_out(folder, verbose=False)
+        tf.saved_model.save(root, folder, signatures)
     return described
+
+
+def _noting(function, outputs):
+    """The function; to trace it writes down what it returns."""
+
+    def traced(*tensors):
+        returned = function(*tensors)
+        for name, tensor in returned.items():
+            outputs[name] = tf.TensorSpec(tensor.shape, tensor.dtype)
+        return returned
+
+    return traced
 
 
 def _warmup_requests(generator):

@@ -18,6 +18,7 @@ from absl import logging
 from keras_tim.checks import check_floating, check_unit_range, integers
 from keras_tim.export.deployed import deployed
 from keras_tim.export.quiet import quiet_exporters
+from keras_tim.export.saved_model import write_signatures
 from keras_tim.files import write_bytes
 
 SIGNATURE = "decode"
@@ -137,16 +138,11 @@ def _write_saved_model(generator, size, folder):
     def decode(picture, *code):
         return {"alternative": generator.decode_batch(picture, code)}
 
-    archive = keras.export.ExportArchive()
-    archive.add_endpoint(
-        SIGNATURE,
-        decode,
-        [
-            tf.TensorSpec([1, *shape], name=name)
-            for name, shape in _inputs(generator, size).items()
-        ],
-    )
-    archive.write_out(folder, verbose=False)
+    inputs = [
+        tf.TensorSpec([1, *shape], name=name)
+        for name, shape in _inputs(generator, size).items()
+    ]
+    write_signatures(folder, generator, {SIGNATURE: (decode, inputs)})
 
 
 def _converter(folder, generator, size, precision, pictures):

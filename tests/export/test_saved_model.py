@@ -170,26 +170,25 @@ def test_no_alternatives_are_in_the_making_at_once(make_tim, tmp_path):
     )
 
 
-# As the installed script has it, wherever that is.
+# As the installed script has it, wherever that is. Both commands in one
+# process: to start TensorFlow takes seconds.
 SAVED_MODEL_CLI = """
+import json
 import sys
 from importlib.metadata import entry_points
 (script,) = entry_points(group="console_scripts", name="saved_model_cli")
-sys.exit(script.load()())
+run = script.load()
+for arguments in json.loads(sys.argv[1]):
+    sys.argv[1:] = arguments
+    try:
+        run()
+    except SystemExit as ended:
+        if ended.code:
+            raise
 """
 
 
 def test_saved_model_cli_shows_and_runs(exported, pictures, expected, tmp_path):
-    command = [sys.executable, "-c", SAVED_MODEL_CLI]
-    where = ["--dir", exported, "--tag_set", "serve"]
-    shown = subprocess.run(
-        [*command, "show", *where, "--signature_def", "serving_default"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    for name in ("picture_bytes", "seed", "index", "alternative_bytes"):
-        assert f"['{name}'] tensor_info" in shown
     for name, value in {
         "picture": pictures[:1],
         "seed": np.array([SEED]),
@@ -199,14 +198,18 @@ def test_saved_model_cli_shows_and_runs(exported, pictures, expected, tmp_path):
     inputs = ";".join(
         f"{name}={tmp_path / name}.npy" for name in ("picture", "seed", "index")
     )
-    subprocess.run(
-        [
-            *(*command, "run", *where, "--signature_def", "sample"),
-            *("--inputs", inputs, "--outdir", tmp_path),
-        ],
+    where = ["--dir", exported, "--tag_set", "serve"]
+    show = ["show", *where, "--signature_def", "serving_default"]
+    run = ["run", *where, "--signature_def", "sample"]
+    run += ["--inputs", inputs, "--outdir", str(tmp_path)]
+    shown = subprocess.run(
+        [sys.executable, "-c", SAVED_MODEL_CLI, json.dumps([show, run])],
         capture_output=True,
+        text=True,
         check=True,
-    )
+    ).stdout
+    for name in ("picture_bytes", "seed", "index", "alternative_bytes"):
+        assert f"['{name}'] tensor_info" in shown
     made = np.load(tmp_path / "alternatives.npy")
     np.testing.assert_array_equal(made, expected[:1, [4, 2]])
 
@@ -242,6 +245,8 @@ def test_folding_keeps_every_level(make_tim, pictures):
 
 # Of a single level: twice as many take twice as long to trace.
 SINGLE = {"residual_channels": (8,), "growth_channels": (4,)}
+# So do tiles, which are in `test_tiles.py`.
+WHOLE = {"tile": None}
 
 
 @pytest.fixture(scope="module")
@@ -253,8 +258,8 @@ def tiny(make_tim):
 @pytest.fixture(scope="module")
 def variants(tiny, tmp_path_factory):
     path = tmp_path_factory.mktemp("variants") / "photos"
-    export_saved_model(tiny, path, frozen=True)
-    export_saved_model(tiny, path, dtype="bfloat16", version=7)
+    export_saved_model(tiny, path, frozen=True, **WHOLE)
+    export_saved_model(tiny, path, dtype="bfloat16", version=7, **WHOLE)
     assert sorted(os.listdir(path)) == ["1", "7"]
     return path
 
@@ -328,12 +333,17 @@ def test_card(exported):
     assert f"`TF_ENABLE_ONEDNN_OPTS`, which was {kernels} where" in text
 
 
-def test_export_of_a_compiled_model(make_tim, tmp_path, capsys):
+def test_export_of_a_compiled_model(make_tim, tmp_path, capsys, monkeypatch):
     tim = make_tim(quick=True, **SINGLE)
+    traced, sample = [], Signatures.sample
+    monkeypatch.setattr(
+        Signatures, "sample", lambda *x: traced.append(1) or sample(*x)
+    )
     tim.compile(distance=lambda a, b: keras.ops.mean((a - b) ** 2, (1, 2, 3)))
     folder = tim.export(tmp_path / "model", version=3)
     assert folder == str(tmp_path / "model" / "3")
     assert capsys.readouterr().out == f"Saved artifact at '{folder}'.\n"
+    assert traced == [1]
     # The optimizer stays behind; what is more is the checkpoint's own.
     saved = tf.train.list_variables(f"{folder}/variables/variables")
     assert len(saved) == len(tim.folded().weights) + 1
@@ -346,7 +356,7 @@ def test_models_of_mixed_precision_are_exported_in_float32(
     make_tim, pictures, tmp_path
 ):
     tim = make_tim(quick=True, dtype="mixed_bfloat16", **SINGLE)
-    folder = export_saved_model(tim, tmp_path)
+    folder = export_saved_model(tim, tmp_path, **WHOLE)
     made = _sample(folder, pictures)
     full = make_tim(quick=True, **SINGLE)
     np.testing.assert_array_equal(
@@ -383,7 +393,7 @@ def test_a_failed_export_leaves_nothing(make_tim, tmp_path, monkeypatch):
     tim = make_tim(quick=True, **SINGLE)
     tim.tower[0].head.bias.assign(tim.tower[0].head.bias * np.nan)
     with pytest.raises(RuntimeError, match="differs from the given one by nan"):
-        export_saved_model(tim, tmp_path / "model")
+        export_saved_model(tim, tmp_path / "model", **WHOLE)
     assert not list((tmp_path / "model").iterdir())
 
 
@@ -401,7 +411,7 @@ def test_other_tasks(task, make_tim, photo):
     tim = make_tim(
         task, quick=True, residual_channels=(6,) * 3, growth_channels=(3,) * 3
     )
-    answers = Signatures(Generator(tim), Limits())
+    answers = Signatures(Generator(tim), Limits(), **WHOLE)
     assert tim.input_multiple == 4
     given = np.zeros((1, 8, 12, tim.input_channels), np.float32)
     assert Generator(tim).noise_sizes(8, 12) == tim.noise_sizes(given)
@@ -452,7 +462,7 @@ def test_a_model_brings_the_ids_of_its_classes(make_tim, tmp_path):
     tim.save(tmp_path / "tim.keras")
     again = keras.saving.load_model(tmp_path / "tim.keras")
     assert again.classes == tuple(Classes(rows).rows)
-    folder = again.export(tmp_path / "model", verbose=False)
+    folder = again.export(tmp_path / "model", verbose=False, **WHOLE)
     served = tf.saved_model.load(folder).signatures["serving_default"]
     ids = np.repeat(np.uint8([[23, 7, 9, 0]]), 8, axis=1).repeat(16, axis=0)
     answer = served(
@@ -513,7 +523,7 @@ def test_limits():
 
 def test_models_without_weight_norm_or_codes(make_tim, pictures):
     tim = make_tim(quick=True, weight_norm=False, stochastic=False)
-    answers = Signatures(Generator(tim), Limits())
+    answers = Signatures(Generator(tim), Limits(), **WHOLE)
     made = tf.function(answers.sample)(
         tf.constant(pictures), integers(1, 2), integers([0, 1], [0, 5])
     )["alternatives"]
@@ -545,11 +555,11 @@ def test_maps_of_styles(make_tim, tmp_path):
     for weight in tim.trainable_variables:  # styles show little at first
         if len(weight.shape) == 2:
             weight.assign(rng.normal(0.0, 0.5, weight.shape))
-    check_maps_of_styles(tim, tmp_path, frozen=False)
+    check_maps_of_styles(tim, tmp_path, frozen=False, **WHOLE)
 
 
-def check_maps_of_styles(tim, tmp_path, frozen):
-    folder = export_saved_model(tim, tmp_path / "up", frozen=frozen)
+def check_maps_of_styles(tim, tmp_path, frozen, tile="auto"):
+    folder = export_saved_model(tim, tmp_path / "up", frozen=frozen, tile=tile)
     signatures = tf.saved_model.load(folder).signatures
     picture = np.random.default_rng(0).random((1, 11, 9, 3), dtype="float32")
     expected = tim.sample(picture, num_samples=2, seed=3)

@@ -12,6 +12,7 @@ from keras_tim.models.tiles import Tiling
 
 from .conftest import decode as decode_png
 from .conftest import encode
+from .test_cpp_loader import Session
 
 SEED = tf.constant([5], tf.int64)
 INDEX = tf.constant([[0, 1]], tf.int64)
@@ -76,24 +77,54 @@ def test_tiles_are_those_of_the_model(make_tim, task, arguments, size):
     )
 
 
-def test_encoded_pictures(make_tim, tmp_path):
-    tim = make_tim("decompression", quick=True)
-    tile = Tiling.of_model(tim).least_tile
-    folder = export_saved_model(tim, tmp_path / "photos", tile=tile)
-    tiled = tf.saved_model.load(folder).signatures["serving_default"]
+@pytest.fixture(scope="module")
+def tim(make_tim):
+    return make_tim("decompression", quick=True)
+
+
+@pytest.fixture(scope="module")
+def tile(tim):
+    return Tiling.of_model(tim).least_tile
+
+
+@pytest.fixture(scope="module")
+def folder(tim, tile, tmp_path_factory):
+    """A SavedModel that makes what is larger than this in tiles."""
+    path = tmp_path_factory.mktemp("tiles") / "photos"
+    return export_saved_model(tim, path, tile=tile)
+
+
+@pytest.fixture(scope="module")
+def large():
+    return np.random.default_rng(0).integers(0, 256, (201, 99, 3), np.uint8)
+
+
+def ask(served, pixels):
+    answer = served(
+        picture_bytes=tf.constant([encode(pixels)]), seed=SEED, index=INDEX
+    )
+    return answer["alternative_bytes"].numpy()[0]
+
+
+@pytest.fixture(scope="module")
+def tiled(folder):
+    loaded = tf.saved_model.load(folder)
+    yield loaded.signatures["serving_default"]
+    # Its functions would go with it.
+    del loaded
+
+
+@pytest.fixture(scope="module")
+def pngs(tiled, large):
+    return ask(tiled, large)
+
+
+def test_encoded_pictures(tim, tile, folder, tiled, large, pngs):
     limits = Limits(output_pixels=tile**2)
     whole = tf.function(
         Signatures(deployed(tim), limits, tile=None).serving_default
     )
-
-    def ask(served, pixels):
-        answer = served(
-            picture_bytes=tf.constant([encode(pixels)]), seed=SEED, index=INDEX
-        )
-        return answer["alternative_bytes"].numpy()[0]
-
-    large = np.random.default_rng(0).integers(0, 256, (201, 99, 3), np.uint8)
-    made = [decode_png(png) for png in ask(tiled, large)]
+    made = [decode_png(png) for png in pngs]
     given = np.pad(large, ((0, 1), (0, 1), (0, 0)), "edge") / np.float32(255)
     expected = tim.sample(given[None], 2, seed=5, tile=tile)[0, :, :201, :99]
     np.testing.assert_allclose(made, 255 * expected, rtol=0, atol=0.51)
@@ -109,6 +140,16 @@ def test_encoded_pictures(make_tim, tmp_path):
         assert json.load(file)["tile"] == tile
     with open(f"{folder}/card.md") as file:
         assert f"in tiles of {tile} x {tile} pixels" in file.read()
+
+
+def test_without_python_they_are_the_same(folder, large, pngs):
+    made = Session(folder).run(
+        "serving_default",
+        picture_bytes=[encode(large)],
+        seed=SEED.numpy(),
+        index=INDEX.numpy(),
+    )["alternative_bytes"]
+    np.testing.assert_array_equal(made, [pngs])
 
 
 def test_limits_are_those_of_a_request(make_tim):
