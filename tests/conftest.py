@@ -72,6 +72,7 @@ def eagerly():
 # What takes longest in one piece comes first, so that at the end no process
 # waits long for another.
 LONG_FILES = (
+    "export/test_saved_model.py",
     "imle/test_distribution.py",
     "runs/test_training_run.py",
     "models/test_backends.py",
@@ -93,46 +94,35 @@ def pytest_collection_modifyitems(items):
     )
 
 
-# Why a test may be skipped where everything is installed, as `.ci/run` does it.
-NOT_IN_CHECKOUT = "not part of the checkout"
+# One process has all files of a group, so that what they share is made once: an
+# exported model, loaded and asked for the first time.
+TOGETHER = {
+    f"tests/export/test_{name}.py": "one exported model"
+    for name in (
+        "beam",
+        "cpp_loader",
+        "hostile_clients",
+        "requests",
+        "saved_model",
+        "serving",
+        "warmup",
+    )
+}
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = failed_if_skipped((yield))
-    # Processes send each other UTF-8; a logged file name may be none.
-    report.sections = [
-        (title, text.encode("utf-8", "backslashreplace").decode())
-        for title, text in report.sections
-    ]
-    return report
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Whole files, and groups of them, where `--dist=loadfile` is asked for."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
 
+    class Grouping(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return TOGETHER.get(file, file)
 
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector):
-    return failed_if_skipped((yield))
-
-
-def failed_if_skipped(report):
-    """Fails what is skipped, where `KERAS_TIM_NO_SKIPS` is set."""
-    reason = str(report.longrepr)
-    if (
-        report.skipped
-        and not hasattr(report, "wasxfail")
-        and os.environ.get("KERAS_TIM_NO_SKIPS")
-        and NOT_IN_CHECKOUT not in reason
-    ):
-        report.outcome = "failed"
-        report.longrepr = f"must not be skipped here: {reason}"
-    return report
-
-
-def not_in_checkout(*parts):
-    """A folder that lies beside a developer's checkout; skips without it."""
-    folder = pathlib.Path(__file__).parents[2].joinpath("shared", *parts)
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is {NOT_IN_CHECKOUT}")
-    return folder
+    return Grouping(config, log)
 
 
 def module_of_fixtures(name):
@@ -144,6 +134,19 @@ def module_of_fixtures(name):
     sys.modules[name] = module
     specification.loader.exec_module(module)
     return module
+
+
+skips = module_of_fixtures("skips")
+pytest_runtest_makereport = skips.pytest_runtest_makereport
+pytest_make_collect_report = skips.pytest_make_collect_report
+
+
+def not_in_checkout(*parts):
+    """A folder that lies beside a developer's checkout; skips without it."""
+    folder = pathlib.Path(__file__).parents[2].joinpath("shared", *parts)
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is {skips.NOT_IN_CHECKOUT}")
+    return folder
 
 
 @pytest.fixture(scope="session")

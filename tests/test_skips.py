@@ -43,11 +43,11 @@ def test_skips_are_failures_where_all_is_there(variable, outcome, tmp_path):
         for name, value in os.environ.items()
         if not name.startswith(("PYTEST", "KERAS_TIM_NO_SKIPS"))
     }
-    here = str(pathlib.Path(__file__).parent)
-    paths = [here, environment.get("PYTHONPATH", "")]
+    fixtures = str(pathlib.Path(__file__).parent / "fixtures")
+    paths = [fixtures, environment.get("PYTHONPATH", "")]
     finished = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-p", "conftest"),
+            *(sys.executable, "-m", "pytest", "-p", "skips"),
             *("--continue-on-collection-errors", "--rootdir", str(tmp_path)),
             str(tmp_path),
         ],

@@ -48,6 +48,9 @@ def exported(nano, tmp_path_factory):
         nano,
         path,
         limits=LIMITS,
+        # None of its pictures is large enough for tiles, which take twice as
+        # long to trace, load and optimise. `test_tiles.py` has them.
+        tile=None,
         training={"data": "none", "steps": 0},
         measures=[
             {
