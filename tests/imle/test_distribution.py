@@ -49,7 +49,8 @@ def train(strategy, steps, images=4, rates=1.0):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         tim = TIM(
-            residual_channels=(6, 5), growth_channels=(4, 3), num_blocks=0,
+            residual_channels=(6, 5)[:levels],
+            growth_channels=(4, 3)[:levels], num_blocks=0,
             style_dim=4, mapping_network=False,
         )
         tim.compile(
@@ -59,7 +60,8 @@ def train(strategy, steps, images=4, rates=1.0):
         )
     rng = np.random.default_rng(0)
     inputs = rng.random((images, 3, 5, 3), dtype="float32")
-    targets = rng.random((images, 12, 20, 3), dtype="float32")
+    sides = 3 * 2**levels, 5 * 2**levels
+    targets = rng.random((images, *sides, 3), dtype="float32")
     data = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(
         4, drop_remainder=images == 4
     )
@@ -76,7 +78,7 @@ mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert mirrored.num_replicas_in_sync == 2
 # Of a second batch, one image, the second replica gets none. It counts in the
 # mean over replicas alone: half of the step.
-images = int(sys.argv[1])
+images, levels = map(int, sys.argv[1:])
 half = keras.optimizers.schedules.PiecewiseConstantDecay([0], [1.0, 0.5])
 one = train(tf.distribute.get_strategy(), 1, images, half)
 two = train(mirrored, 1, images)
@@ -122,13 +124,17 @@ print("so do their learning rates")
 """
 
 
-# The first four of five images are those of the other run.
-@pytest.mark.parametrize("images", [5, pytest.param(4, marks=pytest.mark.slow)])
-def test_two_replicas_train_as_one_on_the_whole_batch(tmp_path, images):
+# The first four of five images are those of the other run. Of one level:
+# replicas add up gradients and logs, whatever they are of, and two take twice
+# as long to trace.
+@pytest.mark.parametrize(
+    ("images", "levels"), [(5, 1), pytest.param(4, 2, marks=pytest.mark.slow)]
+)
+def test_two_replicas_train_as_one_on_the_whole_batch(tmp_path, images, levels):
     script = tmp_path / "replicas.py"
     script.write_text(SCRIPT)
     done = subprocess.run(
-        [sys.executable, str(script), str(images)],
+        [sys.executable, str(script), str(images), str(levels)],
         capture_output=True,
         text=True,
         timeout=300,

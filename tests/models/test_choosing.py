@@ -1,25 +1,9 @@
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_tim.models.choosing import join, take
-
-# What is made in a process of its own, to be held against what is made here.
-IN_ANOTHER_PROCESS = """
-import sys
-import keras
-import numpy as np
-import keras_tim
-tim = keras.models.load_model(sys.argv[1])
-inputs = np.zeros((1, 4, 6, 3), "float32")
-codes = tim.draw_codes(inputs, num_samples=2, seed=3)
-varied = tim.vary(codes, 0.5, seed=7)
-np.savez(sys.argv[2], *[part for code in varied for part in code])
-"""
 
 KINDS = ("whole", "cells")
 
@@ -138,24 +122,6 @@ def test_fewer_codes_do_not_change_the_first(tim, given):
     codes = tim.draw_codes(given, num_samples=3, seed=0)
     few = tim.vary(take(codes, [0, 1]), 0.5, seed=9)
     assert_equal(few, take(tim.vary(codes, 0.5, seed=9), [0, 1]))
-
-
-def test_another_process_varies_alike(make_tim, tmp_path):
-    tim = make_tim()
-    tim.save(tmp_path / "tim.keras")
-    files = [str(tmp_path / name) for name in ("tim.keras", "codes.npz")]
-    finished = subprocess.run(
-        [sys.executable, "-c", IN_ANOTHER_PROCESS, *files],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
-    codes = tim.draw_codes(np.zeros((1, 4, 6, 3), "float32"), 2, seed=3)
-    expected = parts(tim.vary(codes, 0.5, seed=7))
-    with np.load(files[1]) as found:
-        for number, part in enumerate(expected):
-            np.testing.assert_array_equal(found[f"arr_{number}"], part)
 
 
 # -- Between two -----------------------------------------------------------

@@ -4,6 +4,9 @@ import tensorflow as tf
 
 from keras_tim.imle.inversion import near_shell
 
+# Of a single level: twice as many take twice as long to trace.
+SINGLE = {"residual_channels": (8,), "growth_channels": (4,)}
+
 
 def mean_squares(pictures, targets):
     return tf.reduce_mean(tf.square(pictures - targets), axis=(1, 2, 3))
@@ -51,9 +54,9 @@ def test_finds_its_own_samples_better_than_a_draw_does(make_tim, pictures):
 
 
 def test_starts_from_the_nearest_that_the_seed_draws(make_tim, pictures):
-    tim = make_tim()
+    tim = make_tim(**SINGLE)
     (small,) = pictures(tim)
-    targets = np.random.default_rng(0).random((2, 16, 24, 3), "float32")
+    targets = np.random.default_rng(0).random((2, 8, 12, 3), "float32")
     samples = tim.sample(small, num_samples=5, seed=4)
     distances = np.square(samples - targets[:, None]).mean(axis=(2, 3, 4))
     arguments = {"steps": 1, "seed": 4, "distance": mean_squares, "verbose": 0}
@@ -68,7 +71,7 @@ def test_starts_from_the_nearest_that_the_seed_draws(make_tim, pictures):
 
 
 def test_a_picture_does_not_depend_on_the_batch(make_tim, pictures):
-    tim = make_tim()
+    tim = make_tim(**SINGLE)
     (small,) = pictures(tim)
     targets = tim.sample(small, num_samples=1, seed=9)[:, 0]
     arguments = {"steps": 5, "distance": mean_squares, "verbose": 0}

@@ -12,6 +12,9 @@ from keras_tim.runs import RunSettings, load_run
 from keras_tim.task_names import task_name
 from keras_tim.tasks import get_task
 
+# Of a single level: twice as many take twice as long to trace.
+SINGLE = {"residual_channels": (8,), "growth_channels": (4,)}
+
 TARGETS = np.array([[0.0, 0.0], [1.0, 1.0]], "float32").reshape(1, 2, 2, 1)
 PICTURES = np.array([[0.0, 0.5], [1.0, 0.0]], "float32").reshape(1, 2, 2, 1)
 
@@ -88,9 +91,9 @@ def test_a_loss_trains_as_the_distance_of_its_name(make_tim, tmp_path):
     pictures = np.random.RandomState(0).rand(3, 16, 16, 3).astype("float32")
     histories = []
     for loss in ("mean_squared_error", keras.losses.MeanSquaredError()):
-        tim = make_tim(quick=True)
+        tim = make_tim(quick=True, **SINGLE)
         tim.compile("sgd", loss=loss, num_candidates=2)
-        small = pictures[:, ::4, ::4]
+        small = pictures[:, ::2, ::2]
         histories.append(
             tim.fit(small, pictures, shuffle=False, verbose=0).history
         )
@@ -114,8 +117,8 @@ def test_a_distance_that_gives_one_value_is_refused():
 def test_fit_does_not_shuffle_what_flows_by(make_tim):
     tf = pytest.importorskip("tensorflow")
     pictures = np.random.RandomState(0).rand(2, 16, 16, 3).astype("float32")
-    pair = (pictures[:, ::4, ::4], pictures)
-    tim = make_tim(quick=True)
+    pair = (pictures[:, ::2, ::2], pictures)
+    tim = make_tim(quick=True, **SINGLE)
     tim.compile("sgd", distance="mse", num_candidates=2)
     # Warnings are errors here.
     tim.fit(tf.data.Dataset.from_tensors(pair), verbose=0)

@@ -162,7 +162,10 @@ import keras_tim
 tim = keras.saving.load_model("tim.keras")
 small = np.load("small.npy")
 np.save("samples.npy", tim.sample(small, num_samples=3, seed=2))
-np.save("style.npy", tim.draw_codes(small, num_samples=3, seed=2)[1][0])
+codes = tim.draw_codes(small, num_samples=3, seed=2)
+np.save("style.npy", codes[1][0])
+varied = tim.vary(codes, 0.5, seed=7)
+np.savez("varied.npz", *[part for code in varied for part in code])
 """
 
 
@@ -182,10 +185,12 @@ def test_another_process_gives_the_same_bits(tim, pictures, tmp_path):
         capture_output=True,
         timeout=120,
     )
-    np.testing.assert_array_equal(
-        np.load(tmp_path / "style.npy"),
-        tim.draw_codes(small, num_samples=3, seed=2)[1][0],
-    )
+    codes = tim.draw_codes(small, num_samples=3, seed=2)
+    np.testing.assert_array_equal(np.load(tmp_path / "style.npy"), codes[1][0])
+    varied = tim.vary(codes, 0.5, seed=7)
+    with np.load(tmp_path / "varied.npz") as found:
+        for number, part in enumerate(x for code in varied for x in code):
+            np.testing.assert_array_equal(found[f"arr_{number}"], part)
     np.testing.assert_array_equal(
         np.load(tmp_path / "samples.npy"),
         tim.sample(small, num_samples=3, seed=2),
