@@ -138,7 +138,8 @@ def first_levels(tim, count):
 @pytest.mark.parametrize(
     ("preset", "size", "counts"),
     [
-        ("super_resolution_x4_nano", SIZE, (1, 2)),
+        # Its second level, too, is in the tests of `float32` above.
+        ("super_resolution_x4_nano", SIZE, (1,)),
         pytest.param("super_resolution_x16_nano", (8, 8), (3, 4), marks=slow),
         pytest.param("super_resolution_x4_small", (8, 8), (2,), marks=slow),
         pytest.param("super_resolution_x16_small", (4, 4), (4,), marks=slow),
