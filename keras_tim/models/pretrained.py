@@ -28,6 +28,11 @@ DEFAULT_PRESETS = {
     "layout_synthesis": "layout_synthesis_camvid",
     "mnist": "mnist_digits",
 }
+# What does another task's work.
+_INSTEAD = {
+    "decompression": "JPEG files of low quality are repaired by `keras-tim "
+    "sample --model=super_resolution_x4_photos --reduce=2 --size=same`. ",
+}
 _LARGEST_CONFIG = 2**20
 
 
@@ -117,8 +122,8 @@ def default_preset(task):
     if task not in DEFAULT_PRESETS:
         raise ValueError(
             f"No trained preset for {task} comes with the package yet, only "
-            f"for {', '.join(DEFAULT_PRESETS)}. Train one with `keras-tim "
-            f"train --task={task}` and name its folder."
+            f"for {', '.join(DEFAULT_PRESETS)}. {_INSTEAD.get(task, '')}Train "
+            f"one with `keras-tim train --task={task}` and name its folder."
         )
     return DEFAULT_PRESETS[task]
 

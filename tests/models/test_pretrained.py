@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -160,6 +161,13 @@ def test_every_default_preset_is_shipped():
         assert default_preset(task) == name
     with pytest.raises(ValueError, match="No trained preset for colour"):
         default_preset("colourization")
+
+
+def test_what_repairs_jpegs_is_named():
+    with pytest.raises(ValueError, match="--reduce=2") as caught:
+        default_preset("decompression")
+    (preset,) = re.findall(r"--model=(\w+)", str(caught.value))
+    assert preset in shipped_presets()
 
 
 def test_the_small_upscaler_adds_detail_that_agrees_with_its_input():
