@@ -1,5 +1,6 @@
 """Results of other sizes than the model's own."""
 
+import logging
 import pathlib
 
 import numpy as np
@@ -228,7 +229,7 @@ def test_a_reduced_picture_gets_its_own_size(tim, make, tmp_path, caplog, tile):
     made = make(size="same", **options)
     assert read_picture(made).shape == (13, 21, 3)
     assert read_record(made)["size"] == [13, 21]
-    assert not caplog.records
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
     four_times = make("plain", **options)
     wanted = lanczos(read_picture(four_times, "uint8"), (13, 21))
     found = read_picture(made, "uint8").astype(int)
