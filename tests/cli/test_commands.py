@@ -358,8 +358,8 @@ def test_sample_names_what_it_cannot_use(kind, finished_run, tmp_path, capsys):
     elif kind == "text":
         path.write_text("not a picture")
     elif kind == "large":
-        # Four times larger it would have 520 million pixels.
-        Image.new("RGB", (5700, 5700)).save(path)
+        # Four times larger it would have 2,007 million pixels.
+        Image.new("1", (11200, 11200)).save(path)
     assert _sample(finished_run, path, tmp_path / "out") == 1
     printed = capsys.readouterr().err
     assert str(path) in printed
