@@ -5,7 +5,7 @@
 One thread, times of the processor. A product of matrices of side 2048 takes
 turns with a picture made by each model and with a round of training, of one
 candidate and eight steps on eight pictures. Operations are those of the
-convolutions, counted in the graphs. In a step the tower's count three times
+convolutions, counted while they run. In a step the tower's count three times
 (values, gradients of inputs and of kernels) and those of LPIPS twice.
 """
 
@@ -18,9 +18,6 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import (
-    convert_variables_to_constants_v2,
-)
 
 from keras_tim import LPIPS, TIM
 from keras_tim.tables import markdown_table
@@ -36,14 +33,23 @@ MODELS = {
 
 def operations(function, *arguments):
     """Floating-point operations of a function's convolutions."""
-    concrete = function.get_concrete_function(*arguments)
-    graph = convert_variables_to_constants_v2(concrete).graph
-    return sum(
-        2 * int(np.prod(made.outputs[0].shape) * np.prod(kernel.shape[:3]))
-        for made in graph.get_operations()
-        if made.type == "Conv2D"
-        for kernel in [made.inputs[1]]
-    )
+    convolution, count = tf.nn.convolution, 0
+
+    def counted(given, kernel, *arguments, **options):
+        nonlocal count
+        made = convolution(given, kernel, *arguments, **options)
+        count += 2 * int(np.prod(made.shape) * np.prod(kernel.shape[:3]))
+        return made
+
+    # Keras' way to convolve. Eagerly: what is traced once may run often.
+    tf.nn.convolution = counted
+    tf.config.run_functions_eagerly(True)
+    try:
+        function(*arguments)
+    finally:
+        tf.config.run_functions_eagerly(False)
+        tf.nn.convolution = convolution
+    return count
 
 
 def decoder(tim, given):

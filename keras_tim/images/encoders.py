@@ -1,7 +1,6 @@
 """Picture files as they are written."""
 
 import io
-import itertools
 
 import numpy as np
 from PIL import Image
@@ -82,21 +81,20 @@ def encode(file, pixels, format, profile=None, described=(), record=None):
             file.truncate()
 
 
-def encode_rows(file, bands, size, format, described=(), record=None):
+def encode_rows(
+    file, parts, size, format, profile=None, described=(), record=None
+):
     """Writes a picture that comes in rows to an open file.
 
     Args:
         file: Binary file to write to.
-        bands: Iterable of `(pixels, profile)`: arrays as `encode` takes them,
-            one below the other, and the ICC profile, the same for all.
+        parts: Iterable of arrays as `encode` takes them, one below the other.
         size: `(height, width)` of the picture.
         format: `"PNG"` or `"JPEG"`.
-        described: As for `encode`.
+        profile: As for `encode`.
+        described: The same.
         record: The same.
     """
-    bands = iter(bands)
-    first, profile = next(bands)
-    parts = itertools.chain([first], (pixels for pixels, _ in bands))
 
     def strip(pixels, number):
         stream = io.BytesIO()

@@ -12,7 +12,12 @@ from PIL import ExifTags, Image
 
 from keras_tim.images.pictures import as_float, read_decoded
 from keras_tim.images.resizing import resized_band
-from keras_tim.images.rows import band_height, in_bands
+from keras_tim.images.rows import (
+    band_height,
+    in_bands,
+    whole,
+    with_profile,
+)
 from keras_tim.images.srgb import from_srgb
 from keras_tim.layers.resampling import bicubic_resize
 from keras_tim.tasks.task import ALPHA, DEPTH, EXIF, GAMUT, GREY, PROFILE
@@ -107,16 +112,11 @@ class Original:
         ):
             return picture, None
         size = picture.shape[:2]
-        pixels, top = None, 0
         bands = self.fitted_rows(
             [picture], size, with_alpha, with_depth, with_grey
         )
-        for part, own_profile in bands:
-            if pixels is None:
-                pixels = np.empty((*size, part.shape[-1]), part.dtype)
-            pixels[top : top + len(part)] = part
-            top, profile = top + len(part), own_profile
-        return pixels, profile
+        parts, profile = with_profile(bands)
+        return whole(parts, size), profile
 
     def fitted_rows(self, parts, size, with_alpha, with_depth, with_grey):
         """A result that comes in rows, as its file is to hold it.

@@ -27,7 +27,13 @@ from keras_tim.images.encoders import (
     writable_suffixes,
 )
 from keras_tim.images.own import holds_run, own_names
-from keras_tim.images.rows import PictureInRows, band_height, in_bands
+from keras_tim.images.rows import (
+    PictureInRows,
+    band_height,
+    in_bands,
+    whole,
+    with_profile,
+)
 from keras_tim.images.srgb import deep_to_srgb, grey_to_srgb, to_srgb
 
 # Formats by suffix. Pillow goes by the content and knows many more; a file of
@@ -476,31 +482,38 @@ def write_picture(path, image, record=None, original=None):
         format in WITH_DEPTH,
         format in WITH_GREY,
     )
+    in_rows = isinstance(image, PictureInRows)
+    if in_rows:
+        size = image.size
+    else:
+        pixels = as_uint8(image, "image")
+        size = pixels.shape[:2]
     profile, described = None, ()
-    if isinstance(image, PictureInRows):
-        if format in IN_ROWS:
-            _write_rows(path, image, format, record, original, can_hold)
-            return
-        image = image.whole()
-    pixels = as_uint8(image, "image")
     if original is not None:
+        described = original.described(size)
+    if in_rows:
+        parts, profile = _parts(image, original, can_hold)
+        if format in IN_ROWS:
+            with written(path) as temporary, open(temporary, "wb") as file:
+                encode_rows(
+                    file, parts, size, format, profile, described, record
+                )
+            return
+        pixels = whole(parts, size)
+    elif original is not None:
         pixels, profile = original.fitted(np.asarray(image), *can_hold)
-        described = original.described(pixels.shape[:2])
     with written(path) as temporary, open(temporary, "wb") as file:
         encode(file, pixels, format, profile, described, record)
 
 
-def _write_rows(path, image, format, record, original, can_hold):
-    """As `write_picture`, of a picture in rows."""
-    described = ()
-    if original is None:
-        rows = in_bands(image.parts, band_height(image.size[1]))
-        bands = ((as_uint8(part, "image"), None) for part in rows)
-    else:
-        bands = original.fitted_rows(image.parts, image.size, *can_hold)
-        described = original.described(image.size)
-    with written(path) as temporary, open(temporary, "wb") as file:
-        encode_rows(file, bands, image.size, format, described, record)
+def _parts(image, original, can_hold):
+    """A picture in rows as its file is to hold it, and the profile."""
+    if original is not None:
+        return with_profile(
+            original.fitted_rows(image.parts, image.size, *can_hold)
+        )
+    rows = in_bands(image.parts, band_height(image.size[1]))
+    return (as_uint8(part, "image") for part in rows), None
 
 
 def find_pictures(folder):

@@ -1,5 +1,7 @@
 """Pictures in rows, from top to bottom, so that large ones are never held."""
 
+import itertools
+
 import numpy as np
 
 # Pixels of a picture that are looked at at a time.
@@ -18,15 +20,6 @@ class PictureInRows:
     def __init__(self, parts, size):
         self.parts = parts
         self.size = tuple(size)
-
-    def whole(self):
-        """float32 array `[height, width, 3]` in [0, 1]."""
-        picture = np.empty((*self.size, 3), np.float32)
-        top = 0
-        for rows in self.parts:
-            picture[top : top + len(rows)] = rows
-            top += len(rows)
-        return picture
 
 
 def band_height(width):
@@ -56,6 +49,39 @@ def in_bands(parts, count):
                 held, rows = [], 0
     if held:
         yield _joined(held)
+
+
+def with_profile(bands):
+    """Takes apart what `Original.fitted_rows` gives.
+
+    Args:
+        bands: iterable of `(pixels, profile)`, the profile the same for all.
+
+    Returns:
+        `(parts, profile)`: the pixels as an iterator, and the profile.
+    """
+    bands = iter(bands)
+    first, profile = next(bands)
+    return itertools.chain([first], (part for part, _ in bands)), profile
+
+
+def whole(parts, size):
+    """The array that comes in parts, one below the other.
+
+    Args:
+        parts: iterable of arrays `[rows, width, channels]`.
+        size: `(height, width)` of all.
+
+    Returns:
+        Array `[height, width, channels]`, the only copy of it.
+    """
+    pixels, top = None, 0
+    for part in parts:
+        if pixels is None:
+            pixels = np.empty((*size, part.shape[-1]), part.dtype)
+        pixels[top : top + len(part)] = part
+        top += len(part)
+    return pixels
 
 
 def _joined(parts):

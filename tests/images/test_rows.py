@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -110,8 +111,8 @@ def test_jpeg_files_are_those_written_at_once(
     pixels = PIXELS[..., :channels]
     whole, strips = io.BytesIO(), io.BytesIO()
     encode(whole, pixels, "JPEG", profile=b"a profile")
-    bands = ((part, b"a profile") for part in in_parts(pixels))
-    encode_rows(strips, bands, pixels.shape[:2], "JPEG")
+    parts = in_parts(pixels)
+    encode_rows(strips, parts, pixels.shape[:2], "JPEG", b"a profile")
     np.testing.assert_array_equal(pixels_of(strips), pixels_of(whole))
     assert Image.open(strips).info["icc_profile"] == b"a profile"
 
@@ -172,7 +173,7 @@ def test_exif_data_that_cannot_be_stored_cost_no_picture(tmp_path):
     exif[ExifTags.Base.XResolution] = "no number"
     for suffix in ("png", "jpg"):
         path = tmp_path / f"a.{suffix}"
-        parts = [(PIXELS[..., :3], None)]
+        parts = [PIXELS[..., :3]]
         with path.open("wb") as file:
             encode_rows(
                 file,
@@ -206,3 +207,26 @@ def test_what_is_read_reduced_is_the_whole_reduced(
 def test_bands_follow_from_the_width_alone():
     assert rows.band_height(1 << 20) == 4
     assert rows.band_height(1 << 30) == 1
+
+
+@pytest.mark.parametrize("original", [None, Original("a.png", grey=True)])
+@pytest.mark.parametrize(
+    ("suffix", "bytes_per_pixel"),
+    [(".png", 0.5), (".jpg", 0.5), (".tiff", 3.5), (".webp", 3.5)],
+)
+def test_no_more_than_the_file_needs_is_held(
+    original, suffix, bytes_per_pixel, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(rows, "BAND", 1 << 14)
+    size = (1500, 1000)
+    parts = (np.full((10, 1000, 3), 0.5, "float32") for _ in range(150))
+    write_picture(tmp_path / f"first{suffix}", np.zeros((8, 8, 3)))
+    tracemalloc.start()
+    try:
+        picture = PictureInRows(parts, size)
+        write_picture(tmp_path / f"a{suffix}", picture, None, original)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Of the pixels; what Pillow holds itself is not seen here.
+    assert peak < bytes_per_pixel * size[0] * size[1] + 3e6

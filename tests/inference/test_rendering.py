@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
 
+from keras_tim.images.rows import whole
 from keras_tim.inference.recorded_codes import mask_text
 from keras_tim.inference.rendering import TiledRenderer, choice_of
 from keras_tim.inference.samples import sample_of
+
+
+def whole_of(picture):
+    return whole(picture.parts, picture.size)
 
 
 @pytest.mark.parametrize(
@@ -23,10 +28,10 @@ def test_choices_in_tiles_are_those_made_whole(make_tim, arguments):
     }
     tile = tim.tiled_sampler().tiling.least_tile
     for made_of in (cold, mixed):
-        whole = choice_of(tim, given, made_of)
-        tiled = choice_of(tim, given, made_of, tile).whole()
-        assert tiled.shape == whole.shape == (600, 524, 3)
-        assert np.abs(tiled - whole).max() < 1 / 255
+        at_once = choice_of(tim, given, made_of)
+        tiled = whole_of(choice_of(tim, given, made_of, tile))
+        assert tiled.shape == at_once.shape == (600, 524, 3)
+        assert np.abs(tiled - at_once).max() < 1 / 255
         shown = TiledRenderer(tim, given).region(
             made_of, (slice(45, 85), slice(50, 131))
         )
@@ -36,4 +41,4 @@ def test_choices_in_tiles_are_those_made_whole(make_tim, arguments):
         assert shown.shape == (160, 324, 3)
     drawn = choice_of(tim, given, cold, tile)
     same = sample_of(tim, given, 0, 1, 0.5, tile)
-    np.testing.assert_array_equal(drawn.whole(), same.whole())
+    np.testing.assert_array_equal(whole_of(drawn), whole_of(same))
