@@ -470,40 +470,51 @@ def write_picture(path, image, record=None, original=None):
         ValueError: If the suffix or the image is not as described.
         OSError: If the file cannot be written, e.g. on a full disk.
     """
+    _written_format(path)
+    with written(path) as temporary:
+        store_picture(temporary, image, record, original)
+
+
+def store_picture(path, image, record=None, original=None):
+    """As `write_picture`, into a temporary file of one's own.
+
+    Args:
+        path: Path of the file, as `keras_tim.files.written` gives one.
+        image: As for `write_picture`.
+        record: The same.
+        original: The same.
+    """
+    format = _written_format(path)
+    can_hold = (
+        format in WITH_ALPHA,
+        format in WITH_DEPTH,
+        format in WITH_GREY,
+    )
+    if isinstance(image, PictureInRows):
+        size = image.size
+        parts, profile = _parts(image, original, can_hold)
+        pixels = None if format in IN_ROWS else whole(parts, size)
+    else:
+        pixels, profile = as_uint8(image, "image"), None
+        size = pixels.shape[:2]
+        if original is not None:
+            pixels, profile = original.fitted(np.asarray(image), *can_hold)
+    described = () if original is None else original.described(size)
+    with open(path, "wb") as file:
+        if pixels is None:
+            encode_rows(file, parts, size, format, profile, described, record)
+        else:
+            encode(file, pixels, format, profile, described, record)
+
+
+def _written_format(path):
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in writable_suffixes():
         raise ValueError(
             "`path` must end in one of "
             f"{', '.join(writable_suffixes())}. Received: path={str(path)!r}"
         )
-    format = WRITERS[suffix]
-    can_hold = (
-        format in WITH_ALPHA,
-        format in WITH_DEPTH,
-        format in WITH_GREY,
-    )
-    in_rows = isinstance(image, PictureInRows)
-    if in_rows:
-        size = image.size
-    else:
-        pixels = as_uint8(image, "image")
-        size = pixels.shape[:2]
-    profile, described = None, ()
-    if original is not None:
-        described = original.described(size)
-    if in_rows:
-        parts, profile = _parts(image, original, can_hold)
-        if format in IN_ROWS:
-            with written(path) as temporary, open(temporary, "wb") as file:
-                encode_rows(
-                    file, parts, size, format, profile, described, record
-                )
-            return
-        pixels = whole(parts, size)
-    elif original is not None:
-        pixels, profile = original.fitted(np.asarray(image), *can_hold)
-    with written(path) as temporary, open(temporary, "wb") as file:
-        encode(file, pixels, format, profile, described, record)
+    return WRITERS[suffix]
 
 
 def _parts(image, original, can_hold):

@@ -3,13 +3,13 @@
 import filecmp
 import os
 import pathlib
-import tempfile
 
 from keras_tim.checks import integer, integers
+from keras_tim.files import written
 from keras_tim.images.encoders import writable_suffixes
 from keras_tim.images.originals import read_original
 from keras_tim.images.own import read_record
-from keras_tim.images.pictures import write_picture
+from keras_tim.images.pictures import store_picture
 from keras_tim.inference.reading import read_by, read_input
 from keras_tim.inference.rendering import choice_of
 from keras_tim.inference.samples import (
@@ -75,6 +75,10 @@ def read_recipe(path):
             f"What `{path}` says of how it was made is damaged: {error!r}"
         ) from error
     return record
+
+
+class _InTheWayError(Exception):
+    """Another file lies where one would be written."""
 
 
 def sample_again(tim, path, picture, folder, overwrite=False):
@@ -143,19 +147,19 @@ def sample_again(tim, path, picture, folder, overwrite=False):
         )
     os.makedirs(folder, exist_ok=True)
     made = os.path.join(folder, os.path.basename(path))
-    # Beside what it may take the place of, so that a name is all it takes.
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
-        new = os.path.join(temporary, f"new{suffix}")
-        write_picture(new, sample, record, original)
-        same = filecmp.cmp(new, path, shallow=False)
-        exists = os.path.exists(made)
-        if not exists or not filecmp.cmp(new, made, shallow=False):
-            if exists and not overwrite:
-                raise FileExistsError(
-                    f"`{made}` holds something else. Choose another folder, or "
-                    "write over it with --overwrite. Nothing was written."
-                )
-            os.replace(new, made)
+    exists = os.path.exists(made)
+    try:
+        with written(made) as temporary:
+            store_picture(temporary, sample, record, original)
+            same = filecmp.cmp(temporary, path, shallow=False)
+            other = exists and not filecmp.cmp(temporary, made, shallow=False)
+            if other and not overwrite:
+                raise _InTheWayError
+    except _InTheWayError:
+        raise FileExistsError(
+            f"`{made}` holds something else. Choose another folder, or write "
+            "over it with --overwrite. Nothing was written."
+        ) from None
     return made, same
 
 
