@@ -30,8 +30,9 @@ DEFAULT_PRESETS = {
 }
 # What does another task's work.
 _INSTEAD = {
-    "decompression": "JPEG files of low quality are repaired by `keras-tim "
-    "sample --model=super_resolution_x4_photos --reduce=2 --size=same`. ",
+    "decompression": "The blocks of JPEG files of low quality are cleared by "
+    "`keras-tim sample --model=super_resolution_x4_photos --reduce=2 "
+    "--size=same`. ",
 }
 _LARGEST_CONFIG = 2**20
 
