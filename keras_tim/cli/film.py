@@ -63,8 +63,9 @@ def define_flags(values):
     )
     flags.DEFINE_integer(
         "reduce",
-        1,
-        "reduce the picture by this factor before the model is given it",
+        None,
+        "reduce the picture by this factor before the model is given it; by "
+        "default large ones are for colourization",
         lower_bound=1,
         **text,
     )

@@ -100,8 +100,9 @@ def define_flags(values):
     )
     flags.DEFINE_integer(
         "reduce",
-        1,
-        "reduce the pictures by this factor first",
+        None,
+        "reduce the pictures by this factor first; by default large ones are "
+        "for colourization, whose colours are laid onto the picture as it was",
         lower_bound=1,
         **text,
     )
@@ -166,7 +167,9 @@ def run(values, arguments):
     seeds, alternatives = _wanted(values)
     model = model_of(values)
     tim = open_model(values, model)
-    reading = {"reduce": values.reduce}
+    reading = {}
+    if values.reduce is not None:
+        reading["reduce"] = values.reduce
     if values.quality is not None:
         if not tim.task_definition.compresses:
             raise ValueError(

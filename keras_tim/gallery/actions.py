@@ -19,6 +19,7 @@ from keras_tim.inference.samples import (
     what_is_said,
     what_it_is_made_from,
 )
+from keras_tim.inference.sizing import SAME, Sizing, last_step
 
 MOST_AT_ONCE = 16
 MARK, UNMARK = "☆ Favourite", "★ Favourite: take the star away"
@@ -72,11 +73,18 @@ class Actions:
             pixels.thumbnail((_PREVIEW, _PREVIEW))
         return gr.Image(value=pixels, visible=True), hidden[1]
 
-    def make(self, path, reduce, count, temperature):
+    def make(self, path, reduce, count, temperature, own_size=False):
         if not path:
             raise failed("Drop a picture first.")
         with sentences(path):
-            reading = {"reduce": int(reduce)}
+            if self._tim.task_definition.working_side is not None:
+                reduce = None
+            sizing = Sizing.of(
+                self._tim,
+                reduce and int(reduce),
+                SAME if own_size and self._tim.output_factor > 1 else None,
+            )
+            reading = {"reduce": sizing.reduced(path)}
             record = {"of": picture_digest(path)}
             record |= what_is_said(path, self._preset)
             record |= what_it_is_made_from(self._tim, **reading)
@@ -87,6 +95,7 @@ class Actions:
             choices = Choices(
                 *(self._tim, given, stem, own, record, original),
                 tile=self._tile,
+                last=last_step(self._tim, path, sizing.of_picture(path)),
             )
         choices.path = path
         draw = functools.partial(choices.draw, temperature)
@@ -338,9 +347,9 @@ class Actions:
         place = {}
         names = ("top", "height"), ("left", "width")
         for part, length, (start, extent) in zip(
-            choices.region, choices.size_made(), names, strict=True
+            choices.region, choices.size_given, names, strict=True
         ):
-            percent = 100.0 * self._tim.output_factor / length
+            percent = 100.0 / length
             place[start] = percent * part.start
             place[extent] = percent * (part.stop - part.start)
         where = "; ".join(f"{side}: {n:.3f}%" for side, n in place.items())

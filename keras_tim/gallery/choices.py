@@ -17,7 +17,7 @@ from keras_tim.images.pictures import read_picture, write_picture
 from keras_tim.images.sheets import pixel_deviation
 from keras_tim.inference.recorded_codes import codes_of, mask_text
 from keras_tim.inference.rendering import Renderer, TiledRenderer, choice_of
-from keras_tim.inference.samples import sample_of, tile_side
+from keras_tim.inference.samples import finished, sample_of, tile_side
 from keras_tim.models.fingerprint import fingerprint
 
 # Beside favourites the latest so many are kept, each in a file.
@@ -68,6 +68,9 @@ class Choices:
         original: `keras_tim.images.originals.Original`, the picture's file,
             or None.
         tile: as `TIM.sample` takes it.
+        last: what is done last to what is made, see
+            `keras_tim.inference.sizing.last_step`, or None. Of a picture in
+            tiles it is done to the whole alone.
 
     Attributes:
         region: None, or, of a picture that is made in tiles, what is shown of
@@ -88,8 +91,9 @@ class Choices:
         record=None,
         original=None,
         tile="auto",
+        last=None,
     ):
-        self._tim, self._given = tim, given
+        self._tim, self._given, self._last = tim, given, last
         self._tile = tile_side(tim, given, tile)
         self.region, self.doing, self.place, self.path = (None,) * 4
         if self._tile is None:
@@ -418,12 +422,12 @@ class Choices:
             picture = sample_of(
                 *(self._tim, self._given),
                 *(made.made_of["seed"], made.made_of["index"]),
-                *(made.temperature, self._tile, part_done),
+                *(made.temperature, self._tile, part_done, self._last),
             )
         else:
             picture = choice_of(
                 *(self._tim, self._given, made.made_of),
-                *(self._tile, part_done),
+                *(self._tile, part_done, self._last),
             )
         path = self._path(made.ending)
         record = self._recorded(made.made_of) | {"tile": self._tile}
@@ -436,8 +440,15 @@ class Choices:
             return self._given.shape[:2]
         return tuple(part.stop - part.start for part in self.region)
 
+    @property
+    def size_given(self):
+        """Height and width of the picture given."""
+        return self._given.shape[:2]
+
     def size_made(self):
         """Height and width of the alternatives."""
+        if self._last is not None:
+            return self._last.size
         factor = self._tim.output_factor
         return tuple(factor * n for n in self._given.shape[:2])
 
@@ -466,7 +477,7 @@ class Choices:
         if region is None:
             path = self._path(ending)
             codes = codes_of(self._tim, self._renderer, made_of)
-            picture = self._renderer.picture(codes)
+            picture = finished(self._renderer.picture(codes), self._last)
             record = self._recorded(made_of)
             write_picture(path, picture, record, self._original)
             return path
@@ -498,9 +509,11 @@ class Choices:
 
     def _recorded(self, made_of):
         """The record of what was drawn is the command line's."""
+        size = {} if self._last is None else {"size": list(self._last.size)}
         if self._drawn(made_of):
-            return {"made": "alternative"} | self._record | made_of
+            return {"made": "alternative"} | self._record | size | made_of
         record = {"made": "choice", "model": self._model, "codes": made_of}
+        record |= size
         return (self._record or {}) | record
 
 

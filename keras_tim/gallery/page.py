@@ -98,6 +98,12 @@ def build_page(tim, folder, samples=(), count=4, preset=None, tile="auto"):
                         *(1, 8, 1),
                         step=1,
                         label="Reduce the picture by this factor first",
+                        visible=tim.task_definition.working_side is None,
+                    )
+                    own_size = gr.Checkbox(
+                        label="Results as large as the picture",
+                        info="Reduced by 2 first, this clears JPEG's blocks.",
+                        visible=tim.output_factor > 1,
                     )
                 start = gr.Button("Make alternatives", variant="primary")
                 further = gr.Button("More of them")
@@ -268,7 +274,7 @@ def build_page(tim, folder, samples=(), count=4, preset=None, tile="auto"):
             (
                 start,
                 actions.make,
-                [picture, reduce, number, temperature],
+                [picture, reduce, number, temperature, own_size],
                 [*made, favourites, save_all],
             ),
             (further, actions.more, [state, number, name, temperature], made),

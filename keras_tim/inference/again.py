@@ -18,7 +18,7 @@ from keras_tim.inference.samples import (
     sample_of,
     tile_side,
 )
-from keras_tim.inference.sizing import LARGEST_SIDE, refuse_size
+from keras_tim.inference.sizing import LARGEST_SIDE, last_step, refuse_size
 from keras_tim.models.fingerprint import fingerprint
 
 _READING = {"reduce": {}, "quality": {"most": 100}}
@@ -128,9 +128,10 @@ def sample_again(tim, path, picture, folder, overwrite=False):
     refuse_large_file(picture, size or own, suffix)
     original = read_original(picture, tim.task_definition.keeps)
     side = tile_side(tim, given, record.get("tile"))
+    last = last_step(tim, picture, size)
     if record["made"] == "choice":
         try:
-            sample = choice_of(tim, given, record["codes"], side)
+            sample = choice_of(tim, given, record["codes"], side, last=last)
         except ValueError as error:
             raise ValueError(
                 f"What `{path}` says of how it was made is damaged. {error}"
@@ -143,7 +144,7 @@ def sample_again(tim, path, picture, folder, overwrite=False):
             record["index"],
             float(record["temperature"]),
             side,
-            size=size,
+            last=last,
         )
     os.makedirs(folder, exist_ok=True)
     made = os.path.join(folder, os.path.basename(path))

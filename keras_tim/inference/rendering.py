@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_tim.checks import check_tensorflow, integer
 from keras_tim.inference.recorded_codes import codes_of
-from keras_tim.inference.samples import in_rows, shares_told
+from keras_tim.inference.samples import finished, in_rows, shares_told
 from keras_tim.lazy import tensorflow as tf
 from keras_tim.models.choosing import check_varied, mixed_in, take
 from keras_tim.models.folding import folded
@@ -167,7 +167,7 @@ class TiledRenderer:
         return codes
 
 
-def choice_of(tim, given, made_of, side=None, part_done=None):
+def choice_of(tim, given, made_of, side=None, part_done=None, last=None):
     """The picture of what a person chose.
 
     Args:
@@ -176,17 +176,19 @@ def choice_of(tim, given, made_of, side=None, part_done=None):
         made_of: dict, see `keras_tim.inference.recorded_codes.codes_of`.
         side: int or None, of its tiles; None for a picture that is made whole.
         part_done: see `sample_of`.
+        last: the same.
 
     Returns:
         As `sample_of`.
     """
     if side is None:
         renderer = Renderer(tim, given)
-        return renderer.picture(codes_of(tim, renderer, made_of))
+        picture = renderer.picture(codes_of(tim, renderer, made_of))
+        return finished(picture, last)
     own = [tim.output_factor * n for n in given.shape[:2]]
     progress = shares_told(part_done)
     parts = TiledRenderer(tim, given).rows(made_of, side, progress)
-    return in_rows(parts, own)
+    return in_rows(parts, own, last)
 
 
 class _Window:

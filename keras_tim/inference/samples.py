@@ -34,12 +34,11 @@ from keras_tim.images.pictures import (
     write_picture,
 )
 from keras_tim.images.reduced import read_reduced
-from keras_tim.images.resizing import resized_rows
 from keras_tim.images.rows import PictureInRows
 from keras_tim.images.sheets import deviation_map, pixel_deviation
 from keras_tim.inference.progress import Progress
 from keras_tim.inference.reading import LARGEST_HELD, read_by, read_input
-from keras_tim.inference.sizing import Sizing
+from keras_tim.inference.sizing import Sizing, last_step
 from keras_tim.models.fingerprint import fingerprint
 from keras_tim.models.tiles import Tiling
 from keras_tim.tasks.task import SUFFIX
@@ -126,7 +125,10 @@ def sample_files(
         scale: float or None, the same relative to what the model is given,
             such as 3.5.
         **reading: how the pictures are read, as `read_input` takes
-            it: for every task `reduce`, a factor to reduce them by.
+            it: for every task `reduce`, a factor to reduce them by. Without
+            it colourization reduces large pictures to a longer side of at
+            most 448 pixels, see `keras_tim.tasks.Task.working_side`, and lays
+            colours onto the picture as it was.
 
     Returns:
         List of the alternatives' paths, also of those finished earlier.
@@ -137,7 +139,7 @@ def sample_files(
             or `scale` is none that the model's results can have.
     """
     Tiling.of_model(tim).check_tile(tile)
-    sizing = Sizing.of(tim, reading.get("reduce", 1), size, scale)
+    sizing = Sizing.of(tim, reading.pop("reduce", None), size, scale)
     wanted = [
         (integer("seeds", seed, least=None), integer("alternatives", k, 0))
         for seed in seeds
@@ -168,7 +170,7 @@ def sample_files(
             logging.info("What is made of %s is called %s", job.path, called)
     in_the_way = _in_the_way(jobs, wanted, overwrite)
     # Of pictures that cannot be used nothing will be written.
-    if any(_can_be_used(tim, job, reading) for job, _ in in_the_way):
+    if any(_can_be_used(tim, job) for job, _ in in_the_way):
         paths = [path for _, path in in_the_way]
         more = len(paths) - _MOST_NAMED
         raise FileExistsError(
@@ -185,9 +187,7 @@ def sample_files(
         logging.info("%s (%d of %d)", job.path, number + 1, len(jobs))
         begun = time.monotonic()
         try:
-            made = _sample_file(
-                tim, job, wanted, overwrite, tile, reading, progress
-            )
+            made = _sample_file(tim, job, wanted, overwrite, tile, progress)
         except (PictureError, OSError) as error:
             # Of a path that is too long others need not suffer.
             if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
@@ -253,7 +253,8 @@ class _Job:
         path: the picture.
         base: path of the results, without what tells them apart.
         suffix: that of the alternatives.
-        made_from: dict, what they depend on beside the picture.
+        made_from: dict, what they depend on beside the picture, for one that
+            is not reduced.
         sizing: `Sizing`, how large they are to be.
         preset: name of the model or None.
     """
@@ -271,6 +272,12 @@ class _Job:
         """Height and width that they are resampled to; else None."""
         return self.sizing.of_picture(self.path)
 
+    @functools.cached_property
+    def reading(self):
+        """How the picture is read, see `read_input`."""
+        reduce = self.sizing.reduced(self.path)
+        return self.made_from["reading"] | {"reduce": reduce}
+
     def alternative(self, seed, index):
         """The path of an alternative."""
         return f"{self.base}_{seed}_{index:04d}{self.suffix}"
@@ -281,10 +288,9 @@ class _Job:
             self._digest = picture_digest(self.path)
         if self.size is not None:
             more = {"size": list(self.size), **more}
-        said = what_is_said(self.path, self.preset)
-        return (
-            {"made": made, "of": self._digest, **self.made_from} | said | more
-        )
+        record = {"made": made, "of": self._digest, **self.made_from}
+        record |= {"reading": self.reading}
+        return record | what_is_said(self.path, self.preset) | more
 
     def is_finished(self, seed, index):
         """Whether an alternative is there already."""
@@ -322,7 +328,7 @@ class _Job:
         return {"picture": self.path, "alternatives": made, **sheets}
 
 
-def _sample_file(tim, job, wanted, overwrite, tile, reading, progress):
+def _sample_file(tim, job, wanted, overwrite, tile, progress):
     """Makes what is missing of one picture's results; says how much it was."""
     missing = [w for w in wanted if overwrite or not job.is_finished(*w)]
     progress.leave_out(len(wanted) - len(missing))
@@ -330,7 +336,8 @@ def _sample_file(tim, job, wanted, overwrite, tile, reading, progress):
     if missing:
         # The record first: it reads the file as it is now.
         job.record("alternative")
-        given = read_input(tim, job.path, **reading)
+        given = read_input(tim, job.path, **job.reading)
+        last = last_step(tim, job.path, job.size)
         original = read_original(job.path, tim.task_definition.keeps)
         own = [tim.output_factor * n for n in given.shape[:2]]
         refuse_large_file(job.path, job.size or own, job.suffix)
@@ -348,7 +355,7 @@ def _sample_file(tim, job, wanted, overwrite, tile, reading, progress):
                 job.made_from["temperature"],
                 side,
                 progress.part_done,
-                job.size,
+                last,
             )
             write_picture(
                 job.alternative(seed, index),
@@ -371,8 +378,11 @@ def _sample_file(tim, job, wanted, overwrite, tile, reading, progress):
         logging.info("Everything of it is finished.")
         return 0
     if given is None:
-        given = read_input(tim, job.path, **reading)
+        given = read_input(tim, job.path, **job.reading)
+        last = last_step(tim, job.path, job.size)
         original = read_original(job.path, tim.task_definition.keeps)
+    # What results were laid onto, where they were.
+    seen = getattr(last, "given", given)
     # As they were written, so that it does not matter when they were.
     size = job.size or [tim.output_factor * n for n in given.shape[:2]]
     samples = _Files([job.alternative(*which) for which in shown], size)
@@ -387,12 +397,12 @@ def _sample_file(tim, job, wanted, overwrite, tile, reading, progress):
             os.path.basename(job.base),
             peak,
         )
-    baseline = tim.baseline(given, deviation.shape)
+    baseline = tim.baseline(seen, deviation.shape)
     if baseline is not None:
         baseline = (baseline[0], original.over_white(baseline[1]))
     picture = alternatives_sheet(
         os.path.basename(job.base),
-        original.over_white(tim.shown(given)),
+        original.over_white(tim.shown(seen)),
         samples,
         titles=[alternative_name(*which) for which in shown],
         baseline=baseline,
@@ -461,7 +471,7 @@ def sample_of(
     temperature=1.0,
     side=None,
     part_done=None,
-    size=None,
+    last=None,
 ):
     """One alternative.
 
@@ -474,7 +484,8 @@ def sample_of(
         side: int or None, see `tile_side`.
         part_done: None, or a function that is told the share of it that has
             been made since.
-        size: `(height, width)` that it is resampled to, or None.
+        last: what is done to it last, see
+            `keras_tim.inference.sizing.last_step`, or None.
 
     Returns:
         float32 array `[H, W, 3]` in [0, 1]. Of a picture in tiles, or at
@@ -490,13 +501,26 @@ def sample_of(
             first=index,
             temperature=temperature,
         )[0, 0, : own[0], : own[1]]
-        if size is None:
-            return sample
-        return PictureInRows(resized_rows([sample], own, size), size)
+        return finished(sample, last)
     parts = tim.tiled_sampler().rows(
         padded, seed, index, side, temperature, shares_told(part_done)
     )
-    return in_rows(parts, own, size)
+    return in_rows(parts, own, last)
+
+
+def finished(sample, last=None):
+    """A result that was made whole, after what is done to it last.
+
+    Args:
+        sample: float array `[height, width, 3]`.
+        last: see `sample_of`.
+
+    Returns:
+        The array, or a `keras_tim.images.rows.PictureInRows`.
+    """
+    if last is None:
+        return sample
+    return PictureInRows(last.rows([sample], sample.shape[:2]), last.size)
 
 
 def shares_told(part_done):
@@ -517,13 +541,13 @@ def shares_told(part_done):
     return progress
 
 
-def in_rows(parts, own, size=None):
+def in_rows(parts, own, last=None):
     """The picture that comes in parts from top to bottom.
 
     Args:
         parts: float arrays `[rows, W, 3]`, which may go on beyond its size.
         own: `(height, width)`, its size.
-        size: `(height, width)` that it is resampled to, or None.
+        last: see `sample_of`.
 
     Returns:
         A `keras_tim.images.rows.PictureInRows`. Its first part is made at
@@ -531,9 +555,9 @@ def in_rows(parts, own, size=None):
     """
     parts = iter(parts)
     parts = _cut(itertools.chain([next(parts)], parts), own)
-    if size is not None:
-        parts = resized_rows(parts, own, size)
-    return PictureInRows(parts, size or own)
+    if last is None:
+        return PictureInRows(parts, own)
+    return PictureInRows(last.rows(parts, own), last.size)
 
 
 def _cut(parts, size):
@@ -695,9 +719,9 @@ def _in_the_way(jobs, wanted, overwrite):
     return in_the_way
 
 
-def _can_be_used(tim, job, reading):
+def _can_be_used(tim, job):
     try:
-        read_input(tim, job.path, **reading)
+        read_input(tim, job.path, **job.reading)
     except PictureError:
         return False
     return True

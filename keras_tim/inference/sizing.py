@@ -4,12 +4,14 @@ import dataclasses
 import math
 import numbers
 
+import numpy as np
 from absl import logging
 
 from keras_tim.checks import integer_or_several
 from keras_tim.images.pictures import PictureError, picture_size
-from keras_tim.images.resizing import rows_held
-from keras_tim.inference.reading import LARGEST_ALTERNATIVE
+from keras_tim.images.resizing import resized_rows, rows_held
+from keras_tim.inference.reading import LARGEST_ALTERNATIVE, read_input
+from keras_tim.tasks.task import Task
 
 # The picture's own size, however it is reduced first.
 SAME = "same"
@@ -25,24 +27,27 @@ class Sizing:
 
     Attributes:
         factor: int, size of the model's own results relative to its input.
-        reduce: int, factor that pictures are reduced by first.
+        reduce: int, factor that pictures are reduced by first; None for what
+            the model's task takes large pictures to.
         size: int, the longer side, or `(height, width)`, or "same" as the
             picture's own, or None.
         scale: float, size relative to the input, or None.
+        working_side: int or None, see `keras_tim.tasks.Task`.
     """
 
     factor: int
-    reduce: int = 1
+    reduce: int | None = 1
     size: int | tuple[int, int] | str | None = None
     scale: float | None = None
+    working_side: int | None = None
 
     @classmethod
-    def of(cls, tim, reduce=1, size=None, scale=None):
+    def of(cls, tim, reduce=None, size=None, scale=None):
         """Checks what was asked for.
 
         Args:
             tim: a `TIM`.
-            reduce: int, factor that pictures are reduced by first.
+            reduce: int, factor that pictures are reduced by first, or None.
             size: int, `(height, width)`, "same" or None.
             scale: number above 0 or None.
 
@@ -58,7 +63,12 @@ class Sizing:
                 "Give `size` or `scale`, not both. Received: "
                 f"size={size}, scale={scale}"
             )
-        if (size is not None or scale is not None) and tim.output_factor == 1:
+        working_side = tim.task_definition.working_side
+        laid = working_side is not None and scale is None
+        if laid and size is None:
+            size = SAME
+        possible = tim.output_factor > 1 or (laid and size == SAME)
+        if not possible and (size, scale) != (None, None):
             raise ValueError(
                 "`size` and `scale` are for models that enlarge. This one has "
                 f"learned {tim.task}: what it makes has the size of what it is "
@@ -85,7 +95,25 @@ class Sizing:
                     f"scale={scale!r}"
                 )
             scale = float(scale)
-        return cls(tim.output_factor, reduce, size, scale)
+        return cls(tim.output_factor, reduce, size, scale, working_side)
+
+    def reduced(self, path):
+        """The factor that a picture is reduced by first.
+
+        Args:
+            path: the picture.
+
+        Returns:
+            int.
+
+        Raises:
+            PictureError: if it cannot be used.
+        """
+        if self.reduce is not None:
+            return self.reduce
+        if self.working_side is None:
+            return 1
+        return -(-max(picture_size(path)) // self.working_side)
 
     def own(self, path):
         """The size of what the model makes of a picture.
@@ -99,9 +127,8 @@ class Sizing:
         Raises:
             PictureError: if it cannot be used.
         """
-        return tuple(
-            self.factor * (n // self.reduce) for n in picture_size(path)
-        )
+        reduce = self.reduced(path)
+        return tuple(self.factor * (n // reduce) for n in picture_size(path))
 
     def of_picture(self, path):
         """The size that results of a picture are resampled to.
@@ -143,6 +170,8 @@ class Sizing:
             path: the picture.
             wanted: `(height, width)`, what `of_picture` gave.
         """
+        if self.working_side is not None:
+            return  # the picture's own detail is laid over
         own = self.own(path)
         ratios = [new / old for new, old in zip(wanted, own, strict=True)]
         said = f"{path}: {wanted[1]} x {wanted[0]} pixels are"
@@ -161,6 +190,77 @@ class Sizing:
                 "Give one number, the longer side, to keep them.",
                 said,
             )
+
+
+def last_step(tim, path, size):
+    """What is done last to what the model makes of a reduced picture.
+
+    Args:
+        tim: a `TIM`.
+        path: the picture.
+        size: `(height, width)` that results have, or None for the model's own.
+
+    Returns:
+        A `Resampled` or `LaidOnto`; None where nothing is done.
+    """
+    if size is None:
+        return None
+    task = tim.task_definition
+    if task.working_side is None:
+        return Resampled(tuple(size))
+    return LaidOnto(task, read_input(tim, path))
+
+
+@dataclasses.dataclass(frozen=True)
+class Resampled:
+    """Results at another size.
+
+    Attributes:
+        size: `(height, width)`.
+    """
+
+    size: tuple[int, int]
+
+    def rows(self, parts, own):
+        """A result at its last size, from top to bottom.
+
+        Args:
+            parts: iterable of float arrays `[rows, width, 3]`, a picture from
+                top to bottom.
+            own: `(height, width)` of it.
+
+        Yields:
+            float32 arrays `[rows, new width, 3]`.
+        """
+        return resized_rows(parts, own, self.size)
+
+
+@dataclasses.dataclass(frozen=True)
+class LaidOnto:
+    """Results laid onto the picture at its full size, see `Task.laid_onto`.
+
+    Attributes:
+        task: the `keras_tim.tasks.Task`.
+        given: float32 array `[height, width, channels]`, what a model would be
+            given of the picture as it is.
+    """
+
+    task: Task
+    given: np.ndarray
+
+    @property
+    def size(self):
+        """Height and width of the picture."""
+        return self.given.shape[:2]
+
+    def rows(self, parts, own):
+        """See `Resampled.rows`."""
+        layers = (self.task.layer_of(part) for part in parts)
+        top = 0
+        for layer in resized_rows(layers, own, self.size):
+            given = self.given[top : top + len(layer)]
+            top += len(layer)
+            yield self.task.laid_onto(layer, given)
 
 
 def refuse_size(path, own, wanted):

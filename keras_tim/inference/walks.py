@@ -12,6 +12,7 @@ from keras_tim.images.pictures import as_uint8
 from keras_tim.images.sheets import fitted
 from keras_tim.inference.reading import read_input
 from keras_tim.inference.rendering import Renderer
+from keras_tim.inference.sizing import Sizing
 from keras_tim.models.fingerprint import fingerprint
 
 # A film is held in memory until it is written.
@@ -49,8 +50,7 @@ def film_file(
             reduced.
         overwrite: bool, whether a file that is there already is written over.
             The picture itself never is.
-        **reading: how the picture is read, as `read_input` takes
-            it.
+        **reading: how the picture is read, as `sample_files` takes it.
 
     Returns:
         int, the number of frames.
@@ -91,6 +91,8 @@ def film_file(
                 f"{film} is there already. Choose another name, or write over "
                 "it with --overwrite. Nothing was written."
             )
+    sizing = Sizing.of(tim, reading.get("reduce"))
+    reading = reading | {"reduce": sizing.reduced(path)}
     given = read_input(tim, path, **reading)
     per_leg = max(1, round(seconds * rate / legs))
     height, width = _film_size(tim, given, side)

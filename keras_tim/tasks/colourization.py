@@ -45,6 +45,8 @@ class Colourization(Task):
     output_channels = 2
     supports_guidance = True
     output_range = (-1.0, 1.0)
+    # What a thing is is told from all of it, and colours vary slowly.
+    working_side = 448
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level.
@@ -91,6 +93,17 @@ class Colourization(Task):
 
     def baseline(self, given, size):
         return "grey", grey_picture(given)
+
+    def layer_of(self, made):
+        """Colours of Lab, from [-128, 128] to [0, 1]."""
+        colours = np.asarray(rgb_to_lab(made))[..., 1:]
+        return np.clip(colours / 256.0 + 0.5, 0.0, 1.0)
+
+    def laid_onto(self, layer, given):
+        """Colours with the lightness of every pixel."""
+        colours = 256.0 * (layer - 0.5)
+        lab = np.concatenate([100.0 * given, colours], axis=-1)
+        return np.asarray(lab_to_rgb(lab.astype("float32")))
 
     def faithfulness(self, samples, given, tim, quality=None):
         return lightness_error(samples, given)

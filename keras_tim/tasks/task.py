@@ -37,6 +37,9 @@ class Task:
         compresses: bool, whether inputs can be made by JPEG compression.
         input_meaning: str, what the input is, for those who deploy a model.
         encoded_meaning: str, what encoded inputs are.
+        working_side: int, the longer side in pixels that users' pictures are
+            reduced to at most where what matters is seen better from afar, and
+            what is made is laid onto the picture as it was; or None.
         keeps: tuple of what results take over from a user's file.
         faithfulness_name: str, what `faithfulness` measures, with its unit,
             or None.
@@ -64,6 +67,7 @@ class Task:
         "PNG or JPEG file; it is turned upright as its EXIF orientation says, "
         "and its colours are taken for sRGB, whatever profile it has"
     )
+    working_side = None
     keeps = ()
     faithfulness_name = None
     lower_is_more_faithful = False
@@ -158,6 +162,33 @@ class Task:
             Tuple `(name, picture [height, width, 3])`, or None.
         """
         return None
+
+    def layer_of(self, made):
+        """What of a result is laid onto the picture at its full size.
+
+        For tasks with a `working_side`.
+
+        Args:
+            made: float array `[height, width, 3]` in [0, 1].
+
+        Returns:
+            float32 array `[height, width, channels]` in [0, 1], which can be
+            enlarged.
+        """
+        raise NotImplementedError
+
+    def laid_onto(self, layer, given):
+        """A result at the picture's full size, see `layer_of`.
+
+        Args:
+            layer: float array `[height, width, channels]` in [0, 1], enlarged.
+            given: array `[height, width, input channels]`, what a model would
+                be given of the picture as it was.
+
+        Returns:
+            float32 array `[height, width, 3]` in [0, 1].
+        """
+        raise NotImplementedError
 
     def faithfulness(self, samples, given, tim, quality=None):
         """How well samples agree with what was given.

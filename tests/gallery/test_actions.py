@@ -111,6 +111,12 @@ actions.stop(choices)
 assert len(answer[2].choices) == 3
 assert actions.told(choices) == "3 alternatives of 324 x 400 pixels."
 assert actions.told(None) == BEGIN
+# As large as the picture, though reduced first; what is saved is whole.
+for reduced, *_ in actions.make(photo, 2, 1, 1.0, True):
+    pass
+assert actions.told(reduced) == "1 alternative of 81 x 100 pixels."
+saved = Image.open(reduced.make_whole(one))
+assert saved.size == (81, 100)
 
 def progress(share, desc):
     actions.stop(choices)
