@@ -26,7 +26,8 @@ import keras
 import numpy as np
 from absl import app, flags
 from jax import numpy as jnp
-from preset_data import compressed, crop_function, damaged_variants, decoded
+from jax_crops import crop_function
+from preset_data import compressed, damaged_variants, decoded
 
 from keras_tim.assets.trunks import read_trunk
 from keras_tim.assets.upscalers import read_esrgan

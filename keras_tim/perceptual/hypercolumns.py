@@ -80,7 +80,16 @@ class Hypercolumns(keras.layers.Layer):
                     )
                 )
 
-    def call(self, pictures, sizes):
+    def taps(self, pictures):
+        """What the projections read, which no training changes.
+
+        Args:
+            pictures: float tensor `[batch, height, width, 3]` in [0, 1].
+
+        Returns:
+            VGG16's five tapped layers, each `[batch, h, w, channels]`, of one
+            length at every pixel.
+        """
         x = network_input(ops.cast(pictures, "float32"))
         dtype = self.compute_dtype
         x = enlarge_small(ops.cast(x, dtype), self._backbone.minimum_side)
@@ -91,15 +100,25 @@ class Hypercolumns(keras.layers.Layer):
             [ops.cast(b, dtype) for b in self._biases],
         )
         # Of unit length per pixel, as in LPIPS: only what is seen counts.
-        taps = [_unit_length(tap) for tap in taps]
-        projections = iter(self._projections)
+        return [_unit_length(tap) for tap in taps]
+
+    def projections(self, number):
+        """The projections of one map: a weight `[from, to]` for every tap."""
+        count = len(self._backbone.tap_channels)
+        return self._projections[number * count : (number + 1) * count]
+
+    def call(self, pictures, sizes):
+        taps = self.taps(pictures)
         maps = []
-        for size in sizes:
+        for number, size in enumerate(sizes):
             total = 0.0
-            for tap in taps:
-                projected = ops.matmul(tap, next(projections))
+            for tap, projection in zip(
+                taps, self.projections(number), strict=True
+            ):
+                projected = ops.matmul(tap, projection)
                 total = total + linear_resize(projected, *size)
-            maps.append(ops.cast(ops.leaky_relu(total, 0.2), dtype))
+            total = ops.leaky_relu(total, 0.2)
+            maps.append(ops.cast(total, self.compute_dtype))
         return maps
 
     def compute_output_spec(self, pictures, sizes):
