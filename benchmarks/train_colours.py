@@ -51,6 +51,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("job", None, "JSON file of the recipe", required=True)
 flags.DEFINE_string("pictures", None, "npz or folder", required=True)
 flags.DEFINE_string("output", None, "the run's folder", required=True)
+flags.DEFINE_string("start", None, "weights.npz of another run")
 flags.DEFINE_float("minutes", 60.0, "how long the first level is trained")
 flags.DEFINE_float("later_minutes", 30.0, "how long the later ones are")
 flags.DEFINE_bool("codes", True, "without them it is a plain regression")
@@ -72,10 +73,14 @@ class ColourDistance:
         colours: float array `[n, 2]`, a and b of the training pictures.
         share: float in [0, 1], how much of a uniform distribution is mixed
             into theirs before it is inverted.
-        smooth: float, differences below which it is quadratic.
+        smooth: float, differences of a and b over 127 below which it is
+            quadratic.
+        darkest: float, lightness in (0, 1] up to which a and b count less.
+            Channels are a and b times lightness: without it dark pixels would
+            hardly count, and shine in any colour.
     """
 
-    def __init__(self, colours, share, smooth):
+    def __init__(self, colours, share, smooth, darkest):
         counts = np.bincount(np.asarray(_bins(colours)), minlength=_BINS**2)
         found = counts.reshape(_BINS, _BINS) / counts.sum()
         kernel = np.exp(-0.5 * (np.arange(-2, 3) / 0.5) ** 2)
@@ -90,15 +95,17 @@ class ColourDistance:
         weights /= np.sum(weights * found)
         weights = np.minimum(weights, _HEAVIEST).astype("float32")
         self._weights = tf.constant(weights.ravel())
-        self._smooth = smooth
+        self._smooth, self._darkest = smooth, darkest
 
     def weights(self, colours):
         """How much pixels of these colours count, `[...]`."""
         return tf.gather(self._weights, _bins(colours))
 
-    def __call__(self, made, target, weights):
+    def __call__(self, made, target, weights, lightness):
         """Distances `[batch]` of predicted channels `[batch, h, w, 2]`."""
-        square = tf.reduce_sum((tf.cast(made, "float32") - target) ** 2, -1)
+        difference = tf.cast(made, "float32") - target
+        difference /= tf.maximum(lightness, self._darkest)
+        square = tf.reduce_sum(difference**2, -1)
         distance = tf.sqrt(square + self._smooth**2) - self._smooth
         return tf.reduce_mean(distance * weights, (1, 2))
 
@@ -263,7 +270,7 @@ class Trainer:
         for _ in tf.range(candidates):
             code = self.codes(0, count, side)
             made, _ = self.tim.run_level(0, seen, None, code, begun=begun)
-            found = self.distance(made, target, weights)
+            found = self.distance(made, target, weights, seen[..., :1])
             nearer = found < nearest
             nearest, total = tf.where(nearer, found, nearest), total + found
             style = tf.where(nearer[:, None], code[0], style)
@@ -271,12 +278,21 @@ class Trainer:
         return style, noise, nearest, total / tf.cast(candidates, tf.float32)
 
 
+def first_level(tim):
+    """The first level's variables: its own, and those of what it hands on."""
+    parts = [], []
+    for variable in tim.tower[0].trainable_variables:
+        parts["/resize" in variable.path].append(variable)
+    return parts
+
+
 class FirstLevel(Trainer):
     """Trains the first level on stored features."""
 
     def __init__(self, tim, job, distance):
         self._projections = tim.guide.projections(0)
-        trained = [*tim.tower[0].trainable_variables, *self._projections]
+        body, _ = first_level(tim)
+        trained = [*body, *self._projections]
         super().__init__(tim, trained, job, distance)
 
     def _seen(self, features, lightness, drop):
@@ -311,6 +327,7 @@ class FirstLevel(Trainer):
                     made,
                     predicted(colours, lightness),
                     self.distance.weights(colours),
+                    lightness,
                 )
             )
         self.apply(tape, loss)
@@ -364,14 +381,10 @@ class LaterLevels(Trainer):
     """Trains what is behind the first level, on crops."""
 
     def __init__(self, tim, job, distance):
-        trained = [
-            variable
-            for level in range(1, tim.num_levels)
-            for variable in (
-                *tim.tower[level].trainable_variables,
-                *tim.guide.projections(level),
-            )
-        ]
+        _, trained = first_level(tim)
+        for level in range(1, tim.num_levels):
+            trained += tim.tower[level].trainable_variables
+            trained += tim.guide.projections(level)
         super().__init__(tim, trained, job, distance)
 
     @tf.function
@@ -397,9 +410,7 @@ class LaterLevels(Trainer):
                 seen, targets[0], weights[0], self.job["later_candidates"]
             )
             code = tf.stop_gradient(style), tf.stop_gradient(noise)
-            made, feature = map(
-                tf.stop_gradient, tim.run_level(0, seen, None, code)
-            )
+            made, feature = tim.run_level(0, seen, None, code)
             losses = []
             for level in range(1, tim.num_levels):
                 side = inputs[level].shape[1]
@@ -409,11 +420,10 @@ class LaterLevels(Trainer):
                     feature,
                     self.codes(level, count, side),
                 )
-                losses.append(
-                    tf.reduce_mean(
-                        distance(made, targets[level], weights[level])
-                    )
+                found = distance(
+                    made, targets[level], weights[level], inputs[level]
                 )
+                losses.append(tf.reduce_mean(found))
             loss = tf.add_n(losses)
         self.apply(tape, loss)
         return losses
@@ -455,6 +465,13 @@ def write(path, **arrays):
         np.savez(file, **arrays)
 
 
+def read_weights(tim, path):
+    """What `write_weights` wrote."""
+    with np.load(path) as file:
+        for name, weight in stored_weights(tim).items():
+            weight.assign(file[name])
+
+
 def write_weights(tim, path):
     """The weights by their places in the tower."""
     write(
@@ -487,14 +504,17 @@ def main(_):
         tim, pictures, job["variants"], job["seed"], FLAGS.output
     )
     distance = ColourDistance(
-        data[2].reshape(-1, 2), job["uniform_share"], job["smooth"]
+        data[2].reshape(-1, 2),
+        job["uniform_share"],
+        job["smooth"],
+        job["darkest"],
     )
     first = os.path.join(FLAGS.output, "first.npz")
     if os.path.exists(first):
-        with np.load(first) as file:
-            for name, weight in stored_weights(tim).items():
-                weight.assign(file[name])
+        read_weights(tim, first)
     else:
+        if FLAGS.start:
+            read_weights(tim, FLAGS.start)
         trainer = FirstLevel(tim, job, distance)
         state = os.path.join(FLAGS.output, "state.npz")
         trainer.train(data, FLAGS.minutes, state)
