@@ -40,11 +40,8 @@ __all__ = [
 # layers, models and LPIPS come up with whatever backend Keras is told to use.
 __getattr__, __dir__ = lazy_names(
     __name__,
-    {
-        **{name: f"{__name__}.{name}" for name in __all__ if name.islower()},
-        "TIM": "keras_tim.tim",
-        "LPIPS": "keras_tim.perceptual.lpips",
-    },
+    {"keras_tim.tim": ["TIM"], "keras_tim.perceptual.lpips": ["LPIPS"]},
+    modules=[name for name in __all__ if name.islower()],
 )
 
 # Keras loads from files what is registered, which the import takes care of.

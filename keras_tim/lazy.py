@@ -5,16 +5,21 @@ import os
 import sys
 
 
-def lazy_names(package, places):
+def lazy_names(package, names_of, modules=()):
     """What a package needs to import its names late (PEP 562).
 
     Args:
         package: str, its `__name__`.
-        places: dict from name to the module that defines it, or that it is.
+        names_of: dict from a module to the names that it defines.
+        modules: names of modules of the package that are names, too.
 
     Returns:
         Tuple of the package's `__getattr__` and `__dir__`.
     """
+    places = {
+        **{name: f"{package}.{name}" for name in modules},
+        **{name: m for m, defined in names_of.items() for name in defined},
+    }
 
     def get(name):
         if name not in places:
@@ -22,7 +27,7 @@ def lazy_names(package, places):
                 f"module {package!r} has no attribute {name!r}"
             )
         found = importlib.import_module(places[name])
-        if places[name] != f"{package}.{name}":
+        if name not in modules:
             found = getattr(found, name)
         setattr(sys.modules[package], name, found)
         return found

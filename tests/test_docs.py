@@ -33,7 +33,7 @@ def test_the_reference_is_made_of_docstrings(tmp_path):
     page = (tmp_path / "site/api/index.html").read_text(encoding="utf-8")
     for name in (
         "keras_tim.TIM.sample",
-        "keras_tim.data.dataset.dataset",
+        "keras_tim.data.by_task.dataset",
         "keras_tim.metrics.psnr",
         "keras_tim.runs.RunSettings",
         "keras_tim.evaluation.evaluate",

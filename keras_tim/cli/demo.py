@@ -4,7 +4,9 @@ import os
 
 from absl import flags, logging
 
+from keras_tim import data, images, inference, runs
 from keras_tim.cli.main import reject_arguments
+from keras_tim.models.pretrained import default_preset
 
 DESCRIPTION = """make alternatives of a sample photo with a trained preset.
 
@@ -80,22 +82,14 @@ def run(values, arguments):
 
 def _sampled(values):
     """Alternatives by the preset, and a sheet with the photo beside them."""
-    from keras_tim.data.photos import sample_photos
-    from keras_tim.data.super_resolution import super_resolution_pair
-    from keras_tim.images.alternatives import alternatives_sheet
-    from keras_tim.images.pictures import read_picture, write_picture
-    from keras_tim.inference.samples import sample_files
-    from keras_tim.models.pretrained import default_preset
-    from keras_tim.runs.training_run import load_run
-
-    photo = sample_photos()[PHOTO]
+    photo = data.sample_photos()[PHOTO]
     model = default_preset("super_resolution")
-    tim = load_run(model)
-    given, target = super_resolution_pair(photo, tim.scale)
+    tim = runs.load_run(model)
+    given, target = data.super_resolution_pair(photo, tim.scale)
     os.makedirs(values.output, exist_ok=True)
     small = os.path.join(values.output, f"{PHOTO}.png")
-    write_picture(small, given)
-    paths = sample_files(
+    images.write_picture(small, given)
+    paths = inference.sample_files(
         tim,
         [small],
         values.output,
@@ -103,14 +97,14 @@ def _sampled(values):
         alternatives=ALTERNATIVES,
         preset=model,
     )
-    given = read_picture(small)
+    given = images.read_picture(small)
     sheet = os.path.join(values.output, "contact_sheet.png")
-    write_picture(
+    images.write_picture(
         sheet,
-        alternatives_sheet(
+        images.alternatives_sheet(
             f"{PHOTO}, {tim.task_definition.title} by {model}",
             given,
-            [read_picture(path) for path in paths],
+            [images.read_picture(path) for path in paths],
             target=target,
             baseline=tim.baseline(given, target.shape[:2]),
         ),
@@ -121,9 +115,6 @@ def _sampled(values):
 
 def _trained(values):
     """The run of a small model."""
-    from keras_tim.runs.settings import RunSettings
-    from keras_tim.runs.training_run import train
-
     chosen = {
         **SETTINGS,
         "minutes": MINUTES if values.minutes is None else values.minutes,
@@ -131,9 +122,9 @@ def _trained(values):
     }
     if values.steps is not None:
         chosen["steps"] = values.steps
-    train(
+    runs.train(
         values.output,
-        RunSettings.of_task("super_resolution", **chosen),
+        runs.RunSettings.of_task("super_resolution", **chosen),
         overwrite=values.overwrite,
     )
     return os.path.join(values.output, "contact_sheet.png")

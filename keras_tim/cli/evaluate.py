@@ -5,11 +5,26 @@ import os
 
 from absl import flags, logging
 
+from keras_tim import evaluation, recipes, runs
 from keras_tim.cli.main import reject_arguments, report_failed
 from keras_tim.cli.opening import MODELS
 from keras_tim.cli.settings_flags import (
     chosen_settings,
     define_settings_flags,
+)
+from keras_tim.data.sources import same_source
+from keras_tim.evaluation.settings import EvaluationSettings
+from keras_tim.evaluation.table import table_text
+from keras_tim.models.pretrained import (
+    CLASSES_FILE,
+    find_model,
+    preset_folder,
+    shipped_name,
+)
+from keras_tim.runs.settings import (
+    RunSettings,
+    load_settings,
+    recorded_held_out,
 )
 from keras_tim.task_names import BESIDE
 
@@ -44,9 +59,6 @@ DATA = {
 
 def define_flags(values):
     """Defines the command's flags."""
-    from keras_tim.evaluation.settings import EvaluationSettings
-    from keras_tim.runs.settings import RunSettings
-
     text = {"flag_values": values}
     flags.DEFINE_string("model", None, MODELS, **text)
     flags.DEFINE_string(
@@ -63,8 +75,6 @@ def define_flags(values):
 
 def check(values, arguments):
     """Raises where there is no model, or the flags do not fit together."""
-    from keras_tim.models.pretrained import find_model
-
     reject_arguments(arguments)
     _settings(values)
     find_model(values.model)
@@ -72,28 +82,20 @@ def check(values, arguments):
 
 def _settings(values):
     """How to evaluate."""
-    from keras_tim.evaluation.settings import EvaluationSettings
-
     return EvaluationSettings(**chosen_settings(values, EvaluationSettings))
 
 
 def run(values, arguments):
     """Evaluates."""
-    from keras_tim.evaluation import evaluate
-    from keras_tim.evaluation.table import table_text
-    from keras_tim.models.pretrained import preset_folder
-    from keras_tim.recipes import get_recipe
-    from keras_tim.runs.training_run import load_run
-
     settings = _settings(values)
-    tim = load_run(values.model)
+    tim = runs.load_run(values.model)
     run_settings, trained_on = _settings_of(values, tim)
-    recipe = get_recipe(tim.task)(run_settings, values.model)
+    recipe = recipes.get_recipe(tim.task)(run_settings, values.model)
     recipe.take_over(tim)
     names = None
     if values.data is None:
         names = recipe.held_out_names(tim)
-    elif _same(values.data, trained_on):
+    elif same_source(values.data, trained_on):
         logging.warning(
             "%s is what %s was trained on: measures of pictures that a model "
             "has seen say little. Leave out --data for what it held out.",
@@ -105,7 +107,7 @@ def run(values, arguments):
         output = "evaluation"  # not among what is installed
     elif output is None:
         output = os.path.join(_folder(values.model), "evaluation")
-    result = evaluate(
+    result = evaluation.evaluate(
         tim,
         recipe,
         output,
@@ -123,8 +125,6 @@ def run(values, arguments):
 
 def _folder(model):
     """The run folder, or the folder that a model file or preset is in."""
-    from keras_tim.models.pretrained import preset_folder
-
     # The working folder may be a run's, which is not that of a named preset.
     model = preset_folder(model) or model
     return model if os.path.isdir(model) else os.path.dirname(model) or "."
@@ -132,15 +132,6 @@ def _folder(model):
 
 def _settings_of(values, tim):
     """Settings to evaluate with, and what the run was trained on."""
-    from keras_tim.models.pretrained import shipped_name
-    from keras_tim.recipes import get_recipe
-    from keras_tim.recipes.beside import CLASSES_FILE
-    from keras_tim.runs.settings import (
-        RunSettings,
-        load_settings,
-        recorded_held_out,
-    )
-
     folder = _folder(values.model)
     settings = load_settings(folder)
     if settings is None or settings.task != tim.task:
@@ -154,7 +145,7 @@ def _settings_of(values, tim):
         for name in ("data_dir", "downsample", "quality", "degraded")
         if values[name].value is not None
     }
-    beside = get_recipe(tim.task).beside
+    beside = recipes.get_recipe(tim.task).beside
     for name, what in BESIDE.items():
         if values[name].value is None:
             continue
@@ -188,16 +179,3 @@ def _settings_of(values, tim):
                         f"in {settings.data}. Name other pictures with --data."
                     )
     return dataclasses.replace(settings, **changes), trained_on
-
-
-def _same(data, other):
-    """Whether two sources are the same folder or data set."""
-    from keras_tim.data.tfds_pictures import is_tfds, named_split
-
-    if other is None:
-        return False
-    if is_tfds(data):
-        # Without a split it stands for what is held out of it.
-        trained_on = (other, f"{other}:train")
-        return named_split(data) is not None and data in trained_on
-    return data == other or os.path.realpath(data) == os.path.realpath(other)

@@ -4,9 +4,13 @@ import os
 
 from absl import flags, logging
 
+from keras_tim import images, inference, perceptual, runs
+from keras_tim.checks import parsed_size
 from keras_tim.cli.main import reject_arguments
 from keras_tim.cli.opening import MODELS
 from keras_tim.cli.sample import parse_tile
+from keras_tim.models.pretrained import find_model
+from keras_tim.runs.settings import load_settings
 
 DESCRIPTION = """export a model for servers, devices or other stacks.
 
@@ -99,8 +103,6 @@ def define_flags(values):
 
 def check(values, arguments):
     """Raises where there is no model, or the flags do not fit together."""
-    from keras_tim.models.pretrained import find_model
-
     reject_arguments(arguments)
     format = _format(values)
     _reject_flags_of_others(values, format)
@@ -126,11 +128,8 @@ def _format(values):
 
 def run(values, arguments):
     """Exports."""
-    from keras_tim.runs.settings import load_settings
-    from keras_tim.runs.training_run import load_run
-
     format = _format(values)
-    tim = load_run(values.model)
+    tim = runs.load_run(values.model)
     settings = load_settings(values.model)
     options = {}
     if format == "tf_saved_model":
@@ -168,8 +167,6 @@ def _reject_flags_of_others(values, format):
 
 
 def _saved_model_options(values, settings):
-    from keras_tim.runs.report import read_report
-
     report = os.path.join(values.model, "report.json")
     return {
         "version": values.version,
@@ -183,37 +180,33 @@ def _saved_model_options(values, settings):
         },
         "tile": parse_tile(values.tile),
         "training": settings.jsonable() if settings else None,
-        "measures": read_report(report) if os.path.isfile(report) else None,
+        "measures": runs.read_report(report)
+        if os.path.isfile(report)
+        else None,
     }
 
 
 def _tflite_options(values, tim):
-    from keras_tim.checks import parsed_size
-    from keras_tim.perceptual import LPIPS, WeightsError, fetch_weights
-
     size = parsed_size(values.size)
     options = {"size": size, "precision": values.precision}
     if values.pictures is None:
         return options
     options["pictures"] = _centres(values.pictures, size, tim)
     try:
-        fetch_weights("lpips_alex")
-    except WeightsError as error:
+        perceptual.fetch_weights("lpips_alex")
+    except perceptual.WeightsError as error:
         logging.warning("LPIPS to the model's own is left out: %s", error)
         return options
-    return {**options, "distance": LPIPS("alex")}
+    return {**options, "distance": perceptual.LPIPS("alex")}
 
 
 def _centres(folder, size, tim):
     """Inputs of the given size from the middle of a folder's pictures."""
-    from keras_tim.images.pictures import PictureError, find_pictures
-    from keras_tim.inference.reading import read_input
-
     inputs = []
-    for path in find_pictures(folder):
+    for path in images.find_pictures(folder):
         try:
-            given = read_input(tim, path)
-        except PictureError as error:
+            given = inference.read_input(tim, path)
+        except images.PictureError as error:
             logging.warning("Skipped a picture. %s", error)
             continue
         spare = [

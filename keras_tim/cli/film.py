@@ -4,6 +4,7 @@ import os
 
 from absl import flags, logging
 
+from keras_tim import inference
 from keras_tim.cli.opening import (
     define_model_flags,
     model_of,
@@ -90,15 +91,13 @@ def check(values, arguments):
 
 def run(values, arguments):
     """Makes a film."""
-    from keras_tim.inference.walks import film_file
-
     (path,) = arguments
     film = values.output
     if film is None:
         stem = os.path.splitext(os.path.basename(path))[0]
         film = f"{stem}_film.{values.format or 'webp'}"
     tim = open_model(values, model_of(values))
-    count = film_file(
+    count = inference.film_file(
         tim,
         path,
         film,

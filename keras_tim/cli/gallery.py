@@ -8,6 +8,7 @@ import threading
 
 from absl import flags, logging
 
+from keras_tim import images
 from keras_tim.cli.opening import (
     define_model_flags,
     model_of,
@@ -15,6 +16,7 @@ from keras_tim.cli.opening import (
     preset_of,
 )
 from keras_tim.cli.sample import parse_tile
+from keras_tim.gallery.head import HEAD
 
 DESCRIPTION = """open a page on this machine to choose among alternatives on.
 
@@ -85,14 +87,12 @@ def run(values, arguments):
 
 
 def _serve(values, arguments, folder):
-    from keras_tim.gallery.head import HEAD
     from keras_tim.gallery.page import build_page
-    from keras_tim.images.pictures import find_pictures
 
     pictures = []
     for path in arguments:
         if os.path.isdir(path):
-            pictures += [str(inside) for inside in find_pictures(path)]
+            pictures += [str(inside) for inside in images.find_pictures(path)]
         elif os.path.isfile(path):
             pictures.append(path)
         else:

@@ -20,6 +20,7 @@ import warnings
 
 from absl import flags, logging
 
+from keras_tim import __version__
 from keras_tim.cli.startup import start_tensorflow
 
 COMMANDS = {
@@ -58,9 +59,7 @@ def main(argv=None):
         print(_overview())
         return 0 if argv else 2
     if argv[0] == "--version":
-        from importlib.metadata import version
-
-        print(f"keras-tim {version('keras-tim')}")
+        print(f"keras-tim {__version__}")
         return 0
     if argv[0] not in COMMANDS:
         meant = difflib.get_close_matches(argv[0], COMMANDS, n=1)

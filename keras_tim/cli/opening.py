@@ -2,7 +2,13 @@
 
 from absl import flags, logging
 
+from keras_tim import runs
 from keras_tim.cli.settings_flags import flag_of_names
+from keras_tim.models.pretrained import (
+    default_preset,
+    find_model,
+    shipped_presets,
+)
 from keras_tim.task_names import TASK_NAMES
 
 MODELS = "a run folder, a .keras file, or a trained preset, by name or folder"
@@ -45,8 +51,6 @@ def model_of(values):
         FileNotFoundError: if there is no such model.
         ValueError: if no preset is shipped for the task.
     """
-    from keras_tim.models.pretrained import default_preset, find_model
-
     if values.model is None:
         return default_preset(values.task or "super_resolution")
     find_model(values.model)
@@ -62,8 +66,6 @@ def preset_of(model):
     Returns:
         str, or None for what is no shipped preset.
     """
-    from keras_tim.models.pretrained import shipped_presets
-
     return model if model in shipped_presets() else None
 
 
@@ -80,11 +82,9 @@ def open_model(values, model):
     Raises:
         ValueError: if it has learned another task than the flags name.
     """
-    from keras_tim.runs.training_run import load_run
-
     if values.model is None:
         logging.info("The model is the preset %s.", model)
-    tim = load_run(model)
+    tim = runs.load_run(model)
     if values.task not in (None, tim.task):
         raise ValueError(f"{model} has learned {tim.task}, not {values.task}")
     return tim

@@ -4,6 +4,7 @@ import os
 
 from absl import flags, logging
 
+from keras_tim import data
 from keras_tim.cli.main import reject_arguments
 
 DESCRIPTION = """weigh rare appearances of classes, for layout synthesis.
@@ -44,37 +45,16 @@ def check(values, arguments):
 
 def run(values, arguments):
     """Computes rarity, or finds it computed."""
-    from keras_tim.data.layouts import list_layouts
-    from keras_tim.data.rarity import compute_rarity, fingerprint, load_rarity
-
-    layouts, classes = list_layouts(values.data, values.labels, values.classes)
+    layouts, classes = data.list_layouts(
+        values.data, values.labels, values.classes
+    )
     if os.path.exists(values.output):
         # Another file of that name is not written over.
-        rarity = load_rarity(values.output)
-        if rarity.fingerprint == fingerprint(layouts, classes):
+        rarity = data.load_rarity(values.output)
+        if rarity.is_of(layouts, classes):
             logging.info("%s is up to date.", values.output)
             return
-    rarity = compute_rarity(layouts, classes, verbose=1)
+    rarity = data.compute_rarity(layouts, classes, verbose=1)
     rarity.save(values.output)
-    logging.info("%s", _table(rarity))
+    logging.info("%s", rarity.table())
     logging.info("Wrote %s", values.output)
-
-
-def _table(rarity):
-    """A line per class: in how many pictures it counts, and where most."""
-    import numpy as np
-
-    width = max(map(len, rarity.class_names))
-    lines = []
-    for number, name in enumerate(rarity.class_names):
-        counted = np.isfinite(rarity.colours[:, number, 0])
-        line = f"{name:<{width}}  {counted.sum():>6} pictures"
-        if counted.any():
-            weights = rarity.weights[:, number]
-            rarest = int(np.argmax(np.where(counted, weights, 0.0)))
-            line += (
-                f", weights from {weights[counted].min():.2f} to "
-                f"{weights[rarest]:.2f} ({rarity.names[rarest]})"
-            )
-        lines.append(line)
-    return "\n".join(lines)

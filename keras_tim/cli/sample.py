@@ -5,6 +5,7 @@ import re
 
 from absl import flags, logging
 
+from keras_tim import inference
 from keras_tim.cli.main import report_failed
 from keras_tim.cli.opening import (
     define_model_flags,
@@ -12,6 +13,7 @@ from keras_tim.cli.opening import (
     open_model,
     preset_of,
 )
+from keras_tim.models.pretrained import shipped_presets
 
 DESCRIPTION = """make alternatives of picture files.
 
@@ -160,8 +162,6 @@ def check(values, arguments):
 
 def run(values, arguments):
     """Makes alternatives."""
-    from keras_tim.inference.samples import sample_files
-
     if values.again is not None:
         return _again(values, arguments)
     seeds, alternatives = _wanted(values)
@@ -178,7 +178,7 @@ def run(values, arguments):
             )
         reading["quality"] = values.quality
     failed = []
-    made = sample_files(
+    made = inference.sample_files(
         tim,
         arguments,
         values.output,
@@ -212,9 +212,6 @@ def _wanted(values):
 
 def _again(values, arguments):
     """Makes one alternative again."""
-    from keras_tim.inference.again import read_recipe, sample_again
-    from keras_tim.models.pretrained import shipped_presets
-
     if len(arguments) > 1:
         raise ValueError(
             "--again takes one picture, that which the file was made of. "
@@ -230,7 +227,7 @@ def _again(values, arguments):
             f"{values.again} says itself how it is made. Leave out "
             f"{', '.join(chosen)}"
         )
-    model = values.model or read_recipe(values.again).get("preset")
+    model = values.model or inference.read_recipe(values.again).get("preset")
     # A file may come from anybody: no path in it is followed.
     if values.model is None and model not in shipped_presets():
         raise ValueError(
@@ -238,7 +235,7 @@ def _again(values, arguments):
             "package: give it as --model"
         )
     tim = open_model(values, model)
-    made, same = sample_again(
+    made, same = inference.sample_again(
         tim,
         values.again,
         arguments[0] if arguments else None,

@@ -4,11 +4,15 @@ import functools
 
 from absl import flags, logging
 
+from keras_tim import runs
 from keras_tim.cli.main import reject_arguments
 from keras_tim.cli.settings_flags import (
     chosen_settings,
     define_settings_flags,
 )
+from keras_tim.options import options_of
+from keras_tim.runs.settings import RunSettings
+from keras_tim.task_names import TASK_NAMES
 
 DESCRIPTION = """train a model into a run folder, or resume one.
 
@@ -26,9 +30,6 @@ DEFAULTS = {"task": "super_resolution", "seed": 0}
 
 def define_flags(values):
     """Defines the command's flags."""
-    from keras_tim.options import options_of
-    from keras_tim.runs.settings import RunSettings
-
     text = {"flag_values": values}
     flags.DEFINE_string("run", None, "the run folder", **text)
     flags.DEFINE_bool("overwrite", False, "begin anew", **text)
@@ -70,9 +71,6 @@ def _help(option):
 
 @functools.cache
 def _settings_of_tasks():
-    from keras_tim.runs.settings import RunSettings
-    from keras_tim.task_names import TASK_NAMES
-
     return {task: RunSettings.of_task(task) for task in TASK_NAMES}
 
 
@@ -84,11 +82,9 @@ def check(values, arguments):
 
 def run(values, arguments):
     """Trains."""
-    from keras_tim.runs.training_run import train
-
     settings = _settings(values)
     logging.info("%s", settings.description())
-    train(
+    runs.train(
         values.run,
         settings,
         overwrite=values.overwrite,
@@ -98,6 +94,4 @@ def run(values, arguments):
 
 def _settings(values):
     """The run's settings."""
-    from keras_tim.runs.settings import RunSettings
-
     return RunSettings.of_task(**chosen_settings(values, RunSettings))

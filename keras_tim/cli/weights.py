@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from keras_tim import perceptual
 from keras_tim.cli.main import reject_arguments
 
 DESCRIPTION = """list cached weights, or fetch them ahead of time.
@@ -24,18 +25,16 @@ def define_flags(values):
 
 def run(values, arguments):
     """Fetches what is asked for and lists the cache."""
-    from keras_tim.perceptual import cached_weights, fetch_weights
-
     reject_arguments(arguments)
-    names = [record.name for record in cached_weights()]
+    names = [record.name for record in perceptual.cached_weights()]
     wanted = names if values.fetch == ["all"] else values.fetch
     for name in wanted:
         if name not in names:
             raise ValueError(
                 f"there are no weights {name!r}, only {', '.join(names)}"
             )
-        fetch_weights(name)
-    for record in cached_weights():
+        perceptual.fetch_weights(name)
+    for record in perceptual.cached_weights():
         print(
             f"{record.name:<12}  {record.state:<8}  "
             f"{record.size / 1e6:6.1f} MB  {record.path}"

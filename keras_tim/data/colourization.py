@@ -75,3 +75,8 @@ def colourization_pair(photo, multiple=1):
     """
     target = cut_to_multiple(photo, multiple)
     return np.asarray(rgb_to_lightness(target)), target
+
+
+# The other spelling.
+colorization_dataset = colourization_dataset
+colorization_pair = colourization_pair

@@ -14,7 +14,8 @@ from PIL import Image
 from keras_tim.checks import integer
 from keras_tim.data.crops import LARGEST_SEED, PARALLEL, check_positive
 from keras_tim.data.passes import of_length, successive_passes
-from keras_tim.data.tfds_pictures import TFDS_PREFIX, TfdsPictures, is_tfds
+from keras_tim.data.sources import TFDS_PREFIX, is_tfds
+from keras_tim.data.tfds_pictures import TfdsPictures
 from keras_tim.perceptual.weights import WeightsError, read_weights
 from keras_tim.tasks.components import (
     NUM_GIVEN,

@@ -21,7 +21,7 @@ from keras_tim.data.photos import (
     list_photos,
     none_left,
 )
-from keras_tim.data.tfds_pictures import is_tfds
+from keras_tim.data.sources import is_tfds
 from keras_tim.images.pictures import PictureError, picture_size
 
 

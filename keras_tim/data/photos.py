@@ -11,7 +11,8 @@ from absl import logging
 from PIL import Image
 
 from keras_tim.checks import check_unit_range, is_floating
-from keras_tim.data.tfds_pictures import TFDS_PREFIX, TfdsPictures, is_tfds
+from keras_tim.data.sources import TFDS_PREFIX, is_tfds
+from keras_tim.data.tfds_pictures import TfdsPictures
 from keras_tim.images.pictures import (
     PictureError,
     find_pictures,

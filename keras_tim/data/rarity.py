@@ -61,6 +61,35 @@ class Rarity:
     shares: np.ndarray
     fingerprint: str = ""
 
+    def is_of(self, layouts, classes):
+        """Whether it was computed from these, which are as they were.
+
+        Args:
+            layouts: list of `keras_tim.data.layouts.Layout`.
+            classes: their `Classes`.
+
+        Returns:
+            bool.
+        """
+        return self.fingerprint == fingerprint(layouts, classes)
+
+    def table(self):
+        """Str, a line a class: in how many pictures it counts, where most."""
+        width = max(map(len, self.class_names))
+        lines = []
+        for number, name in enumerate(self.class_names):
+            counted = np.isfinite(self.colours[:, number, 0])
+            line = f"{name:<{width}}  {counted.sum():>6} pictures"
+            if counted.any():
+                weights = self.weights[:, number]
+                rarest = int(np.argmax(np.where(counted, weights, 0.0)))
+                line += (
+                    f", weights from {weights[counted].min():.2f} to "
+                    f"{weights[rarest]:.2f} ({self.names[rarest]})"
+                )
+            lines.append(line)
+        return "\n".join(lines)
+
     @property
     def bins(self):
         """Edges of intervals in [0, 1], one per picture, float64.

@@ -3,16 +3,15 @@
 import functools
 import itertools
 import os
-import re
 import struct
 import threading
 
 import numpy as np
 from absl import logging
 
+from keras_tim.data.sources import TFDS_PREFIX, parse_tfds
 from keras_tim.images.pictures import EncodedPicture, PictureError
 
-TFDS_PREFIX = "tfds:"
 _IMAGE_KEYS = ("image", "hr")
 # What a data set calls the part that nothing is learnt from, the best first.
 _HELD_OUT_SPLITS = ("test", "validation", "val", "dev")
@@ -20,23 +19,8 @@ _HELD_OUT_SPLITS = ("test", "validation", "val", "dev")
 # than so many in all.
 _HELD_OUT_SHARE = 10
 _MOST_HELD_OUT = 1000
-# NAME[/CONFIG][:VERSION][:SPLIT]
-_SOURCE = re.compile(
-    r"(?P<name>[^:]+(:\d+(\.(\d+|\*)){0,2})?)(:(?P<split>[^:\d].*))?"
-)
 _RECORD_HEADER = struct.Struct("<QI")  # length and its checksum
 _RECORD_FOOTER = 4  # checksum of what was stored
-
-
-def is_tfds(source):
-    """Whether a source of pictures is a TensorFlow data set."""
-    return isinstance(source, str) and source.startswith(TFDS_PREFIX)
-
-
-def named_split(source):
-    """The split that a source such as `"tfds:NAME:SPLIT"` names, or `None`."""
-    match = _SOURCE.fullmatch(source.removeprefix(TFDS_PREFIX))
-    return match and match["split"]
 
 
 class TfdsPictures:
@@ -67,16 +51,15 @@ class TfdsPictures:
         import tensorflow_datasets as tfds
 
         self.source = source
-        match = _SOURCE.fullmatch(source.removeprefix(TFDS_PREFIX))
-        if match is None:
+        name, self.split = parse_tfds(source)
+        if name is None:
             raise ValueError(
                 f'A TensorFlow data set is named "{TFDS_PREFIX}NAME" or '
                 f'"{TFDS_PREFIX}NAME:SPLIT". Received: {source!r}'
             )
-        self.split = match["split"]
-        self.name = match["name"].split(":")[0]
+        self.name = name.split(":")[0]
         try:
-            self.builder = tfds.builder(match["name"], data_dir=data_dir)
+            self.builder = tfds.builder(name, data_dir=data_dir)
             splits = self.builder.info.splits
         # TFDS raises its own classes. Their texts list all data sets.
         except Exception as error:

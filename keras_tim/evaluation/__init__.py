@@ -15,8 +15,8 @@ __all__ = ["EvaluationSettings", "evaluate", "picture_measures"]
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "EvaluationSettings": "keras_tim.evaluation.settings",
-        "evaluate": "keras_tim.evaluation.evaluation",
-        "picture_measures": "keras_tim.evaluation.measures",
+        "keras_tim.evaluation.evaluation": ["evaluate"],
+        "keras_tim.evaluation.measures": ["picture_measures"],
+        "keras_tim.evaluation.settings": ["EvaluationSettings"],
     },
 )

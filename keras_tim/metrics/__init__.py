@@ -38,51 +38,6 @@ if TYPE_CHECKING:
         kernel_inception_distance,
     )
 
-
-_NAMES = {
-    "keras_tim.metrics.consistency": (
-        "lightness_error",
-        "low_resolution_psnr",
-        "recompressed_psnr",
-    ),
-    "keras_tim.metrics.diversity": (
-        "faithfulness_weighted_variance",
-        "lpips_diversity",
-        "ntire_diversity",
-    ),
-    "keras_tim.metrics.features": (
-        "feature_batches",
-        "picture_features",
-    ),
-    "keras_tim.metrics.fidelity": (
-        "FidelitySummary",
-        "fidelity_summary",
-        "lpips_to_target",
-        "psnr",
-        "ssim",
-    ),
-    "keras_tim.metrics.frechet": (
-        "FeatureStatistics",
-        "FrechetEstimate",
-        "SampleSizeWarning",
-        "frechet_distance",
-        "frechet_estimate",
-        "frechet_inception_distance",
-    ),
-    "keras_tim.metrics.inception": ("InceptionFeatures",),
-    "keras_tim.metrics.kernel": (
-        "KernelDistance",
-        "kernel_distance",
-        "kernel_inception_distance",
-    ),
-}
-
-# Some need networks and TensorFlow, others NumPy alone.
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {name: module for module, names in _NAMES.items() for name in names},
-)
-
 __all__ = [
     "FeatureStatistics",
     "FidelitySummary",
@@ -108,3 +63,45 @@ __all__ = [
     "recompressed_psnr",
     "ssim",
 ]
+
+# Some need networks and TensorFlow, others NumPy alone.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "keras_tim.metrics.consistency": [
+            "lightness_error",
+            "low_resolution_psnr",
+            "recompressed_psnr",
+        ],
+        "keras_tim.metrics.diversity": [
+            "faithfulness_weighted_variance",
+            "lpips_diversity",
+            "ntire_diversity",
+        ],
+        "keras_tim.metrics.features": [
+            "feature_batches",
+            "picture_features",
+        ],
+        "keras_tim.metrics.fidelity": [
+            "FidelitySummary",
+            "fidelity_summary",
+            "lpips_to_target",
+            "psnr",
+            "ssim",
+        ],
+        "keras_tim.metrics.frechet": [
+            "FeatureStatistics",
+            "FrechetEstimate",
+            "SampleSizeWarning",
+            "frechet_distance",
+            "frechet_estimate",
+            "frechet_inception_distance",
+        ],
+        "keras_tim.metrics.inception": ["InceptionFeatures"],
+        "keras_tim.metrics.kernel": [
+            "KernelDistance",
+            "kernel_distance",
+            "kernel_inception_distance",
+        ],
+    },
+)

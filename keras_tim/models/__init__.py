@@ -10,4 +10,4 @@ if TYPE_CHECKING:
 __all__ = ["TIM"]
 
 # Names of presets are known without Keras.
-__getattr__, __dir__ = lazy_names(__name__, {"TIM": "keras_tim.tim"})
+__getattr__, __dir__ = lazy_names(__name__, {"keras_tim.tim": ["TIM"]})

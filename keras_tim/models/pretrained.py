@@ -20,8 +20,9 @@ from keras_tim.task_names import spelled_here, task_name
 
 FORMAT = 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "weights.npz"
-# What a run leaves.
+# What a run leaves, the latter two by the task.
 MODEL_FILE = "model.keras"
+CLASSES_FILE, COMPONENTS_FILE = "classes.csv", "pca.npz"
 # What a task's pictures are made with where no model is named.
 DEFAULT_PRESETS = {
     "super_resolution": "super_resolution_x4_realsr",

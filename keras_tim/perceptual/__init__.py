@@ -27,11 +27,13 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "LPIPS": "keras_tim.perceptual.lpips",
-        "Hypercolumns": "keras_tim.perceptual.hypercolumns",
-        "MixedLPIPS": "keras_tim.perceptual.mixed",
-        "WeightsError": "keras_tim.perceptual.weights",
-        "cached_weights": "keras_tim.perceptual.weights",
-        "fetch_weights": "keras_tim.perceptual.weights",
+        "keras_tim.perceptual.hypercolumns": ["Hypercolumns"],
+        "keras_tim.perceptual.lpips": ["LPIPS"],
+        "keras_tim.perceptual.mixed": ["MixedLPIPS"],
+        "keras_tim.perceptual.weights": [
+            "WeightsError",
+            "cached_weights",
+            "fetch_weights",
+        ],
     },
 )

@@ -12,7 +12,7 @@ from keras_tim.perceptual.backbones import (
     tapped_features,
 )
 from keras_tim.perceptual.lpips import network_input
-from keras_tim.perceptual.weights import load_lpips_arrays
+from keras_tim.perceptual.lpips_arrays import load_lpips_arrays
 
 
 @keras.saving.register_keras_serializable(package="keras_tim")

@@ -13,11 +13,8 @@ from keras_tim.perceptual.backbones import (
     enlarge_small,
     tapped_features,
 )
-from keras_tim.perceptual.weights import (
-    WeightsError,
-    load_lpips_arrays,
-    refuse_saved_path,
-)
+from keras_tim.perceptual.lpips_arrays import load_lpips_arrays
+from keras_tim.perceptual.weights import WeightsError, refuse_saved_path
 
 # The published input scaling, for pictures in [-1, 1].
 _SHIFT = (-0.030, -0.088, -0.188)

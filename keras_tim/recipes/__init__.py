@@ -1,40 +1,20 @@
 """Recipes: the examples of each task, for training and measuring."""
 
-from keras_tim.recipes.colourization import ColourizationRecipe
-from keras_tim.recipes.decompression import DecompressionRecipe
-from keras_tim.recipes.layout_synthesis import LayoutSynthesisRecipe
-from keras_tim.recipes.mnist import MnistRecipe
-from keras_tim.recipes.paired_images import PairedImagesRecipe
-from keras_tim.recipes.recipe import Recipe
-from keras_tim.recipes.super_resolution import SuperResolutionRecipe
-from keras_tim.task_names import task_name
+from typing import TYPE_CHECKING
 
-RECIPES = {
-    recipe.task: recipe
-    for recipe in (
-        SuperResolutionRecipe,
-        ColourizationRecipe,
-        DecompressionRecipe,
-        LayoutSynthesisRecipe,
-        MnistRecipe,
-        PairedImagesRecipe,
-    )
-}
+from keras_tim.lazy import lazy_names
 
-
-def get_recipe(task):
-    """The recipe of a task.
-
-    Args:
-        task: str, a key of `RECIPES`.
-
-    Returns:
-        A subclass of `Recipe`.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    return RECIPES[task_name(task)]
-
+if TYPE_CHECKING:
+    from keras_tim.recipes.by_task import RECIPES, get_recipe
+    from keras_tim.recipes.recipe import Recipe
 
 __all__ = ["RECIPES", "Recipe", "get_recipe"]
+
+# Commands name them before TensorFlow is there.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "keras_tim.recipes.by_task": ["RECIPES", "get_recipe"],
+        "keras_tim.recipes.recipe": ["Recipe"],
+    },
+)

@@ -7,11 +7,12 @@ were written before they did are completed from these files.
 import os
 
 from keras_tim.data.classes import read_classes
-from keras_tim.models.pretrained import preset_folder
+from keras_tim.models.pretrained import (
+    CLASSES_FILE,
+    COMPONENTS_FILE,
+    preset_folder,
+)
 from keras_tim.tasks.components import PrincipalComponents
-
-CLASSES_FILE = "classes.csv"
-COMPONENTS_FILE = "pca.npz"
 
 
 def complete(tim, path):

@@ -14,7 +14,7 @@ from keras_tim.data.layouts import (
     list_layouts,
     named,
 )
-from keras_tim.recipes.beside import CLASSES_FILE
+from keras_tim.models.pretrained import CLASSES_FILE
 from keras_tim.recipes.recipe import Recipe
 
 # Patterns may hold out hundreds of pictures; so many are shown and measured.

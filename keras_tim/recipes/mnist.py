@@ -10,7 +10,7 @@ from keras_tim.data.mnist import (
     mnist_dataset,
     mnist_digits,
 )
-from keras_tim.recipes.beside import COMPONENTS_FILE
+from keras_tim.models.pretrained import COMPONENTS_FILE
 from keras_tim.recipes.recipe import Recipe
 
 # How many digits of the test split are shown and measured.

@@ -3,7 +3,8 @@
 import functools
 
 from keras_tim.data.crops import large_photos, whole_photos
-from keras_tim.data.tfds_pictures import TfdsPictures, is_tfds
+from keras_tim.data.sources import is_tfds
+from keras_tim.data.tfds_pictures import TfdsPictures
 from keras_tim.inference.reading import refuse_large_output
 from keras_tim.recipes.recipe import Recipe
 

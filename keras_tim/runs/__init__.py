@@ -27,12 +27,12 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "RunSettings": "keras_tim.runs.settings",
-        "examples_report": "keras_tim.runs.report",
-        "load_run": "keras_tim.runs.training_run",
-        "load_settings": "keras_tim.runs.settings",
-        "read_report": "keras_tim.runs.report",
-        "report_table": "keras_tim.runs.report",
-        "train": "keras_tim.runs.training_run",
+        "keras_tim.runs.report": [
+            "examples_report",
+            "read_report",
+            "report_table",
+        ],
+        "keras_tim.runs.settings": ["RunSettings", "load_settings"],
+        "keras_tim.runs.training_run": ["load_run", "train"],
     },
 )

@@ -12,7 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from keras_tim.conversion.esrgan import load_esrgan
-from keras_tim.data.tfds_pictures import is_tfds
+from keras_tim.data.sources import is_tfds
 from keras_tim.evaluation.measures import picture_sentence
 from keras_tim.files import save_model, write_json
 from keras_tim.images.alternatives import (

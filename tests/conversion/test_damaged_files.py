@@ -24,10 +24,10 @@ from keras_tim.metrics.inception import folded_arrays
 from keras_tim.models.model_file import load_tim
 from keras_tim.perceptual import WeightsError
 from keras_tim.perceptual import weights as weights_module
+from keras_tim.perceptual.lpips_arrays import load_lpips_arrays
 from keras_tim.perceptual.weights import (
     SourceArchive,
     WeightsFile,
-    load_lpips_arrays,
     read_weights,
 )
 

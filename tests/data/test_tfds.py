@@ -16,7 +16,8 @@ from keras_tim.data import (
 )
 from keras_tim.data import crops as crops_module
 from keras_tim.data.photos import list_photos
-from keras_tim.data.tfds_pictures import TfdsPictures, named_split
+from keras_tim.data.sources import parse_tfds
+from keras_tim.data.tfds_pictures import TfdsPictures
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_the_log_says_what_is_held_out_where_no_split_is_for_it(
     ],
 )
 def test_splits_in_names(source, split):
-    assert named_split(source) == split
+    assert parse_tfds(source)[1] == split
 
 
 @pytest.mark.parametrize("name", ["pair", "records"])

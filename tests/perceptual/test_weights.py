@@ -15,11 +15,11 @@ import pytest
 
 from keras_tim.perceptual import WeightsError, cached_weights, fetch_weights
 from keras_tim.perceptual import weights as weights_module
+from keras_tim.perceptual.lpips_arrays import load_lpips_arrays
 from keras_tim.perceptual.weights import (
     SourceArchive,
     WeightsFile,
     cache_folder,
-    load_lpips_arrays,
 )
 
 
