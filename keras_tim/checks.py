@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 
+from keras_tim.lazy import keras
 from keras_tim.lazy import tensorflow as tf
 
 # Half a grey level of 8 bits: what rounding may add, and no file would show.
@@ -91,6 +92,23 @@ def integer_or_several(name, value, least=1):
     """
     check = integers if np.ndim(value) else integer
     return check(name, value, least)
+
+
+def one_of(name, value, choices):
+    """Raises where an argument is none of those that there are.
+
+    Args:
+        name: str, what to call it in the error.
+        value: the argument.
+        choices: tuple of those that there are, or dict with them as keys.
+
+    Raises:
+        ValueError: if the argument is none of them.
+    """
+    if value not in choices:
+        raise ValueError(
+            f"`{name}` must be one of {[*choices]}. Received: {name}={value!r}"
+        )
 
 
 def _is_bool(value):
@@ -190,11 +208,8 @@ def _at_hand(pictures):
     """The values as an array, or None where they are symbols of a graph."""
     if isinstance(pictures, np.ndarray):
         return pictures
-    # Settings are checked without Keras.
-    from keras import ops
-
     try:
-        return np.asarray(ops.convert_to_numpy(pictures))
+        return np.asarray(keras.ops.convert_to_numpy(pictures))
     except Exception:  # every backend has its own error for a symbol
         return None
 
@@ -238,9 +253,6 @@ def check_tensorflow(what):
     Args:
         what: str, what needs TensorFlow, as the error says it.
     """
-    # Keras takes seconds to import, and other checks do without.
-    import keras
-
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"{what} needs TensorFlow: set KERAS_BACKEND=tensorflow. Received: "

@@ -58,6 +58,11 @@ class LazyModule:
 # to use, also where there is no TensorFlow.
 tensorflow = LazyModule("tensorflow")
 jax = LazyModule("jax")
+# Settings and flags are known without it.
+keras = LazyModule("keras")
+# Few need these.
+keras_cv = LazyModule("keras_cv")
+tensorflow_datasets = LazyModule("tensorflow_datasets")
 
 
 def is_command():

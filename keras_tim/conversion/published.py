@@ -13,6 +13,7 @@ from keras_tim.assets.damage import damage_explained
 from keras_tim.assets.errors import CheckpointError
 from keras_tim.assets.npz import NpzError, read_npz
 from keras_tim.assets.torch_file import read_state_dict
+from keras_tim.checks import one_of
 from keras_tim.models.sizes import least_parameters
 from keras_tim.models.tower import ARCHITECTURES
 from keras_tim.tasks import get_task
@@ -61,11 +62,7 @@ def load_published_checkpoint(
         ValueError: if there is no such architecture or task.
     """
     path = os.fspath(path)
-    if architecture not in ARCHITECTURES:
-        raise ValueError(
-            f"`architecture` must be one of {ARCHITECTURES}. Received: "
-            f"architecture={architecture!r}"
-        )
+    one_of("architecture", architecture, ARCHITECTURES)
     get_task(task)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"There is no checkpoint at {path}")

@@ -11,6 +11,7 @@ from keras_tim.checks import integer
 from keras_tim.data.passes import of_length, successive_passes
 from keras_tim.data.photos import MemoryBudget, list_photos
 from keras_tim.images.pictures import PictureError, as_uint8
+from keras_tim.lazy import keras_cv
 
 # Decoded photos are kept up to this many bytes. Becoming one tensor takes them
 # twice for a moment.
@@ -511,9 +512,6 @@ def _orientation():
     so leaves out a row and a column within nearly every crop, it converts the
     whole photo to floats, and it enlarges photos that are too small.
     """
-    # Imported here because it takes seconds and is of no use elsewhere.
-    import keras_cv
-
     flip = keras_cv.layers.RandomFlip(
         "horizontal_and_vertical", rate=0.5, seed=0, dtype="float32"
     )

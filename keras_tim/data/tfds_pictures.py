@@ -11,6 +11,8 @@ from absl import logging
 
 from keras_tim.data.sources import TFDS_PREFIX, parse_tfds
 from keras_tim.images.pictures import EncodedPicture, PictureError
+from keras_tim.lazy import tensorflow as tf
+from keras_tim.lazy import tensorflow_datasets as tfds
 
 _IMAGE_KEYS = ("image", "hr")
 # What a data set calls the part that nothing is learnt from, the best first.
@@ -47,9 +49,6 @@ class TfdsPictures:
     """
 
     def __init__(self, source, data_dir=None):
-        # Imported here because it takes seconds and few callers need it.
-        import tensorflow_datasets as tfds
-
         self.source = source
         name, self.split = parse_tfds(source)
         if name is None:
@@ -75,7 +74,7 @@ class TfdsPictures:
         }
         self._readers = {}
         self._lock = threading.Lock()
-        self._key = self._image_key(tfds)
+        self._key = self._image_key()
         if self.split is not None:
             self.places(self.split)  # raises what is wrong
 
@@ -88,7 +87,7 @@ class TfdsPictures:
             f'`tensorflow_datasets.load("{name}", data_dir=...)`.'
         )
 
-    def _image_key(self, tfds):
+    def _image_key(self):
         features = self.builder.info.features
         for key in _IMAGE_KEYS:
             if (
@@ -121,8 +120,6 @@ class TfdsPictures:
         Raises:
             ValueError: If there is no such split.
         """
-        import tensorflow_datasets as tfds
-
         splits = self.builder.info.splits
         try:
             parts = tfds.core.ReadInstruction.from_spec(split)
@@ -238,8 +235,6 @@ class TfdsPictures:
 
     def _reader(self, split):
         """Function from a number to what is stored of that picture."""
-        import tensorflow_datasets as tfds
-
         info = self.builder.info
         if info.file_format.value == "tfrecord":
             shards = [
@@ -316,8 +311,6 @@ class _RecordFile:
 
 
 def _read_example(shards, key, number):
-    import tensorflow as tf
-
     for shard in shards:
         if number < shard.length:
             example = tf.train.Example.FromString(shard.read(number))

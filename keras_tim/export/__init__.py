@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_tim.checks import one_of
 from keras_tim.export.limits import Limits
 from keras_tim.export.onnx import export_onnx
 from keras_tim.export.saved_model import export_saved_model
@@ -41,11 +42,7 @@ def export_model(
     Raises:
         ValueError: if there is no such format.
     """
-    if format not in FORMATS:
-        raise ValueError(
-            f"`format` must be one of {tuple(FORMATS)}. Received: "
-            f"format={format!r}"
-        )
+    one_of("format", format, FORMATS)
     exported = FORMATS[format](tim, filepath, **options)
     if verbose:
         saved = exported if isinstance(exported, str) else filepath

@@ -1,5 +1,6 @@
 """The generator of an export: plain kernels, in the dtype that is asked for."""
 
+from keras_tim.checks import one_of
 from keras_tim.models.folding import folded
 from keras_tim.models.generator import Generator
 
@@ -22,8 +23,5 @@ def deployed(tim, dtype="float32", frozen=False):
     Raises:
         ValueError: if `dtype` is another.
     """
-    if dtype not in DTYPES:
-        raise ValueError(
-            f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}"
-        )
+    one_of("dtype", dtype, DTYPES)
     return Generator(folded(tim, dtype), frozen)

@@ -7,6 +7,8 @@ import sys
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
 
+from keras_tim.lazy import tensorflow as tf
+
 # How Pillow unpacks 16 bits: the high byte of every value.
 _UNPACKED = re.compile(r"(RGB|RGBA|RGBX|LA);16([LBN])")
 
@@ -65,8 +67,6 @@ def _unpacking(image):
 
 
 def _read_png(image, path):
-    import tensorflow as tf
-
     with path.open("rb") as file:
         content = file.read()
     key = image.info.get("transparency")

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_tim.checks import integer
+from keras_tim.checks import integer, one_of
 from keras_tim.layers.resampling import interpolate_cells
 from keras_tim.layers.weight_norm import (
     kaiming_normal,
@@ -257,11 +257,7 @@ class Modulation(keras.layers.Layer):
         self, epsilon=1e-5, normalization="instance", style_cell=None, **kwargs
     ):
         super().__init__(**kwargs)
-        if normalization not in NORMALIZATIONS:
-            raise ValueError(
-                f"`normalization` must be one of {NORMALIZATIONS}. Received: "
-                f"normalization={normalization!r}"
-            )
+        one_of("normalization", normalization, NORMALIZATIONS)
         self.epsilon = epsilon
         self.normalization = normalization
         self.style_cell = style_cell

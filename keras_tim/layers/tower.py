@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_tim.checks import integer
+from keras_tim.checks import integer, one_of
 from keras_tim.layers.modulation import MappingNetwork, Modulation
 from keras_tim.layers.rrdb import RRDB
 from keras_tim.layers.weight_norm import convolution
@@ -104,16 +104,8 @@ class TowerModule(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if resize not in RESIZINGS:
-            raise ValueError(
-                f"`resize` must be one of {RESIZINGS}. Received: "
-                f"resize={resize}"
-            )
-        if output_activation not in OUTPUT_ACTIVATIONS:
-            raise ValueError(
-                f"`output_activation` must be one of {OUTPUT_ACTIVATIONS}. "
-                f"Received: output_activation={output_activation!r}"
-            )
+        one_of("resize", resize, RESIZINGS)
+        one_of("output_activation", output_activation, OUTPUT_ACTIVATIONS)
         if not 0 <= plain_blocks <= num_blocks:
             raise ValueError(
                 "`plain_blocks` must lie between 0 and `num_blocks`. Received: "

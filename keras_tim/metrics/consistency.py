@@ -8,7 +8,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from keras_tim.checks import integer
+from keras_tim.checks import integer, one_of
 from keras_tim.lazy import tensorflow as tf
 from keras_tim.metrics.fidelity import checked, psnr, quantised
 
@@ -148,11 +148,7 @@ def recompressed_psnr(samples, compressed, quality=1, subsampling="4:2:0"):
             f"compressed.shape={compressed.shape}"
         )
     quality = integer("quality", quality, most=100)
-    if subsampling not in _SUBSAMPLINGS:
-        raise ValueError(
-            f"`subsampling` must be one of {_SUBSAMPLINGS}. Received: "
-            f"subsampling={subsampling!r}"
-        )
+    one_of("subsampling", subsampling, _SUBSAMPLINGS)
     again = np.stack([_jpeg_and_back(s, quality, subsampling) for s in samples])
     return psnr(again / 255.0, compressed / 255.0)
 

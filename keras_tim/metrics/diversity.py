@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_tim.checks import check_floating, check_unit_range
+from keras_tim.checks import check_floating, check_unit_range, one_of
 from keras_tim.metrics.fidelity import batch_of_one
 from keras_tim.perceptual import LPIPS
 
@@ -27,11 +27,7 @@ def lpips_diversity(samples, distance=None, pairs="all"):
         2017, who take consecutive pairs.
     """
     samples = _checked_samples(samples, least=2)
-    if pairs not in ("all", "consecutive"):
-        raise ValueError(
-            "`pairs` must be one of ['all', 'consecutive']. Received: "
-            f"pairs={pairs!r}"
-        )
+    one_of("pairs", pairs, ("all", "consecutive"))
     distance = distance or LPIPS("alex")
     means = []
     for group in samples:

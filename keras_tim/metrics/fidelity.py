@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_tim.checks import check_floating, check_unit_range
+from keras_tim.checks import check_floating, check_unit_range, one_of
 from keras_tim.perceptual import LPIPS
 
 # SSIM as published: a Gaussian window of 11 pixels, constants for 8 bits.
@@ -60,11 +60,7 @@ def fidelity_summary(samples, target, measure, distance=None):
         "ssim": (ssim, np.max),
         "lpips": (lambda s, t: lpips_to_target(s, t, distance), np.min),
     }
-    if measure not in measures:
-        raise ValueError(
-            f"`measure` must be one of {sorted(measures)}. Received: "
-            f"measure={measure!r}"
-        )
+    one_of("measure", measure, measures)
     measured, best = measures[measure]
     values = measured(samples, target)
     mean_image = np.mean(samples, axis=0, keepdims=True, dtype=np.float64)

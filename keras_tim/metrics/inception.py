@@ -14,14 +14,14 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from keras_tim.assets.errors import CheckpointError
-from keras_tim.assets.torch_file import read_torchscript_tensors
-from keras_tim.checks import check_floating, check_unit_range
-from keras_tim.perceptual.weights import (
+from keras_tim.assets.downloads import (
     WeightsError,
     read_weights,
     refuse_saved_path,
 )
+from keras_tim.assets.errors import CheckpointError
+from keras_tim.assets.torch_file import read_torchscript_tensors
+from keras_tim.checks import check_floating, check_unit_range, one_of
 
 FEATURES = 2048
 SIDE = 299
@@ -251,11 +251,7 @@ class InceptionFeatures(keras.layers.Layer):
                 '`weights` must be "default", a path or None. '
                 f"Received: weights={weights}"
             )
-        if resizing not in _RESIZINGS:
-            raise ValueError(
-                f"`resizing` must be one of {_RESIZINGS}. Received: "
-                f"resizing={resizing!r}"
-            )
+        one_of("resizing", resizing, _RESIZINGS)
         kwargs.setdefault("trainable", False)
         kwargs.setdefault("dtype", "float32")
         # Pictures may be uint8, and are scaled in float32.

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_tim.checks import integer, integer_or_several, integers
+from keras_tim.checks import integer, integer_or_several, integers, one_of
 from keras_tim.layers.clipping import clip_straight_through
 from keras_tim.layers.tower import TowerModule
 from keras_tim.models import choosing, codes
@@ -179,11 +179,7 @@ class Tower(keras.Model):
                 "`residual_channels` must name at least one level. Received: "
                 f"residual_channels={residual_channels}"
             )
-        if architecture not in ARCHITECTURES:
-            raise ValueError(
-                f"`architecture` must be one of {ARCHITECTURES}. Received: "
-                f"architecture={architecture!r}"
-            )
+        one_of("architecture", architecture, ARCHITECTURES)
         if input_skip and not self._task.supports_input_skip:
             raise ValueError(
                 "`input_skip` needs a task whose inputs are pictures like its "

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 from keras_tim.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from keras_tim.perceptual.hypercolumns import Hypercolumns
-    from keras_tim.perceptual.lpips import LPIPS
-    from keras_tim.perceptual.mixed import MixedLPIPS
-    from keras_tim.perceptual.weights import (
+    from keras_tim.assets.downloads import (
         WeightsError,
         cached_weights,
         fetch_weights,
     )
+    from keras_tim.perceptual.hypercolumns import Hypercolumns
+    from keras_tim.perceptual.lpips import LPIPS
+    from keras_tim.perceptual.mixed import MixedLPIPS
 
 __all__ = [
     "LPIPS",
@@ -30,7 +30,7 @@ __getattr__, __dir__ = lazy_names(
         "keras_tim.perceptual.hypercolumns": ["Hypercolumns"],
         "keras_tim.perceptual.lpips": ["LPIPS"],
         "keras_tim.perceptual.mixed": ["MixedLPIPS"],
-        "keras_tim.perceptual.weights": [
+        "keras_tim.assets.downloads": [
             "WeightsError",
             "cached_weights",
             "fetch_weights",

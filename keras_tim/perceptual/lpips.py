@@ -6,7 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_tim.checks import check_floating, check_unit_range
+from keras_tim.assets.downloads import WeightsError, refuse_saved_path
+from keras_tim.checks import check_floating, check_unit_range, one_of
 from keras_tim.layers.resampling import area_resize
 from keras_tim.perceptual.backbones import (
     BACKBONES,
@@ -14,7 +15,6 @@ from keras_tim.perceptual.backbones import (
     tapped_features,
 )
 from keras_tim.perceptual.lpips_arrays import load_lpips_arrays
-from keras_tim.perceptual.weights import WeightsError, refuse_saved_path
 
 # The published input scaling, for pictures in [-1, 1].
 _SHIFT = (-0.030, -0.088, -0.188)
@@ -93,10 +93,7 @@ class LPIPS(keras.layers.Layer):
     def __init__(
         self, net="vgg", weights="default", *, dtype="float32", **kwargs
     ):
-        if net not in BACKBONES:
-            raise ValueError(
-                f"`net` must be one of {sorted(BACKBONES)}. Received: net={net}"
-            )
+        one_of("net", net, BACKBONES)
         if not (weights is None or isinstance(weights, str | os.PathLike)):
             raise ValueError(
                 '`weights` must be "default", a path or None. '

@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 
 from keras_tim.assets.damage import damage_explained
+from keras_tim.assets.downloads import WeightsError, read_weights
 from keras_tim.assets.pickles import read_pickled_arrays
+from keras_tim.checks import one_of
 from keras_tim.perceptual.backbones import BACKBONES
-from keras_tim.perceptual.weights import WeightsError, read_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +43,7 @@ def load_lpips_arrays(net, weights="default", *, fetch=True):
         WeightsError: if the values cannot be had or are not what they should
             be.
     """
-    if net not in BACKBONES:
-        raise ValueError(
-            f"`net` must be one of {sorted(BACKBONES)}. Received: net={net}"
-        )
+    one_of("net", net, BACKBONES)
     content, origin = read_weights(f"lpips_{net}", weights, fetch=fetch)
     with damage_explained(
         origin, WeightsError, "not a pickle of plain NumPy arrays, or damaged"

@@ -14,6 +14,7 @@ import numpy as np
 from keras_tim.files import save_model, write_text
 from keras_tim.images.pictures import write_picture
 from keras_tim.images.sheets import contact_sheet
+from keras_tim.lazy import tensorflow as tf
 from keras_tim.runs.checkpoints import save_checkpoint
 
 LAST_FINITE = "last_finite.keras"
@@ -322,8 +323,6 @@ class SampleSheets(keras.callbacks.Callback):
             {"made": "sheet"},
         )
         if self.writer is not None:
-            import tensorflow as tf
-
             with self.writer.as_default(step=step):
                 tf.summary.image("samples", sheet[None])
 
@@ -340,8 +339,6 @@ class Scalars(keras.callbacks.Callback):
         self.writer = writer
 
     def on_epoch_end(self, epoch, logs=None):
-        import tensorflow as tf
-
         step = int(self.model.optimizer.iterations.numpy())
         with self.writer.as_default(step=step):
             for name, value in (logs or {}).items():

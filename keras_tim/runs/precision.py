@@ -2,6 +2,8 @@
 
 import time
 
+from keras_tim.lazy import tensorflow as tf
+
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 # What is computed between the convolutions gains nothing, so that a little
 # faster is not worth the precision.
@@ -18,8 +20,6 @@ def fastest_dtype():
     Returns:
         "float32" or "mixed_bfloat16".
     """
-    import tensorflow as tf
-
     full = _seconds("float32")
     try:
         half = _seconds("bfloat16")
@@ -31,8 +31,6 @@ def fastest_dtype():
 
 def _seconds(dtype, repeats=5):
     """Time of a convolution and its gradients, the least of some tries."""
-    import tensorflow as tf
-
     pictures = tf.ones((8, 48, 48, 32), dtype)
     kernel = tf.ones((3, 3, 32, 32), dtype)
 

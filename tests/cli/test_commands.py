@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_tim.assets.downloads import WEIGHTS
 from keras_tim.cli import demo, weights
 from keras_tim.cli.main import COMMANDS, main
 from keras_tim.cli.sample import parse_numbers, parse_size, parse_tile
 from keras_tim.images import read_picture, write_picture
 from keras_tim.models.pretrained import DEFAULT_PRESETS
-from keras_tim.perceptual.weights import WEIGHTS
 from keras_tim.runs import load_run
 
 

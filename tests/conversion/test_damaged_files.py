@@ -13,6 +13,12 @@ import zipfile
 import numpy as np
 import pytest
 
+from keras_tim.assets import downloads
+from keras_tim.assets.downloads import (
+    SourceArchive,
+    WeightsFile,
+    read_weights,
+)
 from keras_tim.assets.npz import NpzError, read_npz
 from keras_tim.assets.torch_file import (
     read_state_dict,
@@ -23,13 +29,7 @@ from keras_tim.metrics import FeatureStatistics
 from keras_tim.metrics.inception import folded_arrays
 from keras_tim.models.model_file import load_tim
 from keras_tim.perceptual import WeightsError
-from keras_tim.perceptual import weights as weights_module
 from keras_tim.perceptual.lpips_arrays import load_lpips_arrays
-from keras_tim.perceptual.weights import (
-    SourceArchive,
-    WeightsFile,
-    read_weights,
-)
 
 NUMBERS = [0, 1, 0x7F, 0xFF, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1]
 
@@ -249,7 +249,7 @@ def test_source_archives(tmp_path, monkeypatch, count, suffix):
         size=len(content),
         filename="weights.ckpt",
     )
-    monkeypatch.setattr(weights_module, "WEIGHTS", {"toy": file})
+    monkeypatch.setattr(downloads, "WEIGHTS", {"toy": file})
     assert read_weights("toy", path) == (content, path)
     check(
         path,

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from keras_tim.assets.downloads import cache_folder
 from keras_tim.data import (
     PrincipalComponents,
     digits_as_pictures,
@@ -15,7 +16,6 @@ from keras_tim.data import (
     mnist_digits,
 )
 from keras_tim.perceptual import WeightsError
-from keras_tim.perceptual.weights import cache_folder
 
 # Means and standard deviations of the published train split, as they are often
 # quoted for its 60,000 digits.

@@ -375,7 +375,7 @@ def test_saved_model_needs_no_cache(saved_model, tmp_path, monkeypatch):
     expected = model.predict(list(x), verbose=0)
     monkeypatch.setenv("KERAS_TIM_CACHE", str(tmp_path / "nothing"))
     monkeypatch.setattr(
-        "keras_tim.perceptual.weights._run_pip_download",
+        "keras_tim.assets.downloads._run_pip_download",
         lambda *_: pytest.fail("a restored model must not download"),
     )
     again = keras.models.load_model(path)

@@ -24,6 +24,7 @@ from keras_tim.assets.archives import (
     read_member,
     read_tar_member,
 )
+from keras_tim.checks import one_of
 from keras_tim.files import write_bytes
 
 try:
@@ -257,10 +258,7 @@ def fetch_weights(name: str) -> pathlib.Path:
         WeightsError: if the file cannot be had; the message says which file
             to get by hand and where to put it.
     """
-    if name not in WEIGHTS:
-        raise ValueError(
-            f"`name` must be one of {sorted(WEIGHTS)}. Received: name={name}"
-        )
+    one_of("name", name, WEIGHTS)
     file = WEIGHTS[name]
     _remove_leftovers(cache_folder())
     path = cache_folder() / file.filename

