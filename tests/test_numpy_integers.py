@@ -11,7 +11,7 @@ from keras_tim.data import (
     layout_pair,
     super_resolution_pair,
 )
-from keras_tim.data.classes import Classes
+from keras_tim.data.class_files import Classes
 from keras_tim.evaluation import EvaluationSettings
 from keras_tim.export.limits import Limits
 from keras_tim.export.saved_model import _version

@@ -6,7 +6,7 @@ from keras_tim.lazy import lazy_names
 
 if TYPE_CHECKING:
     from keras_tim.data.by_task import dataset
-    from keras_tim.data.classes import read_classes
+    from keras_tim.data.class_files import read_classes
     from keras_tim.data.colourization import (
         colorization_dataset,
         colorization_pair,
@@ -91,7 +91,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "keras_tim.data.by_task": ["dataset"],
-        "keras_tim.data.classes": ["read_classes"],
+        "keras_tim.data.class_files": ["read_classes"],
         "keras_tim.data.colourization": [
             "colorization_dataset",
             "colorization_pair",

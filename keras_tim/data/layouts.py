@@ -14,7 +14,7 @@ from absl import logging
 from PIL import Image
 
 from keras_tim.checks import integer, integers
-from keras_tim.data.classes import Classes, read_classes
+from keras_tim.data.class_files import Classes, read_classes
 from keras_tim.data.crops import (
     LARGEST_SEED,
     PARALLEL,

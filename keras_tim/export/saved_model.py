@@ -16,13 +16,11 @@ from keras_tim.export.deployed import deployed
 from keras_tim.export.limits import Limits
 from keras_tim.export.quiet import quiet_exporters
 from keras_tim.export.signatures import Signatures
-from keras_tim.export.warmup import write_warmup
+from keras_tim.export.warmup import small_side, warmup_requests, write_warmup
 from keras_tim.files import write_json
 
 # Folding alone stays far below this; bfloat16 has 8 bits of precision.
 TOLERANCES = {"float32": 1e-5, "bfloat16": 0.1}
-# Sides of the pictures that a new model is checked and warmed up with.
-SMALL_SIDE = 16
 
 
 def export_saved_model(
@@ -97,7 +95,7 @@ def export_saved_model(
             os.path.join(partial, "card.md"), "w", encoding="utf-8"
         ) as file:
             file.write(card_text(card))
-        write_warmup(partial, _warmup_requests(generator), name)
+        write_warmup(partial, warmup_requests(generator), name)
         difference = _difference(partial, tim)
         if not difference <= TOLERANCES[dtype]:
             raise RuntimeError(
@@ -180,52 +178,9 @@ def _noting(function, outputs):
     return traced
 
 
-def _warmup_requests(generator):
-    """A small request of every signature."""
-    side = _small_side(generator.tim)
-    seed, index = np.zeros([1], np.int64), np.zeros([1, 1], np.int64)
-    # Grey levels and numbers of classes both.
-    png = tf.io.encode_png(np.zeros([side, side, 1], np.uint8)).numpy()
-    picture = np.zeros(
-        [1, side, side, generator.tim.input_channels], np.float32
-    )
-    codes, pairs = (
-        {
-            name: np.zeros([1, count, *shape], np.float32)
-            for name, shape in zip(
-                generator.code_names(),
-                generator.code_shapes(side, side),
-                strict=True,
-            )
-        }
-        for count in (1, 2)
-    )
-    amount = np.zeros([1, generator.tim.num_levels], np.float32)
-    masks = np.ones([1, 2, side, side], np.float32)
-    return [
-        (
-            "serving_default",
-            {"picture_bytes": [png], "seed": seed, "index": index},
-        ),
-        ("sample", {"picture": picture, "seed": seed, "index": index}),
-        ("decode", {"picture": picture, **codes}),
-        ("vary", {"seed": index, "amount": amount, **codes}),
-        ("interpolate", {"t": np.zeros([1, 1], np.float32), **pairs}),
-        ("combine", {"masks": masks, **pairs}),
-        (
-            "draw_codes",
-            {
-                "seed": seed,
-                "index": index,
-                "size": np.array([[side, side]], np.int64),
-            },
-        ),
-    ]
-
-
 def _difference(folder, tim):
     """The largest difference between written and given model's samples."""
-    side = _small_side(tim)
+    side = small_side(tim)
     picture = np.random.RandomState(0).rand(1, side, side, tim.input_channels)
     picture = picture.astype(np.float32)
     answer = tf.saved_model.load(folder).signatures["sample"](
@@ -238,9 +193,3 @@ def _difference(folder, tim):
     # As a batch, and so by other code than what was exported.
     expected = exact.sample(picture, num_samples=2, seed=7, batch_size=2)
     return float(np.abs(answer["alternatives"].numpy() - expected).max())
-
-
-def _small_side(tim):
-    if tim.fixed_size:
-        return tim.fixed_size[0]
-    return -(-SMALL_SIDE // tim.input_multiple) * tim.input_multiple

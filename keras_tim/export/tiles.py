@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_tim.export.encoded import to_bytes
 from keras_tim.models import tiles
-from keras_tim.models.windows import cut_of_window, drawn_of_window
+from keras_tim.models.code_windows import cut_of_window, drawn_of_window
 
 
 class TiledGenerator:

@@ -12,9 +12,75 @@ not depend on tensorflow-serving-api.
 
 import os
 
+import numpy as np
 import tensorflow as tf
 
 WARMUP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
+_SMALL_SIDE = 16
+
+
+def small_side(tim):
+    """Side of the small pictures that a model is checked and warmed up with.
+
+    Args:
+        tim: a `TIM`.
+
+    Returns:
+        int, pixels.
+    """
+    if tim.fixed_size:
+        return tim.fixed_size[0]
+    return -(-_SMALL_SIDE // tim.input_multiple) * tim.input_multiple
+
+
+def warmup_requests(generator):
+    """A small request of every signature.
+
+    Args:
+        generator: the `Generator` of the export.
+
+    Returns:
+        List of `(signature name, dict from input name to array)`.
+    """
+    side = small_side(generator.tim)
+    seed, index = np.zeros([1], np.int64), np.zeros([1, 1], np.int64)
+    # Grey levels and numbers of classes both.
+    png = tf.io.encode_png(np.zeros([side, side, 1], np.uint8)).numpy()
+    picture = np.zeros(
+        [1, side, side, generator.tim.input_channels], np.float32
+    )
+    codes, pairs = (
+        {
+            name: np.zeros([1, count, *shape], np.float32)
+            for name, shape in zip(
+                generator.code_names(),
+                generator.code_shapes(side, side),
+                strict=True,
+            )
+        }
+        for count in (1, 2)
+    )
+    amount = np.zeros([1, generator.tim.num_levels], np.float32)
+    masks = np.ones([1, 2, side, side], np.float32)
+    return [
+        (
+            "serving_default",
+            {"picture_bytes": [png], "seed": seed, "index": index},
+        ),
+        ("sample", {"picture": picture, "seed": seed, "index": index}),
+        ("decode", {"picture": picture, **codes}),
+        ("vary", {"seed": index, "amount": amount, **codes}),
+        ("interpolate", {"t": np.zeros([1, 1], np.float32), **pairs}),
+        ("combine", {"masks": masks, **pairs}),
+        (
+            "draw_codes",
+            {
+                "seed": seed,
+                "index": index,
+                "size": np.array([[side, side]], np.int64),
+            },
+        ),
+    ]
 
 
 def write_warmup(folder, requests, model_name):

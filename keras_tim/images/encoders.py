@@ -7,12 +7,12 @@ from PIL import Image
 
 from keras_tim.images.deep import write_deep_tiff
 from keras_tim.images.jpeg_rows import write_jpeg
-from keras_tim.images.own import (
+from keras_tim.images.png_rows import write_png
+from keras_tim.images.records import (
     exif_with_record,
     record_options,
     record_text,
 )
-from keras_tim.images.png_rows import write_png
 
 # Formats by suffix.
 WRITERS = {
@@ -66,7 +66,7 @@ def encode(file, pixels, format, profile=None, described=(), record=None):
         described: List of `PIL.Image.Exif`; the first one that the format
             takes is stored.
         record: Dictionary that JSON can hold, or `None`, see
-            `keras_tim.images.own`.
+            `keras_tim.images.records`.
     """
     start = file.tell()
     described = list(described) or [Image.Exif()]

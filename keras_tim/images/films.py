@@ -8,8 +8,8 @@ from PIL import Image
 
 from keras_tim.checks import integer
 from keras_tim.files import written
-from keras_tim.images.own import record_options, record_text
 from keras_tim.images.pictures import as_uint8
+from keras_tim.images.records import record_options, record_text
 
 _OPTIONS = {
     # Lossy, which a moving picture hides; files are a tenth as large.

@@ -26,7 +26,7 @@ from keras_tim.images.encoders import (
     encode_rows,
     writable_suffixes,
 )
-from keras_tim.images.own import holds_run, own_names
+from keras_tim.images.records import holds_run, own_names
 from keras_tim.images.rows import (
     PictureInRows,
     band_height,
@@ -461,7 +461,7 @@ def write_picture(path, image, record=None, original=None):
             where the format is PNG or JPEG.
         record: Dictionary that JSON can hold: how the picture came about. It
             is stored in the file, which folders are then not searched for:
-            see `keras_tim.images.own`. `None` for none.
+            see `keras_tim.images.records`. `None` for none.
         original: `keras_tim.images.originals.Original`: the file that the
             picture was made of, of which the new one keeps what its format
             can hold. `None` for plain RGB of 8 bits.

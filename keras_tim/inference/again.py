@@ -8,8 +8,8 @@ from keras_tim.checks import integer, integers
 from keras_tim.files import written
 from keras_tim.images.encoders import writable_suffixes
 from keras_tim.images.originals import read_original
-from keras_tim.images.own import read_record
 from keras_tim.images.pictures import store_picture
+from keras_tim.images.records import read_record
 from keras_tim.inference.reading import read_by, read_input
 from keras_tim.inference.rendering import choice_of
 from keras_tim.inference.samples import (

@@ -25,7 +25,6 @@ from keras_tim.images.encoders import (
     writable_suffixes,
 )
 from keras_tim.images.originals import read_original
-from keras_tim.images.own import read_record
 from keras_tim.images.pictures import (
     PictureError,
     find_pictures,
@@ -33,6 +32,7 @@ from keras_tim.images.pictures import (
     read_picture,
     write_picture,
 )
+from keras_tim.images.records import read_record
 from keras_tim.images.reduced import read_reduced
 from keras_tim.images.rows import PictureInRows
 from keras_tim.images.sheets import deviation_map, pixel_deviation
@@ -283,7 +283,7 @@ class _Job:
         return f"{self.base}_{seed}_{index:04d}{self.suffix}"
 
     def record(self, made, **more):
-        """The record of a result, see `keras_tim.images.own`."""
+        """The record of a result, see `keras_tim.images.records`."""
         if self._digest is None:
             self._digest = picture_digest(self.path)
         if self.size is not None:

@@ -19,7 +19,7 @@ from keras_tim.checks import integer
 from keras_tim.layers.modulation import SharedStatistics
 from keras_tim.layers.resampling import blur_reach
 from keras_tim.lazy import tensorflow as tf
-from keras_tim.models.windows import drawn_of_window
+from keras_tim.models.code_windows import drawn_of_window
 
 # What the windows see beyond the tiles' seams, on either side, in pixels of
 # the first level's input.

@@ -6,7 +6,7 @@ were written before they did are completed from these files.
 
 import os
 
-from keras_tim.data.classes import read_classes
+from keras_tim.data.class_files import read_classes
 from keras_tim.models.pretrained import (
     CLASSES_FILE,
     COMPONENTS_FILE,

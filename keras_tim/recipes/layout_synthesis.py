@@ -5,7 +5,7 @@ import functools
 import os
 
 from keras_tim.checks import parsed_size
-from keras_tim.data.classes import write_classes
+from keras_tim.data.class_files import write_classes
 from keras_tim.data.layouts import (
     Fit,
     held_out_layouts,

@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from keras_tim.cli.main import main
-from keras_tim.images.own import read_record
+from keras_tim.images.records import read_record
 
 
 @pytest.fixture

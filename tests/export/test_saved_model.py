@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from keras_tim import TIM
-from keras_tim.data.classes import Classes
+from keras_tim.data.class_files import Classes
 from keras_tim.export import Limits, export_saved_model
 from keras_tim.export.signatures import Signatures
 from keras_tim.images import read_picture, write_picture

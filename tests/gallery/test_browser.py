@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from PIL import Image
 
-from keras_tim.images.own import read_record
+from keras_tim.images.records import read_record
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 FLAGS = [

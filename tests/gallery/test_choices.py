@@ -9,7 +9,7 @@ from keras_tim.gallery import choices as choices_module
 from keras_tim.gallery.choices import Choices
 from keras_tim.images import find_pictures, read_picture, write_picture
 from keras_tim.images.originals import read_original
-from keras_tim.images.own import read_record
+from keras_tim.images.records import read_record
 from keras_tim.inference import sample_again, sample_files
 from keras_tim.inference.reading import read_input
 from keras_tim.inference.samples import (

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from keras_tim.images import write_picture
-from keras_tim.images.own import read_record
+from keras_tim.images.records import read_record
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 

@@ -25,10 +25,10 @@ from keras_tim.images.deep import (
     write_deep_tiff,
 )
 from keras_tim.images.originals import ALPHA, EXIF, Original, read_original
-from keras_tim.images.own import read_record
 from keras_tim.images.pictures import picture_suffixes, spread_colours
 from keras_tim.images.png_rows import write_png
 from keras_tim.images.profiles import matrix_profile
+from keras_tim.images.records import read_record
 from keras_tim.inference import sample_files, samples
 from keras_tim.layers.resampling import bicubic_resize
 from keras_tim.tasks import get_task

@@ -13,8 +13,8 @@ from keras_tim.images import read_picture, reduced, rows, write_picture
 from keras_tim.images.encoders import encode, encode_rows
 from keras_tim.images.jpeg_rows import write_jpeg
 from keras_tim.images.originals import Original
-from keras_tim.images.own import read_record
 from keras_tim.images.png_rows import read_png_rows, write_png
+from keras_tim.images.records import read_record
 from keras_tim.images.rows import PictureInRows, in_bands
 
 RANDOM = np.random.default_rng(0)

@@ -9,7 +9,7 @@ from PIL.PngImagePlugin import PngInfo
 
 import keras_tim
 from keras_tim.images import read_picture, write_picture
-from keras_tim.images.own import read_record
+from keras_tim.images.records import read_record
 from keras_tim.inference import sample_again, sample_files
 from keras_tim.inference.again import read_recipe
 from keras_tim.inference.recorded_codes import mask_text

@@ -6,7 +6,7 @@ from PIL import Image
 
 import keras_tim
 from keras_tim.images import find_pictures, read_picture, write_picture
-from keras_tim.images.own import read_record
+from keras_tim.images.records import read_record
 from keras_tim.inference import reading, sample_files, samples
 from keras_tim.models.tiles import Tiling
 

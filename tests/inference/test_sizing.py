@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from keras_tim.images import read_picture, write_picture
-from keras_tim.images.own import read_record
 from keras_tim.images.pictures import PictureError, read_decoded
 from keras_tim.images.png_rows import write_png
+from keras_tim.images.records import read_record
 from keras_tim.inference import sample_again, sample_files
 from keras_tim.inference.again import read_recipe
 from keras_tim.inference.sizing import Sizing, refuse_size

@@ -6,7 +6,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from keras_tim.images import find_pictures, write_film, write_picture
-from keras_tim.images.own import holds_run, read_record
+from keras_tim.images.records import holds_run, read_record
 
 RECORD = {"made": "alternative", "seed": 3, "reading": {"reduce": 1}}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_tim.data import Classes, read_classes
-from keras_tim.data.classes import write_classes
+from keras_tim.data.class_files import write_classes
 
 TEXT = """# streets
 name, id, red, green, blue

@@ -1,4 +1,4 @@
-"""What this package wrote itself, so that nobody's photos are mistaken for it.
+"""Records that files of this package hold, so that none is taken for a photo.
 
 Every sheet, map and alternative holds a record of how it came about. Folders
 are never searched for photos among them: a model must not learn from its own
