@@ -126,7 +126,8 @@ def test_a_folder_of_that_name_is_left_alone(tmp_path):
 
 def test_what_a_killed_writer_left_goes_with_the_next_file(tmp_path):
     code = (
-        "import sys, time; from keras_tim.files import written\n"
+        "import sys, time; sys.argv[0] = 'keras-tim'  # imports little\n"
+        "from keras_tim.files import written\n"
         "with written(sys.argv[1]) as path:\n"
         "    open(path, 'w').write('half'); print(path, flush=True)\n"
         "    time.sleep(100)"

@@ -22,8 +22,7 @@ from keras_tim.export.headers import (
     upright,
 )
 
-# Colour types of PNG.
-PALETTE = 3
+# Colour types of PNG that have transparency.
 ALPHA_TYPES = (4, 6)
 
 

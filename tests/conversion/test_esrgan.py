@@ -162,6 +162,8 @@ def test_the_plain_part_stays_in_training(tmp_path):
         images_per_selection=3,
         steps_per_selection=2,
         mini_batch_size=2,
+        # Takes less than to trace it, here and below.
+        run_eagerly=True,
     )
     tim.fit(inputs, targets, batch_size=3, verbose=0)
     for weight in tim.weights:
@@ -184,7 +186,10 @@ def test_trunk_learns_at_its_own_rate(tmp_path):
         before = kernel.numpy()
         inputs, targets = pairs()
         tim.compile(
-            optimizer="adam", distance="mean_squared_error", num_samples=1
+            optimizer="adam",
+            distance="mean_squared_error",
+            num_samples=1,
+            run_eagerly=True,
         )
         tim.fit(inputs, targets, batch_size=3, verbose=0)
         steps.append(np.abs(kernel - before).mean())

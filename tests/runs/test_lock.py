@@ -10,7 +10,7 @@ from keras_tim.runs.lock import locked
 pytest.importorskip("fcntl")
 
 HOLD = (
-    "import sys, time\n"
+    "import sys, time; sys.argv[0] = 'keras-tim'  # imports little\n"
     "from keras_tim.runs.lock import locked\n"
     "with locked(sys.argv[1]):\n"
     "    print('held', flush=True)\n"
