@@ -1,4 +1,4 @@
-"""Size, closeness and latency of a model's TFLite files, by precision.
+"""Size, closeness and speed of a model's TFLite files, by precision.
 
     keras-tim demo
     python benchmarks/tflite_precisions.py --model=demo
@@ -8,6 +8,7 @@ alternatives from each, for crops of the photo that the demonstration has not
 seen. LPIPS (AlexNet) is between an alternative of a precision and the float32
 one of the same code. For comparison: LPIPS between different alternatives of
 float32. The ranges of int8 are found on crops of the other bundled photos.
+Times are the processor's, of one thread.
 """
 
 import argparse
@@ -120,14 +121,14 @@ def converted(tim, side, precision, calibration):
 
 def alternatives(content, inputs, codes):
     """All alternatives `[n, height, width, 3]` per input; median seconds."""
-    run, _ = load_tflite(content)
+    run, _ = load_tflite(content, threads=1)
     made, seconds = [], []
     for given, drawn in zip(inputs, codes, strict=True):
         row = []
         for code in drawn:
-            start = time.perf_counter()
+            start = time.process_time()
             row.append(run(picture=given[None], **code)[0].copy())
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
         made.append(np.stack(row))
     return made, statistics.median(seconds)
 

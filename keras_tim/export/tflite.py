@@ -283,11 +283,12 @@ def custom_operations(content):
     )
 
 
-def load_tflite(content):
+def load_tflite(content, threads=None):
     """Readies a converted model for use in this process.
 
     Args:
         content: bytes of the `.tflite` file.
+        threads: int, how many it uses; by default one per processor.
 
     Returns:
         Tuple of a function from named float32 arrays to the picture
@@ -300,7 +301,9 @@ def load_tflite(content):
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
         raise ImportError(_NEEDS_LITERT) from error
-    interpreter = Interpreter(model_content=content, num_threads=os.cpu_count())
+    interpreter = Interpreter(
+        model_content=content, num_threads=threads or os.cpu_count()
+    )
     runner = interpreter.get_signature_runner(SIGNATURE)
     shapes = {
         name: tuple(int(n) for n in details["shape"])

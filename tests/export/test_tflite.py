@@ -62,6 +62,31 @@ def test_float32(nano, float32):
 
 
 @needs_litert
+def test_fast_kernels_run_all_of_it_at_one_go(float32):
+    from ai_edge_litert.interpreter import Interpreter
+
+    content = float32[0].read_bytes()
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    names = [x["op_name"] for x in interpreter._get_ops_details()]
+    # What they cannot run would stand between several.
+    assert names.count("DELEGATE") == 1
+
+
+@needs_litert
+def test_threads_do_not_change_the_picture(float32):
+    content = float32[0].read_bytes()
+    one, shapes = load_tflite(content, threads=1)
+    several, _ = load_tflite(content, threads=2)
+    random = np.random.RandomState(0)
+    given = {
+        name: random.rand(*shape).astype("float32")
+        for name, shape in shapes.items()
+    }
+    np.testing.assert_array_equal(one(**given), several(**given))
+
+
+@needs_litert
 def test_float16(nano, float32, tmp_path):
     report = export_tflite(nano, tmp_path / "half.tflite", SIZE, "float16")
     assert 0 < report["mean_difference"] < 1e-3
