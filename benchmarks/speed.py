@@ -36,6 +36,8 @@ MODELS = {
     "nano 16": ("super_resolution_x4_nano", 16),
     "nano 32": ("super_resolution_x4_nano", 32),
     "small 32": ("super_resolution_x4_small", 32),
+    # Trained, on RealSR's trunk, with a map of styles and back-projection.
+    "trunk 32": ("super_resolution_x4_realsr", 32),
 }
 # Of paper width, but a single level.
 WIDE = {
@@ -59,6 +61,9 @@ EXPORTS = {
     "SavedModel, frozen": {"frozen": True},
     "SavedModel, bfloat16": {"dtype": "bfloat16"},
     "TFLite": {"kind": "tflite"},
+    "TFLite, float16": {"kind": "tflite", "precision": "float16"},
+    "TFLite, int8_weights": {"kind": "tflite", "precision": "int8_weights"},
+    "TFLite, int8": {"kind": "tflite", "precision": "int8"},
     "ONNX": {"kind": "onnx"},
 }
 EXPORTED = "nano 32"
@@ -185,6 +190,12 @@ def check(case, kind, made, reference):
     # Of nearly equal values max-pooling may choose either: a gradient jumps.
     # Wide levels sum over a thousand channels, thirty times in a row.
     allowed = 5e-3 if "gradient" in case or "wide" in case else 1e-3
+    if "trunk" in case:  # Trained weights, and nothing is normalised.
+        allowed = 1e-4
+    if "int8" in case:
+        allowed = 0.2
+    elif "float16" in case:
+        allowed = 2e-2
     # Strong styles, of untrained weights, multiply what bfloat16 rounds.
     if difference > (0.5 if half else allowed):
         raise SystemExit(f"{case}: {kind} differs by {difference:.1e}")
@@ -224,7 +235,7 @@ def prepare(folder):
     import keras
 
     from keras_tim import TIM
-    from keras_tim.models.pretrained import stored_weights
+    from keras_tim.models.pretrained import place
 
     keras.utils.set_random_seed(0)
     random = np.random.default_rng(0)
@@ -234,15 +245,12 @@ def prepare(folder):
 
     def write(name, tim, given, count=1, **arrays):
         for weight in tim.trainable_variables:
-            if len(weight.shape) == 2:
+            if len(weight.shape) == 2 and tim.trunk is None:
                 # Styles that are seen.
                 weight.assign(5.0 * weight)
         for kind, model in (("trained", tim), ("plain", tim.folded())):
-            values = stored_weights(model)
-            np.savez(
-                folder / f"{name}_{kind}.npz",
-                **{k: np.asarray(v) for k, v in values.items()},
-            )
+            values = {place(w): np.asarray(w) for w in model.weights}
+            np.savez(folder / f"{name}_{kind}.npz", **values)
         (folder / f"{name}.json").write_text(json.dumps(tim.get_config()))
         tim.save(folder / f"{name}.keras")
         codes = tim.draw_codes(given[:1], num_samples=count, seed=0)
@@ -487,6 +495,7 @@ class Ours:
         options = dict(EXPORTS[name])
         kind = options.pop("kind", "saved_model")
         given = {k: v for k, v in arrays.items() if k != "picture"}
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
         with tempfile.TemporaryDirectory() as folder:
             if kind == "saved_model":
                 path = tim.export(f"{folder}/model", verbose=False, **options)
@@ -499,17 +508,17 @@ class Ours:
             if kind == "tflite":
                 from keras_tim.export.tflite import load_tflite
 
-                size = arrays["picture"].shape[1:3]
-                tim.export(path, kind, verbose=False, size=size)
-                decode, _ = load_tflite(path.read_bytes())
+                options["size"] = arrays["picture"].shape[1:3]
+                if options.get("precision") == "int8":
+                    options["pictures"] = list(arrays["picture"])
+                tim.export(path, kind, verbose=False, **options)
+                decode, _ = load_tflite(path.read_bytes(), threads)
                 return lambda: decode(picture=arrays["picture"], **given)
             import onnxruntime
 
             tim.export(path, kind, verbose=False)
             options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = (
-                tf.config.threading.get_intra_op_parallelism_threads()
-            )
+            options.intra_op_num_threads = threads
             session = onnxruntime.InferenceSession(path, options)
             given["picture"] = arrays["picture"]
             return lambda: session.run(None, given)[0]

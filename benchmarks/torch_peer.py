@@ -4,7 +4,7 @@ Written to be compared with, not to be used: `speed.py` runs it as a process of
 its own, whose Python needs torch and numpy alone. Everything it works on is
 read from the folder that `speed.py` gives: pictures, codes and weights.
 
-Super-resolution towers with instance normalisation, as published.
+The towers are in `torch_tower.py`.
 """
 
 import functools
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from interleaved import serve
 from torch.nn import functional
+from torch_tower import Tower
 
 FLAVOURS = ("eager", "channels_last", "compiled", "autocast")
 SHIFT = (-0.030, -0.088, -0.188)
@@ -147,7 +148,7 @@ class Peer:
                     )
                     for style, noise in shapes
                 ]
-                made = network(given.expand(count, -1, -1, -1), codes)[-1]
+                made = network(given, codes)[-1]
                 made.permute(0, 2, 3, 1).float().numpy()
 
         return run
@@ -253,108 +254,6 @@ class Peer:
             return given.grad.permute(0, 2, 3, 1).float()
 
         return run
-
-
-class Tower:
-    """A super-resolution tower.
-
-    Args:
-        config: dict, `TIM.get_config()`.
-        weights: dict from places to arrays; with "v" and "g" the kernels are
-            weight-normalised.
-        memory_format: PyTorch's.
-    """
-
-    def __init__(self, config, weights, memory_format):
-        self.config = config
-        self.weights = {}
-        for name, value in weights.items():
-            tensor = torch.tensor(value)
-            if tensor.ndim == 4:
-                tensor = tensor.permute(3, 2, 0, 1).contiguous(
-                    memory_format=memory_format
-                )
-            elif tensor.ndim == 2:
-                tensor = tensor.T.contiguous()
-            self.weights[name] = tensor
-
-    def __call__(self, picture, codes):
-        """Every level's pictures `[batch, 3, height, width]`."""
-        output, feature, made = picture, None, []
-        for level, (style, noise) in enumerate(codes):
-            output, feature = self.level(level, output, feature, style, noise)
-            made.append(output)
-        return made
-
-    def level(self, level, output, feature, style, noise):
-        """One level's picture and feature."""
-        seen = [output if level == 0 else 2 * output - 1, noise]
-        if feature is not None:
-            seen.append(self.config["feature_scale"] * feature)
-        raw, feature = self.module(f"level{level}", level, seen, style)
-        if self.config["input_skip"]:
-            larger = functional.interpolate(
-                output.float(),
-                scale_factor=2,
-                mode="bicubic",
-                # Keys' cubic with a = -0.5, as antialiasing has it.
-                antialias=True,
-            )
-            output = (larger.clamp(0, 1) + raw / 2).clamp(0, 1)
-        else:
-            output = (raw + 1) / 2
-        return output, feature
-
-    def module(self, name, level, seen, style):
-        head = self.convolution(f"{name}/head", torch.cat(seen, 1))
-        for index in range(self.config["mapping_depth"]):
-            dense = self.dense(f"{name}/mapping/dense{index + 1}", style)
-            style = functional.leaky_relu(dense, 0.2)
-        x = head
-        blocks = self.config["num_blocks"]
-        blocks = blocks[level] if isinstance(blocks, list) else blocks
-        for index in range(1, blocks + 1):
-            x = self.rrdb(f"{name}/rrdb{index}", x)
-            dense = self.dense(f"{name}/modulation{index}/dense", style)
-            gamma, beta = dense[:, :, None, None].chunk(2, 1)
-            x = functional.instance_norm(x, eps=1e-5) * (1 + gamma) + beta
-        body = head + self.convolution(f"{name}/body_end", x)
-        feature = functional.interpolate(body, scale_factor=2)
-        for layer in ("resize1", "resize2"):
-            feature = functional.leaky_relu(
-                self.convolution(f"{name}/{layer}", feature), 0.2
-            )
-        raw = self.convolution(f"{name}/output", feature)
-        return torch.tanh(raw), feature
-
-    def rrdb(self, name, x):
-        scale = self.config["residual_scale"]
-        start = x
-        for block in (1, 2, 3):
-            maps = [x]
-            for index in range(1, 6):
-                layer = f"{name}/dense_block{block}/conv{index}"
-                made = self.convolution(layer, torch.cat(maps, 1))
-                maps.append(functional.leaky_relu(made, 0.2))
-            x = x + scale * made
-        return start + scale * x
-
-    def convolution(self, name, x):
-        kernel = self.weights.get(f"{name}/kernel")
-        if kernel is None:
-            v = self.weights[f"{name}/v"]
-            length = v.square().sum((1, 2, 3), keepdim=True).sqrt()
-            kernel = v * (
-                self.weights[f"{name}/g"][:, None, None, None] / length
-            )
-        return functional.conv2d(
-            x, kernel, self.weights[f"{name}/bias"], padding=1
-        )
-
-    def dense(self, name, x):
-        return functional.linear(
-            x, self.weights[f"{name}/kernel"], self.weights[f"{name}/bias"]
-        )
 
 
 class Lpips:

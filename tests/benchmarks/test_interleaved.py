@@ -1,4 +1,5 @@
 import json
+import os
 import sys
 
 import numpy as np
@@ -75,3 +76,30 @@ def test_a_table_of_speed(run_benchmark, tmp_path, lpips_weights):
         assert case in printed
     figures = json.loads((tmp_path / "speed.json").read_text())
     assert {len(kinds) for kinds in figures.values()} == {3}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["nano 16", "trunk 32"])
+def test_pytorch_makes_the_same_pictures(run_benchmark, tmp_path, model):
+    """The script stops where one of them makes another picture."""
+    python = os.environ.get("TORCH_PYTHON")
+    if python is None:
+        pytest.skip("TORCH_PYTHON names no interpreter with torch")
+    run_benchmark(
+        "speed.py",
+        f"--torch_python={python}",
+        "--rounds=2",
+        f"--only=forward {model}",
+        f"--output={tmp_path / 'speed.json'}",
+    )
+    figures = json.loads((tmp_path / "speed.json").read_text())
+    assert len(figures[f"forward {model}"]) == 6
+
+
+def test_every_precision_of_tflite_is_measured(import_benchmark):
+    from keras_tim.export.tflite import PRECISIONS
+
+    names = import_benchmark("speed").EXPORTS.values()
+    assert {x["precision"] for x in names if "precision" in x} == {
+        *PRECISIONS
+    } - {"float32"}
