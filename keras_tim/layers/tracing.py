@@ -67,6 +67,14 @@ def call_alike(layer, function, inputs):
     ):
         return function(inputs)
     weights = layer.trainable_variables, layer.non_trainable_variables
+    values = [[variable.value for variable in part] for part in weights]
+    # What is mirrored on several devices a function takes for its own.
+    if any(
+        isinstance(value, tf.distribute.DistributedValues)
+        for part in values
+        for value in part
+    ):
+        return function(inputs)
     key = json.dumps(
         [
             type(layer).__name__,
@@ -94,5 +102,4 @@ def call_alike(layer, function, inputs):
             # Else TensorFlow puts the operations in its place.
             experimental_attributes={"_noinline": True},
         )
-    values = [[variable.value for variable in part] for part in weights]
     return traces[key](inputs, *values)

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_tim.checks import check_tensorflow, integer
+from keras_tim.layers.tracing import layers_alike_traced_once
 from keras_tim.layers.weight_norm import known_kernels
 from keras_tim.lazy import jax
 from keras_tim.lazy import tensorflow as tf
@@ -41,12 +42,19 @@ class Sampler:
         # time.
         known = {} if on_jax else plain_kernels(tim)
 
+        def scope(kernels):
+            # Known kernels belong to one layer each: what is traced with those
+            # of one would give all others the same.
+            if known:
+                return known_kernels(dict(zip(known, kernels, strict=True)))
+            return layers_alike_traced_once()
+
         def begin(kernels, given):
-            with known_kernels(dict(zip(known, kernels, strict=True))):
+            with scope(kernels):
                 return generator.begin(given)
 
         def alike(kernels, *arguments):
-            with known_kernels(dict(zip(known, kernels, strict=True))):
+            with scope(kernels):
                 return generator.samples_begun(*arguments)
 
         self._tiled = None

@@ -135,3 +135,19 @@ def test_blocks_that_differ_are_traced_apart():
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
     functions = run.get_concrete_function(x).graph.as_graph_def().library
     assert len(functions.function) == 3
+
+
+def test_mirrored_weights_are_each_layers_own():
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        made = blocks()
+    x = tf.ones(SHAPE)
+
+    @tf.function(autograph=False)
+    def run(x):
+        with layers_alike_traced_once():
+            return [block(x) for block in made]
+
+    expected = [block(x) for block in made]
+    assert np.abs(expected[0] - expected[1]).max() > 1e-3
+    for a, b in zip(run(x), expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -7,6 +8,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_tim.layers.rrdb import DenseBlock
+from keras_tim.models import sampling
 from keras_tim.models.processor import pictures_together
 
 # Where the same computation runs, results are bit-equal. Where the batch has
@@ -208,6 +211,42 @@ def test_samples_are_those_of_the_folded_model(make_tim):
     after = tim.sample(given, num_samples=2)
     assert not np.array_equal(before, after)
     np.testing.assert_array_equal(tim.folded().sample(given, 2), after)
+
+
+def test_blocks_are_traced_once_for_all_samples(make_tim, monkeypatch):
+    """The same, to the last bit, as of blocks that are traced one by one."""
+    traced = []
+    run = DenseBlock._run
+
+    def counted(block, inputs):
+        traced.append(block.name)
+        return run(block, inputs)
+
+    def tower():
+        tim = make_tim(
+            weight_norm=False, num_blocks=(3, 1), plain_blocks=(1, 0)
+        )
+        for weight in tim.trainable_variables:
+            if len(weight.shape) == 4:
+                # Blocks that show.
+                weight.assign(10.0 * weight)
+        return tim
+
+    monkeypatch.setattr(DenseBlock, "_run", counted)
+    tim = tower()
+    given = np.random.RandomState(0).rand(1, 5, 7, 3).astype("float32")
+    made = tim.sample(given, num_samples=2)
+    # Plain ones, in a graph of their own, and those of two levels' widths.
+    assert len(traced) == 3
+    monkeypatch.setattr(
+        sampling, "layers_alike_traced_once", contextlib.nullcontext
+    )
+    one_by_one = tower().sample(given, num_samples=2)
+    np.testing.assert_array_equal(one_by_one, made)
+    assert len(traced) == 3 + 3 * 4
+    kernel = tim.tower[0].blocks[2].dense_blocks[0].convolutions[0].kernel
+    kernel.assign(2.0 * kernel)
+    assert np.abs(tim.sample(given, num_samples=2) - made).max() > 1e-3
 
 
 PAIRS = """
