@@ -489,7 +489,7 @@ def test_refuses_pictures_without_their_mean(distances, other):
 
 
 def test_refuses_unknown_arguments():
-    with pytest.raises(ValueError, match=r"`net` must be .* net=squeeze"):
+    with pytest.raises(ValueError, match=r"`net` must be .* net='squeeze'"):
         LPIPS("squeeze")
     with pytest.raises(ValueError, match=r"`weights` must be .* weights=3"):
         LPIPS("alex", weights=3)
