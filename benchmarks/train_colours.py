@@ -7,16 +7,15 @@ nearly grey. What is measured by LPIPS afterwards was then not trained by it.
 
     python benchmarks/train_colours.py \
         --job=benchmarks/presets/colourization_photos.json \
-        --pictures=PICTURES --output=RUN --minutes=60 --later_minutes=30
+        --pictures=PICTURES --output=RUN --minutes=60
 
 PICTURES is a folder of square pictures of one size, or an npz file of them as
 `train_presets.py` takes it. VGG16's features of all pictures, at the first
 level's size, are computed once and kept in RUN (2.3 MB a picture of 224
 pixels). On them the first level is trained, which decides the colours:
-Algorithm 1 with that level's codes. Then the later levels, which only bring the
-colours to the edges, are trained on crops, with codes that are drawn; the first
-level's are chosen, and it stays as it is. RUN gets `weights.npz`, the moving
-averages.
+Algorithm 1 with that level's codes. The later levels enlarge its colours
+(`input_skip`), and change nothing of them. RUN gets `weights.npz`, the moving
+averages. More than some 1,000 steps fit the training pictures alone.
 
 Reference:
     - [Zhang et al., 2016](https://arxiv.org/abs/1603.08511)
@@ -52,8 +51,7 @@ flags.DEFINE_string("job", None, "JSON file of the recipe", required=True)
 flags.DEFINE_string("pictures", None, "npz or folder", required=True)
 flags.DEFINE_string("output", None, "the run's folder", required=True)
 flags.DEFINE_string("start", None, "weights.npz of another run")
-flags.DEFINE_float("minutes", 60.0, "how long the first level is trained")
-flags.DEFINE_float("later_minutes", 30.0, "how long the later ones are")
+flags.DEFINE_float("minutes", 60.0, "how long it is trained")
 flags.DEFINE_bool("codes", True, "without them it is a plain regression")
 flags.DEFINE_string("policy", "mixed_bfloat16", "dtype policy")
 flags.DEFINE_integer("threads", 1, "cores")
@@ -278,39 +276,37 @@ class Trainer:
         return style, noise, nearest, total / tf.cast(candidates, tf.float32)
 
 
-def first_level(tim):
-    """The first level's variables: its own, and those of what it hands on."""
-    parts = [], []
-    for variable in tim.tower[0].trainable_variables:
-        parts["/resize" in variable.path].append(variable)
-    return parts
+def seen_first(tim, features, lightness, drop):
+    """What the first level reads, of stored features."""
+    features = tf.cast(features, tf.float32)
+    if drop:
+        shape = [tf.shape(features)[0], 1, 1, features.shape[-1]]
+        features = tf.nn.dropout(features, drop, noise_shape=shape)
+    kernel = tf.concat([p.value for p in tim.guide.projections(0)], 0)
+    guide = tf.matmul(
+        tf.cast(features, tim.compute_dtype), tf.cast(kernel, tim.compute_dtype)
+    )
+    guide = tf.nn.leaky_relu(tf.cast(guide, tf.float32), 0.2)
+    return tf.concat([lightness, guide], -1)
 
 
 class FirstLevel(Trainer):
     """Trains the first level on stored features."""
 
     def __init__(self, tim, job, distance):
-        self._projections = tim.guide.projections(0)
-        body, _ = first_level(tim)
-        trained = [*body, *self._projections]
+        body = [
+            variable
+            for variable in tim.tower[0].trainable_variables
+            if "/resize" not in variable.path  # what it hands on
+        ]
+        trained = [*body, *tim.guide.projections(0)]
         super().__init__(tim, trained, job, distance)
-
-    def _seen(self, features, lightness, drop):
-        features = tf.cast(features, tf.float32)
-        if drop:
-            shape = [tf.shape(features)[0], 1, 1, features.shape[-1]]
-            features = tf.nn.dropout(features, drop, noise_shape=shape)
-        dtype = self.tim.compute_dtype
-        kernel = tf.concat([p.value for p in self._projections], 0)
-        guide = tf.matmul(tf.cast(features, dtype), tf.cast(kernel, dtype))
-        guide = tf.nn.leaky_relu(tf.cast(guide, tf.float32), 0.2)
-        return tf.concat([lightness, guide], -1)
 
     @tf.function
     def select(self, features, lightness, colours):
         """Codes of a group of pictures."""
         return self.chosen(
-            self._seen(features, lightness, 0.0),
+            seen_first(self.tim, features, lightness, 0.0),
             predicted(colours, lightness),
             self.distance.weights(colours),
             self.job["candidates"],
@@ -320,7 +316,8 @@ class FirstLevel(Trainer):
     def step(self, features, lightness, colours, style, noise):
         """One gradient step on a mini-batch; its loss."""
         with tf.GradientTape() as tape:
-            seen = self._seen(features, lightness, self.job["dropout"])
+            drop = self.job["dropout"]
+            seen = seen_first(self.tim, features, lightness, drop)
             made, _ = self.tim.run_level(0, seen, None, (style, noise))
             loss = tf.reduce_mean(
                 self.distance(
@@ -377,78 +374,14 @@ class FirstLevel(Trainer):
         print(f"first level: {steps} steps", flush=True)
 
 
-class LaterLevels(Trainer):
-    """Trains what is behind the first level, on crops."""
-
-    def __init__(self, tim, job, distance):
-        _, trained = first_level(tim)
-        for level in range(1, tim.num_levels):
-            trained += tim.tower[level].trainable_variables
-            trained += tim.guide.projections(level)
-        super().__init__(tim, trained, job, distance)
-
-    @tf.function
-    def step(self, pixels):
-        """One gradient step on crops `[batch, side, side, 3]`."""
-        tim, distance = self.tim, self.distance
-        rgb = tf.cast(pixels, tf.float32) / 255.0
-        colours = rgb_to_lab(rgb)[..., 1:]
-        inputs = tim.task_definition.input_pyramid(
-            rgb_to_lightness(rgb), tim.num_levels
-        )
-        pyramid = []
-        for level in range(tim.num_levels):
-            factor = 2 ** (tim.num_levels - 1 - level)
-            pyramid.append(tf.nn.avg_pool2d(colours, factor, factor, "VALID"))
-        targets = list(map(predicted, pyramid, inputs))
-        weights = list(map(distance.weights, pyramid))
-        count = pixels.shape[0]
-        with tf.GradientTape() as tape:
-            guides = tim.guides(inputs)
-            seen = tf.stop_gradient(tim.level_input(0, inputs, None, guides[0]))
-            style, noise, *_ = self.chosen(
-                seen, targets[0], weights[0], self.job["later_candidates"]
-            )
-            code = tf.stop_gradient(style), tf.stop_gradient(noise)
-            made, feature = tim.run_level(0, seen, None, code)
-            losses = []
-            for level in range(1, tim.num_levels):
-                side = inputs[level].shape[1]
-                made, feature = tim.run_level(
-                    level,
-                    tim.level_input(level, inputs, made, guides[level]),
-                    feature,
-                    self.codes(level, count, side),
-                )
-                found = distance(
-                    made, targets[level], weights[level], inputs[level]
-                )
-                losses.append(tf.reduce_mean(found))
-            loss = tf.add_n(losses)
-        self.apply(tape, loss)
-        return losses
-
-    def train(self, pictures, minutes):
-        """Steps on random crops."""
-        job, rng = self.job, np.random.default_rng(self.job["seed"])
-        began = told = time.monotonic()
-        steps, losses, side = 0, [], job["crop"]
-        while (elapsed := time.monotonic() - began) < 60.0 * minutes:
-            self.set_rate(elapsed / (60.0 * minutes), steps)
-            crops = []
-            for number in rng.integers(0, len(pictures), job["later_batch"]):
-                room = len(pictures[number]) - side + 1
-                top, left = rng.integers(0, room, 2)
-                crop = pictures[number, top : top + side, left : left + side]
-                crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
-            found = self.step(tf.constant(np.stack(crops)))
-            losses.append([float(x) for x in found])
-            steps += 1
-            if time.monotonic() - told > 60.0:
-                told = time.monotonic()
-                mean = np.mean(losses[-100:], axis=0).round(4).tolist()
-                print(f"{elapsed:.0f} s, {steps} steps: {mean}", flush=True)
-        print(f"later levels: {steps} steps", flush=True)
+def switch_off_later_levels(tim):
+    """Makes the later levels enlarge the first one's colours, no more."""
+    for level in range(1, tim.num_levels):
+        for weight in (
+            *tim.guide.projections(level),
+            *(v for v in tim.tower[level].weights if "/output/" in v.path),
+        ):
+            weight.assign(keras.ops.zeros_like(weight))
 
 
 def take_averages(trainer):
@@ -484,7 +417,7 @@ def write_weights(tim, path):
 
 
 def main(_):
-    """Both phases; the first one is not repeated once it has ended."""
+    """Trains, or goes on training."""
     tf.config.threading.set_intra_op_parallelism_threads(FLAGS.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     with open(FLAGS.job) as file:
@@ -509,20 +442,12 @@ def main(_):
         job["smooth"],
         job["darkest"],
     )
-    first = os.path.join(FLAGS.output, "first.npz")
-    if os.path.exists(first):
-        read_weights(tim, first)
-    else:
-        if FLAGS.start:
-            read_weights(tim, FLAGS.start)
-        trainer = FirstLevel(tim, job, distance)
-        state = os.path.join(FLAGS.output, "state.npz")
-        trainer.train(data, FLAGS.minutes, state)
-        take_averages(trainer)
-        write_weights(tim, first)
-    later = LaterLevels(tim, job, distance)
-    later.train(pictures, FLAGS.later_minutes)
-    take_averages(later)
+    if FLAGS.start:
+        read_weights(tim, FLAGS.start)
+    trainer = FirstLevel(tim, job, distance)
+    trainer.train(data, FLAGS.minutes, os.path.join(FLAGS.output, "state.npz"))
+    take_averages(trainer)
+    switch_off_later_levels(tim)
     write_weights(tim, os.path.join(FLAGS.output, "weights.npz"))
 
 

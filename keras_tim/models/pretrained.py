@@ -26,6 +26,7 @@ CLASSES_FILE, COMPONENTS_FILE = "classes.csv", "pca.npz"
 # What a task's pictures are made with where no model is named.
 DEFAULT_PRESETS = {
     "super_resolution": "super_resolution_x4_realsr",
+    "colourization": "colourization_photos",
     "layout_synthesis": "layout_synthesis_camvid",
     "mnist": "mnist_digits",
 }

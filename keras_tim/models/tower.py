@@ -22,7 +22,6 @@ from keras_tim.models.inputs import (
 from keras_tim.perceptual.hypercolumns import Hypercolumns
 from keras_tim.tasks import get_task
 from keras_tim.tasks.classes import Classes
-from keras_tim.tasks.pyramid import doubled
 
 ARCHITECTURES = ("camnet", "hyperrim")
 # Keys of codes have 64 bits, of which 5 are the level's and the kind's.
@@ -69,7 +68,9 @@ class Tower(keras.Model):
         input_skip: bool or "own", whether every level predicts a residual in
             [-1, 1]: the first over its input, the later ones over the previous
             output, enlarged to the level's size; with "own" all over their
-            own inputs. Off in the published models.
+            own inputs. In colourization the first level predicts its colours,
+            and the later ones what is to be changed of them. Off in the
+            published models.
         stochastic: bool, whether the codes are used. Without them the model
             is a plain regression, all of whose samples are the same: what
             cIMLE is measured against.
@@ -184,6 +185,11 @@ class Tower(keras.Model):
             raise ValueError(
                 "`input_skip` needs a task whose inputs are pictures like its "
                 f"outputs. Received: input_skip={input_skip}, task={task!r}"
+            )
+        if input_skip == "own" and not self._task.supports_own_skip:
+            raise ValueError(
+                '`input_skip` must not be "own" where inputs are no pictures '
+                f"like the outputs. Received: task={task!r}"
             )
         if guidance not in (None, "vgg"):
             raise ValueError(
@@ -689,7 +695,11 @@ class Tower(keras.Model):
         if self.input_skip and level > 0:
             if self.input_skip != "own":
                 seen = [self._task.beside_previous(inputs[level], level)]
-            seen.append(doubled(previous_output))
+            seen.append(
+                self._task.enlarged(
+                    previous_output, inputs[level - 1], inputs[level]
+                )
+            )
         if self.guide is not None:
             guide = self.guides(inputs)[level] if guide is None else guide
             seen.append(ops.cast(guide, "float32"))
@@ -734,7 +744,7 @@ class Tower(keras.Model):
             # to_output maps [-1, 1] to [0, 1]: its slope applied to the
             # residual is raw / 2.
             own = self.input_skip == "own"
-            output = self._task.skip(level_input, own) + raw / 2.0
+            output = self._task.skip(level_input, own, level) + raw / 2.0
         if self.consistency and self._task.agrees_at(level, self.num_levels):
             factor = 2 ** (level + 1) if self._task.chained else 1
             output = self._task.agreeing(

@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from keras_tim.layers.resampling import linear_resize
 from keras_tim.metrics.consistency import lightness_error
 from keras_tim.tasks.task import ALPHA, DEPTH, EXIF, PROFILE, SUFFIX, Task
 from keras_tim.tasks.wiring import same_size_wiring
@@ -10,6 +11,9 @@ from keras_tim.tasks.wiring import same_size_wiring
 # The network predicts a * L and b * L with L in [0, 1] and colours over 127.
 SMALLEST_LIGHTNESS = 0.01
 COLOUR_RANGE = 127.0
+# Of a and b a prediction of a * L says the less the darker a pixel is: below
+# this lightness the next level starts from so much less colour.
+DARK = 0.2
 
 # CIE Lab (D65, 2 degrees) and sRGB, IEC 61966-2-1.
 WHITE_POINT = (0.95047, 1.0, 1.08883)
@@ -43,6 +47,8 @@ class Colourization(Task):
     lower_is_more_faithful = True
     input_channels = 1
     output_channels = 2
+    supports_input_skip = True
+    supports_own_skip = False
     supports_guidance = True
     output_range = (-1.0, 1.0)
     # What a thing is is told from all of it, and colours vary slowly.
@@ -70,6 +76,23 @@ class Colourization(Task):
         return lab_to_rgb(
             ops.concatenate([lightness, no_colour, no_colour], axis=-1)
         )
+
+    def enlarged(self, previous_output, previous_input, own_input):
+        """The same colours, with the lightness of every pixel."""
+        lightness = ops.maximum(ops.cast(previous_input, "float32"), DARK)
+        _, height, width, _ = ops.shape(own_input)
+        colours = linear_resize(previous_output / lightness, height, width)
+        lightness = ops.cast(own_input, "float32")
+        return colours * ops.maximum(lightness, SMALLEST_LIGHTNESS)
+
+    def skip(self, level_input, own=False, level=0):
+        """Colours of the previous level; none at the first one.
+
+        They stand behind the lightness, and before what guides the level.
+        """
+        if level == 0:
+            return ops.zeros_like(level_input[..., :2])
+        return level_input[..., 1:3]
 
     def to_output(self, raw):
         """The network's own space is tanh's [-1, 1]."""

@@ -43,7 +43,7 @@ class SuperResolution(Task):
         """Wiring of every level; CAM-Net and HyperRIM agree."""
         return [LevelWiring("up")] * num_levels
 
-    def skip(self, level_input, own=False):
+    def skip(self, level_input, own=False, level=0):
         """The level's input at its output's size, in [0, 1]."""
         del own  # a level has no other input
         return doubled(level_input)

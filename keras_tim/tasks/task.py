@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from keras_tim.tasks.pyramid import picture_pyramid
+from keras_tim.tasks.pyramid import doubled, picture_pyramid
 
 # What results may keep of a user's picture file beside its colours.
 GREY, GAMUT, DEPTH, ALPHA, PROFILE, EXIF, SUFFIX = (
@@ -27,6 +27,7 @@ class Task:
         feature_scale: float, the default of `Tower`.
         noise_channels: int, the same.
         supports_input_skip: bool.
+        supports_own_skip: bool, whether it may start from a level's own input.
         supports_consistency: bool.
         supports_consistency_blur: bool.
         supports_guidance: bool.
@@ -54,6 +55,7 @@ class Task:
     feature_scale = 0.1
     noise_channels = 5
     supports_input_skip = False
+    supports_own_skip = True
     supports_consistency = False
     supports_consistency_blur = False
     supports_guidance = False
@@ -90,7 +92,20 @@ class Task:
         """Every level's input, coarsest first, from the finest level's."""
         return picture_pyramid(finest, num_levels)
 
-    def skip(self, level_input, own=False):
+    def enlarged(self, previous_output, previous_input, own_input):
+        """The previous level's output at the size of the next one.
+
+        Args:
+            previous_output: tensor `[batch, height, width, channels]`.
+            previous_input: what that level was given, of the same size.
+            own_input: what the next level is given, twice as large.
+
+        Returns:
+            Tensor `[batch, 2 * height, 2 * width, channels]`.
+        """
+        return doubled(previous_output)
+
+    def skip(self, level_input, own=False, level=0):
         """What a level with a skip starts from, in [0, 1].
 
         The first level starts from its input, the later ones from the

@@ -61,7 +61,7 @@ def test_help_of_a_command_lists_its_flags(command, capsys):
         (["train", "--run=x", "--dtype=float8"], 2, "dtype"),
         (["sample", "--model=missing", "x.png"], 1, "missing"),
         (["sample", "--model=missing"], 1, "picture files"),
-        (["sample", "--task=colourization", "x.png"], 1, "No trained preset"),
+        (["sample", "--task=paired_images", "x.png"], 1, "No trained preset"),
         (["demo", "--steps=3"], 1, "--steps needs --train"),
         (["weights", "--fetch=resnet"], 1, "resnet"),
     ],

@@ -53,7 +53,7 @@ def run(flags, tmp_path_factory, lpips_weights):
     folder = tmp_path_factory.mktemp("runs") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "keras_tim.runs.training_run.train",
+            "keras_tim.runs.train",
             lambda *args, **options: train(
                 *args, **options, callbacks=[DiesAfterARound()]
             ),

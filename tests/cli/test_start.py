@@ -21,7 +21,7 @@ ANSWERED = [
     (["sample", "--reduce=half", "x.png"], 2, "reduce"),
     (["sample", "--seeds=9-1", "x.png"], 1, "--seeds"),
     (["sample", "--model=nowhere", "x.png"], 1, "no model at nowhere"),
-    (["sample", "--task=colourization", "x.png"], 1, "No trained preset"),
+    (["sample", "--task=paired_images", "x.png"], 1, "No trained preset"),
     (["train"], 2, "--run"),
     (["train", "--run=x", "--task=origami"], 2, "task"),
     (["train", "--run=x", "--preset=mnist_nano"], 1, "`preset` must be"),

@@ -17,7 +17,7 @@ def test_constructor_refuses_unequal_numbers_of_levels():
         ({"task": "denoising"}, "task='denoising'"),
         ({"architecture": "unet"}, "architecture='unet'"),
         ({"residual_channels": (), "growth_channels": ()}, "at least one"),
-        ({"task": "colourization", "input_skip": True}, "input_skip=True"),
+        ({"task": "mnist", "input_skip": True}, "input_skip=True"),
         (
             {
                 "task": "layout_synthesis",

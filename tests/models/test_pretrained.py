@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_tim import TIM
+from keras_tim.data import sample_photos
 from keras_tim.layers.resampling import bicubic_picture
 from keras_tim.metrics import low_resolution_psnr
 from keras_tim.models.fingerprint import fingerprint
@@ -20,6 +21,7 @@ from keras_tim.models.pretrained import (
 )
 from keras_tim.runs import load_run
 from keras_tim.runs.settings import RunSettings
+from keras_tim.tasks.colourization import rgb_to_lab, rgb_to_lightness
 
 CARD = {"data": "noise", "licence": "CC0"}
 
@@ -159,8 +161,8 @@ def test_every_default_preset_is_shipped():
     for task, name in DEFAULT_PRESETS.items():
         assert read_preset(preset_folder(name))["model"]["task"] == task
         assert default_preset(task) == name
-    with pytest.raises(ValueError, match="No trained preset for colour"):
-        default_preset("colourization")
+    with pytest.raises(ValueError, match="No trained preset for paired"):
+        default_preset("paired_images")
 
 
 def test_what_repairs_jpegs_is_named():
@@ -195,6 +197,22 @@ def test_layouts_become_streets_under_a_sky():
     for sample in tim.sample(layout, num_samples=2, seed=0)[0]:
         sky, road = sample[:32].mean(), sample[-32:].mean()
         assert sky > road + 0.2
+
+
+def test_grey_photos_get_different_mild_colours(lpips_weights):
+    tim = load_run("colourization_photos")
+    photo = sample_photos()["chelsea"][:224, 100:324].astype("float32") / 255
+    given = np.asarray(rgb_to_lightness(photo))
+    samples = tim.sample(given[None], num_samples=3, seed=0)[0]
+    colours = np.asarray(rgb_to_lab(samples))[..., 1:]
+    chroma = np.linalg.norm(colours, axis=-1)
+    assert (chroma.mean(axis=(1, 2)) > 2.0).all()
+    assert chroma.mean() < 30.0
+    assert np.abs(colours[0] - colours[1]).mean() > 0.5
+    lightness = np.asarray(rgb_to_lightness(samples))
+    np.testing.assert_allclose(lightness, given[None].repeat(3, 0), atol=0.02)
+    # A cat is not blue.
+    assert colours[..., 1].mean() > 0.0
 
 
 def test_temperature_scales_the_codes(make_tim):

@@ -1,8 +1,10 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tim.tasks import Colourization
+from keras_tim.models.inputs import check_inputs
+from keras_tim.tasks import Colourization, get_task
 from keras_tim.tasks.colourization import (
     lab_to_rgb,
     rgb_to_lab,
@@ -185,3 +187,54 @@ def test_picture_keeps_the_given_lightness():
         lab[..., :1], 100.0 * level_input, atol=0.1, rtol=0
     )
     np.testing.assert_allclose(lab[..., 1:], 127.0 * colours, atol=0.2)
+
+
+def test_a_later_level_starts_from_the_colours_before():
+    """Enlarged, with its own lightness; where it is dark, from less of them."""
+    task = get_task("colourization")
+    before = np.full((1, 2, 2, 1), 0.5, "float32")
+    own = np.full((1, 4, 4, 1), 0.8, "float32")
+    output = np.full((1, 2, 2, 2), (0.1, -0.2), "float32")
+    made = np.asarray(task.enlarged(output, before, own))
+    assert made.shape == (1, 4, 4, 2)
+    # a L of 0.1 at L = 0.5 is 0.16 at L = 0.8.
+    np.testing.assert_allclose(made[0, 1, 2], (0.16, -0.32), atol=1e-6)
+    dark = np.asarray(task.enlarged(output, before / 10, own))
+    np.testing.assert_allclose(dark, made * 0.5 / 0.2, atol=1e-6)
+    # The first level starts from grey.
+    seen = np.concatenate([own, made, np.ones((1, 4, 4, 3))], -1)
+    assert not np.asarray(task.skip(seen)).any()
+    np.testing.assert_array_equal(np.asarray(task.skip(seen, level=1)), made)
+
+
+def test_a_model_whose_levels_change_colours(make_tim, tmp_path):
+    options = {"output_activation": "linear", "weight_norm": False}
+    tim = make_tim("colourization", input_skip=True, **options)
+    lightness = np.random.RandomState(0).rand(1, 16, 8, 1).astype("float32")
+    for module in tim.tower[1:]:
+        for weight in module.weights:
+            if "/output/" in weight.path:
+                weight.assign(np.zeros(weight.shape))
+    samples = tim.sample(lightness, num_samples=2, seed=0)[0]
+    for sample in samples:
+        np.testing.assert_allclose(
+            np.asarray(rgb_to_lightness(sample)), lightness[0], atol=0.2
+        )
+    tim.save(tmp_path / "tim.keras")
+    again = keras.models.load_model(tmp_path / "tim.keras")
+    np.testing.assert_array_equal(
+        again.sample(lightness, num_samples=2, seed=0)[0], samples
+    )
+    # The last level shows the first one's colours.
+    codes = tim.draw_codes(lightness, num_samples=1, seed=0)
+    outputs = tim(lightness, codes)
+    wanted, inputs = outputs[0], check_inputs(tim, lightness)
+    for level in range(1, tim.num_levels):
+        wanted = tim.task_definition.enlarged(
+            wanted, inputs[level - 1], inputs[level]
+        )
+    np.testing.assert_allclose(
+        np.asarray(outputs[-1]), np.clip(wanted, -1.0, 1.0), atol=1e-5
+    )
+    with pytest.raises(ValueError, match='must not be "own"'):
+        make_tim("colourization", input_skip="own")
