@@ -7,6 +7,7 @@ from absl import logging
 from keras_tim.export.choosing import Choosing
 from keras_tim.export.encoded import read_labels, read_rgb
 from keras_tim.export.headers import picture_size, require
+from keras_tim.export.laying import reduced_and_laid
 from keras_tim.export.limits import Checks
 from keras_tim.export.tiles import TiledGenerator
 from keras_tim.tasks.classes import Classes
@@ -118,14 +119,16 @@ class Signatures:
             picture_bytes = tf.identity(picture_bytes)
 
         def alternatives(row):
-            padded = self._read(picture_bytes[row])
+            padded, finish = self._read(picture_bytes[row])
             height, width = tf.unstack(tf.cast(sizes[row], tf.int32) * factor)
 
             def alternative(number):
                 made = self._pictures.sample(
-                    padded, seed[row], number, as_bytes=True
+                    padded, seed[row], number, as_bytes=finish is None
                 )
-                return tf.io.encode_png(made[:height, :width])
+                return tf.io.encode_png(
+                    made[:height, :width] if finish is None else finish(made)
+                )
 
             return _each(alternative, index[row], tf.TensorSpec([], tf.string))
 
@@ -244,15 +247,22 @@ class Signatures:
     # -- Parts -------------------------------------------------------------
 
     def _read(self, encoded):
-        """What the model is given of an encoded picture, padded."""
+        """What the model is given of an encoded picture, padded.
+
+        And what makes the bytes of a result of what becomes of it; None where
+        that has the picture's proportions already.
+        """
         multiple, channels = self._tim.input_multiple, self._tim.input_channels
         if self._tim.task_definition.reads_labels:
             labels = read_labels(encoded, self._channel_of_id)
             labels = _padded(labels, multiple * self._reduction)
             labels = labels[:: self._reduction, :: self._reduction]
-            return tf.one_hot(labels, channels)
-        rgb = _padded(read_rgb(encoded), multiple)
-        return self._tim.task_definition.of_rgb(rgb)
+            return tf.one_hot(labels, channels), None
+        task, rgb = self._tim.task_definition, read_rgb(encoded)
+        if task.working_side is None:
+            return task.of_rgb(_padded(rgb, multiple)), None
+        small, finish = reduced_and_laid(task, rgb)
+        return task.of_rgb(_padded(small, multiple)), finish
 
     def _all(self, alternative, batch, count):
         made = _each(

@@ -32,14 +32,14 @@ class Sizing:
         size: int, the longer side, or `(height, width)`, or "same" as the
             picture's own, or None.
         scale: float, size relative to the input, or None.
-        working_side: int or None, see `keras_tim.tasks.Task`.
+        task: the model's `keras_tim.tasks.Task`.
     """
 
     factor: int
     reduce: int | None = 1
     size: int | tuple[int, int] | str | None = None
     scale: float | None = None
-    working_side: int | None = None
+    task: Task = dataclasses.field(default_factory=Task)
 
     @classmethod
     def of(cls, tim, reduce=None, size=None, scale=None):
@@ -63,8 +63,8 @@ class Sizing:
                 "Give `size` or `scale`, not both. Received: "
                 f"size={size}, scale={scale}"
             )
-        working_side = tim.task_definition.working_side
-        laid = working_side is not None and scale is None
+        task = tim.task_definition
+        laid = task.working_side is not None and scale is None
         if laid and size is None:
             size = SAME
         possible = tim.output_factor > 1 or (laid and size == SAME)
@@ -95,7 +95,7 @@ class Sizing:
                     f"scale={scale!r}"
                 )
             scale = float(scale)
-        return cls(tim.output_factor, reduce, size, scale, working_side)
+        return cls(tim.output_factor, reduce, size, scale, task)
 
     def reduced(self, path):
         """The factor that a picture is reduced by first.
@@ -111,9 +111,9 @@ class Sizing:
         """
         if self.reduce is not None:
             return self.reduce
-        if self.working_side is None:
+        if not self.task.working_side:
             return 1
-        return -(-max(picture_size(path)) // self.working_side)
+        return int(self.task.reduction(*picture_size(path)))
 
     def own(self, path):
         """The size of what the model makes of a picture.
@@ -170,7 +170,7 @@ class Sizing:
             path: the picture.
             wanted: `(height, width)`, what `of_picture` gave.
         """
-        if self.working_side is not None:
+        if self.task.working_side is not None:
             return  # the picture's own detail is laid over
         own = self.own(path)
         ratios = [new / old for new, old in zip(wanted, own, strict=True)]
@@ -255,12 +255,12 @@ class LaidOnto:
 
     def rows(self, parts, own):
         """See `Resampled.rows`."""
-        layers = (self.task.layer_of(part) for part in parts)
+        layers = (np.asarray(self.task.layer_of(part)) for part in parts)
         top = 0
         for layer in resized_rows(layers, own, self.size):
             given = self.given[top : top + len(layer)]
             top += len(layer)
-            yield self.task.laid_onto(layer, given)
+            yield np.asarray(self.task.laid_onto(layer, given))
 
 
 def refuse_size(path, own, wanted):

@@ -119,14 +119,13 @@ class Colourization(Task):
 
     def layer_of(self, made):
         """Colours of Lab, from [-128, 128] to [0, 1]."""
-        colours = np.asarray(rgb_to_lab(made))[..., 1:]
-        return np.clip(colours / 256.0 + 0.5, 0.0, 1.0)
+        return ops.clip(rgb_to_lab(made)[..., 1:] / 256.0 + 0.5, 0.0, 1.0)
 
     def laid_onto(self, layer, given):
         """Colours with the lightness of every pixel."""
+        layer, given = (ops.cast(x, "float32") for x in (layer, given))
         colours = 256.0 * (layer - 0.5)
-        lab = np.concatenate([100.0 * given, colours], axis=-1)
-        return np.asarray(lab_to_rgb(lab.astype("float32")))
+        return lab_to_rgb(ops.concatenate([100.0 * given, colours], axis=-1))
 
     def faithfulness(self, samples, given, tim, quality=None):
         return lightness_error(samples, given)

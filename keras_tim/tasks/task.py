@@ -10,6 +10,9 @@ GREY, GAMUT, DEPTH, ALPHA, PROFILE, EXIF, SUFFIX = (
     *("grey", "gamut", "depth", "alpha", "profile", "exif", "suffix"),
 )
 
+# Pictures are not reduced to a working side below so many pixels across.
+NARROWEST = 64
+
 
 class Task:
     """How a task wires the tower, and what its pictures mean; arrays alone.
@@ -178,16 +181,33 @@ class Task:
         """
         return None
 
+    def reduction(self, height, width):
+        """How many times a user's picture is reduced before it is given.
+
+        Args:
+            height: int or scalar int tensor.
+            width: the same.
+
+        Returns:
+            Scalar int tensor: 1 without a `working_side`, and for long narrow
+            pictures less than that asks for.
+        """
+        if self.working_side is None:
+            return ops.ones((), "int32")
+        longer, shorter = ops.maximum(height, width), ops.minimum(height, width)
+        wanted = -(-longer // self.working_side)
+        return ops.minimum(wanted, ops.maximum(shorter // NARROWEST, 1))
+
     def layer_of(self, made):
         """What of a result is laid onto the picture at its full size.
 
-        For tasks with a `working_side`.
+        For tasks with a `working_side`, also within a graph.
 
         Args:
-            made: float array `[height, width, 3]` in [0, 1].
+            made: float tensor `[height, width, 3]` in [0, 1].
 
         Returns:
-            float32 array `[height, width, channels]` in [0, 1], which can be
+            float32 tensor `[height, width, channels]` in [0, 1], which can be
             enlarged.
         """
         raise NotImplementedError
@@ -196,12 +216,13 @@ class Task:
         """A result at the picture's full size, see `layer_of`.
 
         Args:
-            layer: float array `[height, width, channels]` in [0, 1], enlarged.
-            given: array `[height, width, input channels]`, what a model would
+            layer: float tensor `[height, width, channels]` in [0, 1],
+                enlarged.
+            given: tensor `[height, width, input channels]`, what a model would
                 be given of the picture as it was.
 
         Returns:
-            float32 array `[height, width, 3]` in [0, 1].
+            float32 tensor `[height, width, 3]` in [0, 1].
         """
         raise NotImplementedError
 
