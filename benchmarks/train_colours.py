@@ -192,27 +192,47 @@ def write_features(tim, pictures, count, seed, folder):
 # -- Training --------------------------------------------------------------
 
 
+def seen_first(tim, features, lightness, drop):
+    """What the first level reads, of stored features."""
+    features = tf.cast(features, tf.float32)
+    if drop:
+        shape = [tf.shape(features)[0], 1, 1, features.shape[-1]]
+        features = tf.nn.dropout(features, drop, noise_shape=shape)
+    kernel = tf.concat([p.value for p in tim.guide.projections(0)], 0)
+    guide = tf.matmul(
+        tf.cast(features, tim.compute_dtype), tf.cast(kernel, tim.compute_dtype)
+    )
+    guide = tf.nn.leaky_relu(tf.cast(guide, tf.float32), 0.2)
+    return tf.concat([lightness, guide], -1)
+
+
 class Trainer:
-    """What both phases share: an optimiser, moving averages, a clock.
+    """Trains the first level on stored features.
 
     Args:
         tim: the `TIM`.
-        trained: list of variables.
         job: dict, the recipe.
         distance: a `ColourDistance`.
     """
 
-    def __init__(self, tim, trained, job, distance):
-        self.tim, self.trained, self.job = tim, trained, job
-        self.distance = distance
+    def __init__(self, tim, job, distance):
+        self.tim, self.job, self.distance = tim, job, distance
+        self.trained = [
+            *(
+                variable
+                for variable in tim.tower[0].trainable_variables
+                if "/resize" not in variable.path  # what it hands on
+            ),
+            *tim.guide.projections(0),
+        ]
         self.optimizer = keras.optimizers.AdamW(
             job["learning_rate"],
             beta_2=0.99,
             weight_decay=job["weight_decay"],
             clipnorm=1.0,
         )
-        self.optimizer.build(trained)
-        self.averages = [tf.Variable(v.value) for v in trained]
+        self.optimizer.build(self.trained)
+        self.averages = [tf.Variable(v.value) for v in self.trained]
 
     def apply(self, tape, loss):
         """One step of the optimiser and of the averages."""
@@ -231,8 +251,8 @@ class Trainer:
             self.job["learning_rate"] * rising * falling
         )
 
-    def codes(self, level, count, side):
-        """Codes of one level, drawn."""
+    def codes(self, count, side):
+        """Codes of the first level, drawn."""
         if not FLAGS.codes:
             return (
                 tf.zeros((count, self.tim.style_dim)),
@@ -260,13 +280,13 @@ class Trainer:
         begun = None
         if self.tim.has_plain_blocks:
             begun = self.tim.begin_level(0, seen)
-        style, noise = self.codes(0, count, side)
+        style, noise = self.codes(count, side)
         if not FLAGS.codes:
             return style, noise, tf.zeros([count]), tf.zeros([count])
         nearest = tf.fill([count], tf.float32.max)
         total = tf.zeros([count])
         for _ in tf.range(candidates):
-            code = self.codes(0, count, side)
+            code = self.codes(count, side)
             made, _ = self.tim.run_level(0, seen, None, code, begun=begun)
             found = self.distance(made, target, weights, seen[..., :1])
             nearer = found < nearest
@@ -274,33 +294,6 @@ class Trainer:
             style = tf.where(nearer[:, None], code[0], style)
             noise = tf.where(nearer[:, None, None, None], code[1], noise)
         return style, noise, nearest, total / tf.cast(candidates, tf.float32)
-
-
-def seen_first(tim, features, lightness, drop):
-    """What the first level reads, of stored features."""
-    features = tf.cast(features, tf.float32)
-    if drop:
-        shape = [tf.shape(features)[0], 1, 1, features.shape[-1]]
-        features = tf.nn.dropout(features, drop, noise_shape=shape)
-    kernel = tf.concat([p.value for p in tim.guide.projections(0)], 0)
-    guide = tf.matmul(
-        tf.cast(features, tim.compute_dtype), tf.cast(kernel, tim.compute_dtype)
-    )
-    guide = tf.nn.leaky_relu(tf.cast(guide, tf.float32), 0.2)
-    return tf.concat([lightness, guide], -1)
-
-
-class FirstLevel(Trainer):
-    """Trains the first level on stored features."""
-
-    def __init__(self, tim, job, distance):
-        body = [
-            variable
-            for variable in tim.tower[0].trainable_variables
-            if "/resize" not in variable.path  # what it hands on
-        ]
-        trained = [*body, *tim.guide.projections(0)]
-        super().__init__(tim, trained, job, distance)
 
     @tf.function
     def select(self, features, lightness, colours):
@@ -444,7 +437,7 @@ def main(_):
     )
     if FLAGS.start:
         read_weights(tim, FLAGS.start)
-    trainer = FirstLevel(tim, job, distance)
+    trainer = Trainer(tim, job, distance)
     trainer.train(data, FLAGS.minutes, os.path.join(FLAGS.output, "state.npz"))
     take_averages(trainer)
     switch_off_later_levels(tim)
