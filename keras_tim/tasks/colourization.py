@@ -40,7 +40,9 @@ class Colourization(Task):
     title = "colourization"
     input_meaning = "lightness L / 100 of CIE Lab (D65)"
     encoded_meaning = (
-        f"{Task.encoded_meaning}; the lightness of the colours is used"
+        f"{Task.encoded_meaning}; the lightness of the colours is used. Large "
+        "pictures are coloured as they look from afar, and keep every pixel's "
+        "lightness"
     )
     keeps = (DEPTH, ALPHA, PROFILE, EXIF, SUFFIX)
     faithfulness_name = "error in L"
