@@ -252,17 +252,21 @@ class Signatures:
         And what makes the bytes of a result of what becomes of it; None where
         that has the picture's proportions already.
         """
-        multiple, channels = self._tim.input_multiple, self._tim.input_channels
-        if self._tim.task_definition.reads_labels:
-            labels = read_labels(encoded, self._channel_of_id)
-            labels = _padded(labels, multiple * self._reduction)
-            labels = labels[:: self._reduction, :: self._reduction]
-            return tf.one_hot(labels, channels), None
-        task, rgb = self._tim.task_definition, read_rgb(encoded)
+        task, multiple = self._tim.task_definition, self._tim.input_multiple
+        if task.reads_labels:
+            return self._read_layout(encoded), None
+        rgb = read_rgb(encoded)
         if task.working_side is None:
             return task.of_rgb(_padded(rgb, multiple)), None
         small, finish = reduced_and_laid(task, rgb)
         return task.of_rgb(_padded(small, multiple)), finish
+
+    def _read_layout(self, encoded):
+        """The layout of an encoded label map, padded."""
+        labels = read_labels(encoded, self._channel_of_id)
+        labels = _padded(labels, self._tim.input_multiple * self._reduction)
+        labels = labels[:: self._reduction, :: self._reduction]
+        return tf.one_hot(labels, self._tim.input_channels)
 
     def _all(self, alternative, batch, count):
         made = _each(

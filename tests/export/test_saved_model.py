@@ -442,7 +442,7 @@ def test_layouts_are_read_by_the_ids_of_their_classes(make_tim):
         [("sky", 23, None), ("road", 7, None), ("dirt road", 9, None)]
     )
     generator = Generator(make_tim("layout_synthesis", quick=True))
-    read = tf.function(Signatures(generator, Limits(), classes)._read)
+    read = tf.function(Signatures(generator, Limits(), classes)._read_layout)
     ids = np.repeat(np.uint8([[23, 7, 9, 0]]), 2, axis=1)
     ids = np.repeat(ids, 4, axis=0)
     np.testing.assert_array_equal(
@@ -491,7 +491,7 @@ def test_other_ids_of_the_same_classes_may_be_given(make_tim):
     )
     generator = Generator(tim)
     given = Classes([("sky", 10, None), ("road", 0, None)])
-    read = tf.function(Signatures(generator, Limits(), given)._read)
+    read = tf.function(Signatures(generator, Limits(), given)._read_layout)
     ids = np.uint8([[10, 0], [0, 99]]).repeat(2, axis=0).repeat(2, axis=1)
     np.testing.assert_array_equal(
         read(encode(ids)), np.eye(3)[[[0, 1], [1, 2]]]
@@ -511,7 +511,7 @@ def test_ids_that_nobody_knows_are_channels(make_tim, classes, caplog):
     answers = Signatures(Generator(tim), Limits())
     assert answers.classes.ids == ((0,), (1,))
     ids = np.uint8([[1, 0], [2, 99]]).repeat(2, axis=0).repeat(2, axis=1)
-    layout = tf.function(answers._read)(encode(ids))
+    layout = tf.function(answers._read_layout)(encode(ids))
     np.testing.assert_array_equal(layout, np.eye(3)[[[1, 0], [2, 2]]])
 
 
