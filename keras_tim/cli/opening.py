@@ -2,7 +2,7 @@
 
 from absl import flags, logging
 
-from keras_tim import runs
+from keras_tim import inference, runs
 from keras_tim.cli.settings_flags import flag_of_names
 from keras_tim.models.pretrained import (
     default_preset,
@@ -38,11 +38,12 @@ def define_model_flags(values):
     )
 
 
-def model_of(values):
+def model_of(values, of_files=False):
     """What names the model: a flag, or the preset of the task.
 
     Args:
         values: parsed flags, of which `model` and `task` count.
+        of_files: see `default_preset`.
 
     Returns:
         str.
@@ -52,7 +53,7 @@ def model_of(values):
         ValueError: if no preset is shipped for the task.
     """
     if values.model is None:
-        return default_preset(values.task or "super_resolution")
+        return default_preset(values.task or "super_resolution", of_files)
     find_model(values.model)
     return values.model
 
@@ -69,12 +70,14 @@ def preset_of(model):
     return model if model in shipped_presets() else None
 
 
-def open_model(values, model):
+def open_model(values, model, of_files=False):
     """Opens a model.
 
     Args:
         values: parsed flags, of which `model` and `task` count.
         model: str, what names it, see `model_of`.
+        of_files: bool, whether one that can do the task with files will do,
+            see `keras_tim.inference.repairs`.
 
     Returns:
         A `TIM`.
@@ -85,6 +88,7 @@ def open_model(values, model):
     if values.model is None:
         logging.info("The model is the preset %s.", model)
     tim = runs.load_run(model)
-    if values.task not in (None, tim.task):
+    known = values.task in (None, tim.task)
+    if not known and not (of_files and inference.repairs(tim, values.task)):
         raise ValueError(f"{model} has learned {tim.task}, not {values.task}")
     return tim

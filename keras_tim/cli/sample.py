@@ -22,6 +22,8 @@ DESCRIPTION = """make alternatives of picture files.
   keras-tim sample --again=ALTERNATIVE PICTURE
 
 Without --model they are made by a trained preset that comes with the package.
+--task=decompression repairs JPEG files: their blocks go, their size stays, and
+what the file says of the photo stays, too.
 
 An alternative is known by its picture, its seed and its number: file names,
 sheets and flags agree. PICTURE_5_0003.png is alternative 3 of seed 5, the same
@@ -157,7 +159,7 @@ def check(values, arguments):
         if None not in (values.scale, values.size):
             raise ValueError("give --scale or --size, not both")
     if values.again is None or values.model is not None:
-        model_of(values)
+        model_of(values, of_files=True)
 
 
 def run(values, arguments):
@@ -165,8 +167,8 @@ def run(values, arguments):
     if values.again is not None:
         return _again(values, arguments)
     seeds, alternatives = _wanted(values)
-    model = model_of(values)
-    tim = open_model(values, model)
+    model = model_of(values, of_files=True)
+    tim = open_model(values, model, of_files=True)
     reading = {}
     if values.reduce is not None:
         reading["reduce"] = values.reduce
@@ -193,6 +195,7 @@ def run(values, arguments):
         tile=parse_tile(values.tile),
         size=parse_size(values.size),
         scale=values.scale,
+        repair=inference.repairs(tim, values.task),
         **reading,
     )
     logging.info("%d alternatives are in %s", len(made), values.output)
@@ -234,7 +237,7 @@ def _again(values, arguments):
             f"{values.again} was made by a model that does not come with the "
             "package: give it as --model"
         )
-    tim = open_model(values, model)
+    tim = open_model(values, model, of_files=True)
     made, same = inference.sample_again(
         tim,
         values.again,

@@ -1,6 +1,6 @@
 """Large pictures reduced first, and results laid onto them, inside a graph.
 
-`keras_tim.inference.sizing.LaidOnto` does the same with files. Layers are
+`keras_tim.inference.last_steps.LaidOnto` does the same with files. Layers are
 enlarged by TensorFlow's Lanczos filter here and by Pillow's there: results
 differ by rounding.
 """

@@ -13,13 +13,14 @@ from PIL import Image
 from keras_tim.gallery.choices import Choices
 from keras_tim.images.originals import read_original
 from keras_tim.images.pictures import picture_size
+from keras_tim.inference.last_steps import last_step
 from keras_tim.inference.reading import read_input
 from keras_tim.inference.samples import (
     picture_digest,
     what_is_said,
     what_it_is_made_from,
 )
-from keras_tim.inference.sizing import SAME, Sizing, last_step
+from keras_tim.inference.sizing import Sizing
 
 MOST_AT_ONCE = 16
 MARK, UNMARK = "☆ Favourite", "★ Favourite: take the star away"
@@ -73,21 +74,22 @@ class Actions:
             pixels.thumbnail((_PREVIEW, _PREVIEW))
         return gr.Image(value=pixels, visible=True), hidden[1]
 
-    def make(self, path, reduce, count, temperature, own_size=False):
+    def make(self, path, reduce, count, temperature, repair=False):
         if not path:
             raise failed("Drop a picture first.")
         with sentences(path):
             if self._tim.task_definition.working_side is not None:
                 reduce = None
-            sizing = Sizing.of(
-                self._tim,
-                reduce and int(reduce),
-                SAME if own_size and self._tim.output_factor > 1 else None,
-            )
+            reduce = reduce and int(reduce)
+            if repair and reduce == 1:
+                reduce = None
+            sizing = Sizing.of(self._tim, reduce, repair=repair)
             reading = {"reduce": sizing.reduced(path)}
             record = {"of": picture_digest(path)}
             record |= what_is_said(path, self._preset)
             record |= what_it_is_made_from(self._tim, **reading)
+            if sizing.share is not None:
+                record["share"] = sizing.share
             given = read_input(self._tim, path, **reading)
             original = read_original(path, self._tim.task_definition.keeps)
             stem = os.path.splitext(os.path.basename(path))[0]
@@ -95,7 +97,9 @@ class Actions:
             choices = Choices(
                 *(self._tim, given, stem, own, record, original),
                 tile=self._tile,
-                last=last_step(self._tim, path, sizing.of_picture(path)),
+                last=last_step(
+                    *(self._tim, path, sizing.of_picture(path), sizing.share)
+                ),
             )
         choices.path = path
         draw = functools.partial(choices.draw, temperature)

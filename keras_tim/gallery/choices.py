@@ -69,7 +69,7 @@ class Choices:
             or None.
         tile: as `TIM.sample` takes it.
         last: what is done last to what is made, see
-            `keras_tim.inference.sizing.last_step`, or None. Of a picture in
+            `keras_tim.inference.last_steps.last_step`, or None. Of a picture in
             tiles it is done to the whole alone.
 
     Attributes:

@@ -5,6 +5,7 @@ import os
 import gradio as gr
 
 from keras_tim.gallery.actions import BEGIN, MARK, MOST_AT_ONCE, Actions
+from keras_tim.inference.sizing import can_repair
 
 # One picture at a time is made, whoever asks. No part has a share button, which
 # would send pictures elsewhere.
@@ -20,7 +21,15 @@ _LEVELS = {
 _QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-def build_page(tim, folder, samples=(), count=4, preset=None, tile="auto"):
+def build_page(
+    tim,
+    folder,
+    samples=(),
+    count=4,
+    preset=None,
+    tile="auto",
+    repair=False,
+):
     """Builds the page.
 
     Args:
@@ -31,6 +40,8 @@ def build_page(tim, folder, samples=(), count=4, preset=None, tile="auto"):
         preset: str or None, the model's name, for the records.
         tile: as `TIM.sample` takes it. Of what is made in tiles a region is
             shown.
+        repair: bool, whether JPEG files are repaired unless a person says
+            otherwise, see `keras_tim.inference.sample_files`.
 
     Returns:
         A `gradio.Blocks`, to be launched with the `HEAD` of
@@ -100,10 +111,12 @@ def build_page(tim, folder, samples=(), count=4, preset=None, tile="auto"):
                         label="Reduce the picture by this factor first",
                         visible=tim.task_definition.working_side is None,
                     )
-                    own_size = gr.Checkbox(
-                        label="Results as large as the picture",
-                        info="Reduced by 2 first, this clears JPEG's blocks.",
-                        visible=tim.output_factor > 1,
+                    repaired = gr.Checkbox(
+                        value=repair,
+                        label="Repair a JPEG: results of its size",
+                        info="Its blocks go, what the file says stays. It is "
+                        "reduced by 2 first, or by more.",
+                        visible=can_repair(tim),
                     )
                 start = gr.Button("Make alternatives", variant="primary")
                 further = gr.Button("More of them")
@@ -274,7 +287,7 @@ def build_page(tim, folder, samples=(), count=4, preset=None, tile="auto"):
             (
                 start,
                 actions.make,
-                [picture, reduce, number, temperature, own_size],
+                [picture, reduce, number, temperature, repaired],
                 [*made, favourites, save_all],
             ),
             (further, actions.more, [state, number, name, temperature], made),

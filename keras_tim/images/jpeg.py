@@ -26,13 +26,30 @@ def compressed(photo, quality=1):
     Raises:
         ValueError: If an argument is not as described.
     """
+    stream = io.BytesIO(jpeg_file(photo, quality))
+    with Image.open(stream, formats=["JPEG"]) as image:
+        return np.asarray(image).astype(np.float32) / np.float32(255.0)
+
+
+def jpeg_file(photo, quality):
+    """A photo as a JPEG file, colours at half the resolution.
+
+    Args:
+        photo: as for `compressed`.
+        quality: the same.
+
+    Returns:
+        Bytes of the file.
+
+    Raises:
+        ValueError: If an argument is not as described.
+    """
     quality = check_quality(quality)
     stream = io.BytesIO()
     Image.fromarray(as_uint8(photo, "photo")).save(
         stream, format="JPEG", quality=quality, subsampling=SUBSAMPLING
     )
-    with Image.open(stream, formats=["JPEG"]) as image:
-        return np.asarray(image).astype(np.float32) / np.float32(255.0)
+    return stream.getvalue()
 
 
 def check_quality(quality):

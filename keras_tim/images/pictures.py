@@ -193,11 +193,11 @@ def read_decoded(path):
         PictureError: If the file is missing, empty, truncated, too large or
             not a picture.
     """
-    with _opened(path) as image:
+    with opened_picture(path) as image:
         if is_deep_colour(image):
             name = _existing_file(path)
             values = read_deep_colours(image, name, _formats(name))
-            turn = 1 if image.format == "TIFF" else _orientation(image)
+            turn = 1 if image.format == "TIFF" else orientation_of(image)
             values = turned(values, turn).astype(np.float32)
             parts = _deep_colours(values / np.float32(65535.0), image, path)
         else:
@@ -218,7 +218,7 @@ def turned(pixels, orientation):
         pixels: Array of shape `(height, width, ...)`.
         orientation: Integer; what is not from 2 to 8 turns nothing.
     """
-    if orientation in _ON_THEIR_SIDE:
+    if turns_aside(orientation):
         pixels = pixels.swapaxes(0, 1)
     rows = slice(None, None, -1 if orientation in (3, 4, 7, 8) else 1)
     columns = slice(None, None, -1 if orientation in (2, 3, 6, 7) else 1)
@@ -289,7 +289,7 @@ def decode_picture(path, convert, least=None):
         PictureError: If the file is missing, empty, truncated, too large or
             not a picture.
     """
-    with _opened(path) as image:
+    with opened_picture(path) as image:
         if least is not None:
             image.draft(None, least[::-1])
         return convert(_upright(image))
@@ -310,7 +310,7 @@ def picture_size(path):
     """
     if not isinstance(path, EncodedPicture):
         path = pathlib.Path(path)
-    with _opened(path) as image:
+    with opened_picture(path) as image:
         width, height = image.size
         if image.format == "TIFF":
             # Some versions of Pillow have turned the size already.
@@ -320,15 +320,31 @@ def picture_size(path):
             orientation = tags.get(ExifTags.Base.Orientation)
         elif image.format == "PNG" and not _metadata_behind_pixels(path):
             # Pillow's method for PNG files decodes the picture to look there.
-            orientation = _orientation(image, Image.Image.getexif)
+            orientation = orientation_of(image, Image.Image.getexif)
         else:
-            orientation = _orientation(image)
-    return (width, height) if orientation in _ON_THEIR_SIDE else (height, width)
+            orientation = orientation_of(image)
+    return (width, height) if turns_aside(orientation) else (height, width)
+
+
+def turns_aside(orientation):
+    """Whether an EXIF orientation makes rows of columns."""
+    return orientation in _ON_THEIR_SIDE
 
 
 @contextlib.contextmanager
-def _opened(path):
-    """A picture file whose header is read; what is wrong is explained."""
+def opened_picture(path):
+    """A picture file whose header is read; what is wrong is explained.
+
+    Args:
+        path: Path of the file, or an `EncodedPicture`.
+
+    Yields:
+        The `PIL.Image.Image`, not decoded yet.
+
+    Raises:
+        PictureError: If the file is missing, empty, too large or not a
+            picture; also for what goes wrong while it is open.
+    """
     path = _existing_file(path)
     try:
         with (
@@ -389,7 +405,7 @@ def _upright(image):
     """An open picture decoded and turned as it is shown."""
     image.load()
     # TIFF files are upright once they are loaded.
-    turn = _TURNS.get(_orientation(image))
+    turn = _TURNS.get(orientation_of(image))
     return image if turn is None else image.transpose(turn)
 
 
@@ -401,7 +417,7 @@ def _exif(image):
         return Image.Exif()
 
 
-def _orientation(image, getexif=None):
+def orientation_of(image, getexif=None):
     """The EXIF orientation of an open picture, 1 (upright) if in doubt."""
     # Damaged metadata must not cost the picture.
     try:

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from keras_tim.inference.again import read_recipe, sample_again
     from keras_tim.inference.reading import read_input
     from keras_tim.inference.samples import sample_files
+    from keras_tim.inference.sizing import repairs
     from keras_tim.inference.walks import film_file, walk
 
 __all__ = [
     "film_file",
     "read_input",
     "read_recipe",
+    "repairs",
     "sample_again",
     "sample_files",
     "walk",
@@ -28,6 +30,7 @@ _get, __dir__ = lazy_names(
         "keras_tim.inference.again": ["read_recipe", "sample_again"],
         "keras_tim.inference.reading": ["read_input"],
         "keras_tim.inference.samples": ["sample_files"],
+        "keras_tim.inference.sizing": ["repairs"],
         "keras_tim.inference.walks": ["film_file", "walk"],
     },
 )

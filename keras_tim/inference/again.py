@@ -10,6 +10,7 @@ from keras_tim.images.encoders import writable_suffixes
 from keras_tim.images.originals import read_original
 from keras_tim.images.pictures import store_picture
 from keras_tim.images.records import read_record
+from keras_tim.inference.last_steps import last_step
 from keras_tim.inference.reading import read_by, read_input
 from keras_tim.inference.rendering import choice_of
 from keras_tim.inference.samples import (
@@ -18,7 +19,7 @@ from keras_tim.inference.samples import (
     sample_of,
     tile_side,
 )
-from keras_tim.inference.sizing import LARGEST_SIDE, last_step, refuse_size
+from keras_tim.inference.sizing import LARGEST_SIDE, refuse_size
 from keras_tim.models.fingerprint import fingerprint
 
 _READING = {"reduce": {}, "quality": {"most": 100}}
@@ -69,6 +70,8 @@ def read_recipe(path):
         if "size" in record:
             height, width = integers("size", record["size"])
             integer("size", max(height, width), most=LARGEST_SIDE)
+        if "share" in record and not 0.0 < record["share"] <= 0.5:
+            raise ValueError(record["share"])
         str.encode(record["of"] + record["model"] + record["read_by"])
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(
@@ -128,7 +131,7 @@ def sample_again(tim, path, picture, folder, overwrite=False):
     refuse_large_file(picture, size or own, suffix)
     original = read_original(picture, tim.task_definition.keeps)
     side = tile_side(tim, given, record.get("tile"))
-    last = last_step(tim, picture, size)
+    last = last_step(tim, picture, size, record.get("share"))
     if record["made"] == "choice":
         try:
             sample = choice_of(tim, given, record["codes"], side, last=last)

@@ -36,9 +36,10 @@ from keras_tim.images.records import read_record
 from keras_tim.images.reduced import read_reduced
 from keras_tim.images.rows import PictureInRows
 from keras_tim.images.sheets import deviation_map, pixel_deviation
+from keras_tim.inference.last_steps import last_step
 from keras_tim.inference.progress import Progress
 from keras_tim.inference.reading import LARGEST_HELD, read_by, read_input
-from keras_tim.inference.sizing import Sizing, last_step
+from keras_tim.inference.sizing import Sizing
 from keras_tim.models.fingerprint import fingerprint
 from keras_tim.models.tiles import Tiling
 from keras_tim.tasks.task import SUFFIX
@@ -75,6 +76,7 @@ def sample_files(
     tile="auto",
     size=None,
     scale=None,
+    repair=False,
     **reading,
 ):
     """Writes alternatives of picture files.
@@ -124,6 +126,14 @@ def sample_files(
             Where that is exceeded, nothing but size is added.
         scale: float or None, the same relative to what the model is given,
             such as 3.5.
+        repair: bool, whether JPEG files are to be repaired. A model that
+            enlarges is given each at half its size, or reduced by `reduce`,
+            where most of the blocks are gone; what it makes gets the file's
+            size, and is kept near what the file's coefficients say, see
+            `keras_tim.layers.coefficients.within_steps`. A model of JPEG
+            repair is given the file as it is, and what it makes is kept near.
+            Results are PNG files unless `format` says otherwise: as a JPEG
+            they would be compressed once more.
         **reading: how the pictures are read, as `read_input` takes
             it: for every task `reduce`, a factor to reduce them by. Without
             it colourization reduces large pictures to a longer side of at
@@ -135,11 +145,14 @@ def sample_files(
 
     Raises:
         FileExistsError: if files are in the way; nothing was written.
-        ValueError: if no file could be used, `tile` is too small, or `size`
-            or `scale` is none that the model's results can have.
+        ValueError: if no file could be used, `tile` is too small, `size` or
+            `scale` is none that the model's results can have, or the model
+            cannot repair.
     """
     Tiling.of_model(tim).check_tile(tile)
-    sizing = Sizing.of(tim, reading.pop("reduce", None), size, scale)
+    sizing = Sizing.of(tim, reading.pop("reduce", None), size, scale, repair)
+    if repair and format is None:
+        format = "png"
     wanted = [
         (integer("seeds", seed, least=None), integer("alternatives", k, 0))
         for seed in seeds
@@ -288,6 +301,8 @@ class _Job:
             self._digest = picture_digest(self.path)
         if self.size is not None:
             more = {"size": list(self.size), **more}
+        if self.sizing.share is not None:
+            more = {"share": self.sizing.share, **more}
         record = {"made": made, "of": self._digest, **self.made_from}
         record |= {"reading": self.reading}
         return record | what_is_said(self.path, self.preset) | more
@@ -337,7 +352,7 @@ def _sample_file(tim, job, wanted, overwrite, tile, progress):
         # The record first: it reads the file as it is now.
         job.record("alternative")
         given = read_input(tim, job.path, **job.reading)
-        last = last_step(tim, job.path, job.size)
+        last = last_step(tim, job.path, job.size, job.sizing.share)
         original = read_original(job.path, tim.task_definition.keeps)
         own = [tim.output_factor * n for n in given.shape[:2]]
         refuse_large_file(job.path, job.size or own, job.suffix)
@@ -379,7 +394,7 @@ def _sample_file(tim, job, wanted, overwrite, tile, progress):
         return 0
     if given is None:
         given = read_input(tim, job.path, **job.reading)
-        last = last_step(tim, job.path, job.size)
+        last = last_step(tim, job.path, job.size, job.sizing.share)
         original = read_original(job.path, tim.task_definition.keeps)
     # What results were laid onto, where they were.
     seen = getattr(last, "given", given)
@@ -485,7 +500,7 @@ def sample_of(
         part_done: None, or a function that is told the share of it that has
             been made since.
         last: what is done to it last, see
-            `keras_tim.inference.sizing.last_step`, or None.
+            `keras_tim.inference.last_steps.last_step`, or None.
 
     Returns:
         float32 array `[H, W, 3]` in [0, 1]. Of a picture in tiles, or at

@@ -4,14 +4,13 @@ import dataclasses
 import math
 import numbers
 
-import numpy as np
 from absl import logging
 
 from keras_tim.checks import integer_or_several
 from keras_tim.images.pictures import PictureError, picture_size
-from keras_tim.images.resizing import resized_rows, rows_held
-from keras_tim.inference.reading import LARGEST_ALTERNATIVE, read_input
-from keras_tim.tasks.task import Task
+from keras_tim.images.resizing import rows_held
+from keras_tim.inference.reading import LARGEST_ALTERNATIVE
+from keras_tim.tasks import Task, get_task
 
 # The picture's own size, however it is reduced first.
 SAME = "same"
@@ -19,6 +18,12 @@ SAME = "same"
 LARGEST_SIDE = 1_000_000
 # Pixels that resampling may hold: of what keeps its proportions it holds few.
 _MOST_HELD = 50_000_000
+# What repairs JPEG files without having learned it: factor that they are
+# reduced by, which takes most of their blocks away; and how far results may
+# lie from their coefficients, in steps. Both are the best of several on
+# validation photos at qualities 10, 20 and 40.
+_REPAIR_REDUCES = 2
+SHARE = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Sizing:
             picture's own, or None.
         scale: float, size relative to the input, or None.
         task: the model's `keras_tim.tasks.Task`.
+        share: float, how far results may lie from what a JPEG file says, see
+            `keras_tim.layers.coefficients.within_steps`; None: anywhere.
     """
 
     factor: int
@@ -40,9 +47,10 @@ class Sizing:
     size: int | tuple[int, int] | str | None = None
     scale: float | None = None
     task: Task = dataclasses.field(default_factory=Task)
+    share: float | None = None
 
     @classmethod
-    def of(cls, tim, reduce=None, size=None, scale=None):
+    def of(cls, tim, reduce=None, size=None, scale=None, repair=False):
         """Checks what was asked for.
 
         Args:
@@ -50,14 +58,17 @@ class Sizing:
             reduce: int, factor that pictures are reduced by first, or None.
             size: int, `(height, width)`, "same" or None.
             scale: number above 0 or None.
+            repair: bool, whether JPEG files are to be repaired.
 
         Returns:
             A `Sizing`.
 
         Raises:
-            ValueError: if both are given, one is no size, or the model does
-                not enlarge.
+            ValueError: if both sizes are given, one is no size, the model does
+                not enlarge, or cannot repair.
         """
+        if repair:
+            return cls._repairing(tim, reduce, size, scale)
         if size is not None and scale is not None:
             raise ValueError(
                 "Give `size` or `scale`, not both. Received: "
@@ -96,6 +107,30 @@ class Sizing:
                 )
             scale = float(scale)
         return cls(tim.output_factor, reduce, size, scale, task)
+
+    @classmethod
+    def _repairing(cls, tim, reduce, size, scale):
+        task = tim.task_definition
+        if not can_repair(tim):
+            raise ValueError(
+                "Only models of super-resolution and of JPEG repair repair "
+                f"JPEG files. This one has learned {tim.task}."
+            )
+        if scale is not None or size not in (None, SAME):
+            raise ValueError(
+                "What is repaired has the size that it had. Received: "
+                f"size={size}, scale={scale}"
+            )
+        if task.compresses:
+            if reduce not in (None, 1):
+                raise ValueError(
+                    "A model of JPEG repair is given the file as it is. "
+                    f"Received: reduce={reduce}"
+                )
+            return cls(tim.output_factor, 1, None, None, task, SHARE)
+        if reduce is None:
+            reduce = _REPAIR_REDUCES
+        return cls(tim.output_factor, reduce, SAME, None, task, SHARE)
 
     def reduced(self, path):
         """The factor that a picture is reduced by first.
@@ -170,7 +205,7 @@ class Sizing:
             path: the picture.
             wanted: `(height, width)`, what `of_picture` gave.
         """
-        if self.task.working_side is not None:
+        if self.task.working_side is not None or self.share is not None:
             return  # the picture's own detail is laid over
         own = self.own(path)
         ratios = [new / old for new, old in zip(wanted, own, strict=True)]
@@ -192,75 +227,24 @@ class Sizing:
             )
 
 
-def last_step(tim, path, size):
-    """What is done last to what the model makes of a reduced picture.
+def can_repair(tim):
+    """Whether a model can repair JPEG files, if by enlarging smaller ones."""
+    task = tim.task_definition
+    return task.compresses or tim.output_factor > 1
+
+
+def repairs(tim, task):
+    """Whether a task asks a model to repair JPEG files that has not learned it.
 
     Args:
         tim: a `TIM`.
-        path: the picture.
-        size: `(height, width)` that results have, or None for the model's own.
+        task: str, what is asked for, or None.
 
     Returns:
-        A `Resampled` or `LaidOnto`; None where nothing is done.
+        bool.
     """
-    if size is None:
-        return None
-    task = tim.task_definition
-    if task.working_side is None:
-        return Resampled(tuple(size))
-    return LaidOnto(task, read_input(tim, path))
-
-
-@dataclasses.dataclass(frozen=True)
-class Resampled:
-    """Results at another size.
-
-    Attributes:
-        size: `(height, width)`.
-    """
-
-    size: tuple[int, int]
-
-    def rows(self, parts, own):
-        """A result at its last size, from top to bottom.
-
-        Args:
-            parts: iterable of float arrays `[rows, width, 3]`, a picture from
-                top to bottom.
-            own: `(height, width)` of it.
-
-        Yields:
-            float32 arrays `[rows, new width, 3]`.
-        """
-        return resized_rows(parts, own, self.size)
-
-
-@dataclasses.dataclass(frozen=True)
-class LaidOnto:
-    """Results laid onto the picture at its full size, see `Task.laid_onto`.
-
-    Attributes:
-        task: the `keras_tim.tasks.Task`.
-        given: float32 array `[height, width, channels]`, what a model would be
-            given of the picture as it is.
-    """
-
-    task: Task
-    given: np.ndarray
-
-    @property
-    def size(self):
-        """Height and width of the picture."""
-        return self.given.shape[:2]
-
-    def rows(self, parts, own):
-        """See `Resampled.rows`."""
-        layers = (np.asarray(self.task.layer_of(part)) for part in parts)
-        top = 0
-        for layer in resized_rows(layers, own, self.size):
-            given = self.given[top : top + len(layer)]
-            top += len(layer)
-            yield np.asarray(self.task.laid_onto(layer, given))
+    asked = task is not None and get_task(task).compresses
+    return asked and not tim.task_definition.compresses and can_repair(tim)
 
 
 def refuse_size(path, own, wanted):

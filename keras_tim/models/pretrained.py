@@ -30,12 +30,9 @@ DEFAULT_PRESETS = {
     "layout_synthesis": "layout_synthesis_camvid",
     "mnist": "mnist_digits",
 }
-# What does another task's work.
-_INSTEAD = {
-    "decompression": "The blocks of JPEG files of low quality are cleared by "
-    "`keras-tim sample --model=super_resolution_x4_photos --reduce=2 "
-    "--size=same`. ",
-}
+# What does a task's work on files without having learned it: JPEG files are
+# repaired by what enlarges them, reduced first.
+_STAND_INS = {"decompression": "super_resolution_x4_photos"}
 _LARGEST_CONFIG = 2**20
 
 
@@ -109,11 +106,12 @@ def find_model(path):
     return path
 
 
-def default_preset(task):
+def default_preset(task, of_files=False):
     """The shipped preset that a task's pictures are made with.
 
     Args:
         task: str.
+        of_files: bool, whether one that can do it with files alone will do.
 
     Returns:
         str, its name.
@@ -122,13 +120,20 @@ def default_preset(task):
         ValueError: if there is no such task, or none is shipped for it.
     """
     task = task_name(task)
-    if task not in DEFAULT_PRESETS:
+    known = DEFAULT_PRESETS | (_STAND_INS if of_files else {})
+    if task not in known:
+        instead = ""
+        if task in _STAND_INS:
+            instead = (
+                f"Files are repaired by `keras-tim sample --task={task}`, with "
+                f"{_STAND_INS[task]}. "
+            )
         raise ValueError(
             f"No trained preset for {task} comes with the package yet, only "
-            f"for {', '.join(DEFAULT_PRESETS)}. {_INSTEAD.get(task, '')}Train "
+            f"for {', '.join(DEFAULT_PRESETS)}. {instead}Train "
             f"one with `keras-tim train --task={task}` and name its folder."
         )
-    return DEFAULT_PRESETS[task]
+    return known[task]
 
 
 def save_preset(tim, folder, card=None, dtype="float16", training=None):

@@ -17,6 +17,7 @@ from keras_tim.cli import demo, weights
 from keras_tim.cli.main import COMMANDS, main
 from keras_tim.cli.sample import parse_numbers, parse_size, parse_tile
 from keras_tim.images import read_picture, write_picture
+from keras_tim.images.records import read_record
 from keras_tim.models.pretrained import DEFAULT_PRESETS
 from keras_tim.runs import load_run
 
@@ -400,6 +401,26 @@ def test_home_is_meant_after_an_equals_sign_too(
     assert main([*command, "--num_samples=1"]) == 3
     assert (home / "measured" / "evaluation.md").exists()
     assert sorted(os.listdir(tmp_path)) == ["home"]
+
+
+def test_jpegs_are_repaired(make_tim, tmp_path, capsys):
+    model, picture = tmp_path / "m.keras", tmp_path / "photo.jpg"
+    make_tim(quick=True).save(model)
+    pixels = np.random.default_rng(0).integers(99, 180, (40, 33, 3), np.uint8)
+    Image.fromarray(pixels).save(picture, quality=10)
+    flags = ["--task=decompression", f"--model={model}", "--alternatives=0"]
+    output = tmp_path / "out"
+    command = ["sample", *flags, f"--output={output}", str(picture)]
+    assert main(command) == 0
+    made = output / "photo_0_0000.png"
+    assert read_record(made)["share"] > 0.0
+    assert read_picture(made).shape == (40, 33, 3)
+    command = ["sample", f"--model={model}", f"--again={made}"]
+    assert main([*command, f"--output={tmp_path / 'two'}"]) == 0
+    # Of a film nothing is kept near what the file says.
+    command = ["film", *flags[:2], f"--output={tmp_path / 'f.webp'}"]
+    assert main([*command, str(picture)]) == 1
+    assert "not decompression" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["sample", "evaluate"])

@@ -15,6 +15,8 @@ import gradio as gr
 from PIL import Image
 from keras_tim.gallery import choices as choices_module
 from keras_tim.gallery.actions import BEGIN, Actions
+from keras_tim.images.records import read_record
+from keras_tim.inference import sample_again
 from keras_tim.runs.training_run import load_run
 
 choices_module.REGION = 64
@@ -111,12 +113,19 @@ actions.stop(choices)
 assert len(answer[2].choices) == 3
 assert actions.told(choices) == "3 alternatives of 324 x 400 pixels."
 assert actions.told(None) == BEGIN
-# As large as the picture, though reduced first; what is saved is whole.
-for reduced, *_ in actions.make(photo, 2, 1, 1.0, True):
+# Repaired it is as large as the picture, though reduced first, and keeps what
+# the file says; what is saved is whole, and can be made again.
+damaged = os.path.join(folder, "damaged.jpg")
+Image.open(photo).convert("RGB").save(damaged, quality=20)
+for repaired, *_ in actions.make(damaged, 1, 1, 1.0, True):
     pass
-assert actions.told(reduced) == "1 alternative of 81 x 100 pixels."
-saved = Image.open(reduced.make_whole(one))
-assert saved.size == (81, 100)
+assert actions.told(repaired) == "1 alternative of 81 x 100 pixels."
+saved = repaired.make_whole(one)
+assert Image.open(saved).size == (81, 100)
+record = read_record(saved)
+assert record["reading"] == {"reduce": 2} and record["share"] > 0.0
+_, same = sample_again(tim, saved, damaged, os.path.join(folder, "again"))
+assert same
 
 def progress(share, desc):
     actions.stop(choices)

@@ -8,13 +8,14 @@ from keras_tim.images import read_picture, write_picture
 from keras_tim.images.originals import read_original
 from keras_tim.images.records import read_record
 from keras_tim.inference import sample_again, sample_files
+from keras_tim.inference.last_steps import last_step
 from keras_tim.inference.reading import read_input
 from keras_tim.inference.samples import (
     picture_digest,
     what_is_said,
     what_it_is_made_from,
 )
-from keras_tim.inference.sizing import Sizing, last_step
+from keras_tim.inference.sizing import Sizing
 from keras_tim.layers.resampling import bicubic_picture
 from keras_tim.tasks import get_task
 from keras_tim.tasks.colourization import rgb_to_lab

@@ -1,0 +1,169 @@
+"""The cosine transform of JPEG's blocks, and pictures that a file allows.
+
+A JPEG file holds, of every block of 8 x 8 pixels, cosine coefficients divided
+by a step and rounded (ITU-T T.81, annex A.3). So it says within which interval
+each of the photo's coefficients lay, and a picture whose coefficients lie
+there, too, is one that the file may have been made of.
+"""
+
+import numpy as np
+from keras import ops
+
+# Pixels along a block's side.
+BLOCK = 8
+# JFIF's luminance and colour differences, of RGB (ITU-R BT.601).
+_TO_YCC = np.array(
+    [
+        [0.299, -0.168736, 0.5],
+        [0.587, -0.331264, -0.418688],
+        [0.114, 0.5, -0.081312],
+    ],
+    "float32",
+)
+_TO_RGB = np.linalg.inv(_TO_YCC.astype("float64")).astype("float32")
+# Luminance is shifted before it is transformed, colour differences are not.
+_MIDDLE = np.array([128.0, 0.0, 0.0], "float32")
+
+
+def block_coefficients(planes):
+    """Cosine coefficients of blocks, as JPEG has them before the division.
+
+    Args:
+        planes: float tensor `[batch, height, width]` in levels from -128 to
+            127, its sides multiples of 8.
+
+    Returns:
+        float32 tensor `[batch, height / 8, 8, width / 8, 8]`; the axes of size
+        8 are the vertical and the horizontal frequency.
+    """
+    _, height, width = ops.shape(planes)
+    blocks = ops.reshape(
+        planes, (-1, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
+    )
+    return _transformed(blocks, _cosines())
+
+
+def of_coefficients(coefficients):
+    """The planes of coefficients: undoes `block_coefficients`.
+
+    Args:
+        coefficients: float tensor `[batch, rows, 8, columns, 8]`.
+
+    Returns:
+        float32 tensor `[batch, 8 * rows, 8 * columns]`.
+    """
+    _, rows, _, columns, _ = ops.shape(coefficients)
+    blocks = _transformed(coefficients, _cosines().T)
+    return ops.reshape(blocks, (-1, BLOCK * rows, BLOCK * columns))
+
+
+def step_error(compressed, steps):
+    """How far a picture's luminance is from coefficients of whole steps.
+
+    Args:
+        compressed: float tensor `[batch, height, width, 3]`, RGB in [0, 1],
+            its sides multiples of 8.
+        steps: array `[8, 8]`, those of luminance.
+
+    Returns:
+        float32 tensor `[]`: the root of the mean square over the coefficients
+        of the block that has the median of it. Half a level or less is what
+        rounding pixels to 8 bits leaves.
+    """
+    found = block_coefficients(_planes(compressed)[..., 0])
+    steps = _along_blocks(steps)
+    error = ops.square(found - ops.round(found / steps) * steps)
+    of_blocks = ops.reshape(ops.mean(error, axis=(2, 4)), (-1,))
+    return ops.sqrt(ops.median(of_blocks))
+
+
+def within_steps(pictures, compressed, luminance, chrominance, cell, share):
+    """The nearest pictures whose coefficients a JPEG file allows.
+
+    Coefficients farther than a share of a step from those of the compressed
+    picture are moved there. With half a step these are the pictures that the
+    file may have been made of, the photo among them: no picture is farther
+    from the photo than before, by squared error of luminance and by that of
+    the averaged colour differences.
+
+    Args:
+        pictures: float tensor `[batch, height, width, 3]`, RGB in [0, 1], its
+            sides multiples of 8 times `cell`, with blocks from its corner on.
+        compressed: float tensor of that shape, or of a batch of one: the
+            JPEG's pixels.
+        luminance: array `[8, 8]`, steps of luminance by vertical and
+            horizontal frequency.
+        chrominance: array `[8, 8]`, those of the colour differences; None
+            where the file has none, and theirs are left alone.
+        cell: `(height, width)` in pixels, what one value of the colour
+            differences stands for.
+        share: float above 0 up to 0.5.
+
+    Returns:
+        float32 tensor of the pictures' shape, in [0, 1].
+    """
+    made, given = _planes(pictures), _planes(compressed)
+    planes = [_moved(made[..., 0], given[..., 0], luminance, share)]
+    for channel in (1, 2):
+        plane = made[..., channel]
+        if chrominance is not None:
+            # What means lack is added to each of their pixels: they then have
+            # it, and nothing else changes.
+            means = _cell_means(plane, cell)
+            wanted = _moved(
+                means,
+                _cell_means(given[..., channel], cell),
+                chrominance,
+                share,
+            )
+            plane = plane + _spread(wanted - means, cell)
+        planes.append(plane)
+    levels = ops.stack(planes, axis=-1) + _MIDDLE
+    return ops.clip(ops.matmul(levels, _TO_RGB) / 255.0, 0.0, 1.0)
+
+
+def _moved(planes, given, steps, share):
+    """Planes whose coefficients lie near those that were kept."""
+    steps = _along_blocks(steps)
+    kept = ops.round(block_coefficients(given) / steps) * steps
+    found = block_coefficients(planes)
+    return of_coefficients(
+        ops.clip(found, kept - share * steps, kept + share * steps)
+    )
+
+
+def _planes(rgb):
+    """Luminance and colour differences, in levels from -128 to 127."""
+    levels = 255.0 * ops.cast(rgb, "float32")
+    return ops.matmul(levels, _TO_YCC) - _MIDDLE
+
+
+def _cosines():
+    """The orthonormal transform, `[frequency, pixel]`."""
+    frequency, pixel = np.mgrid[:BLOCK, :BLOCK]
+    waves = np.cos((2 * pixel + 1) * frequency * np.pi / (2 * BLOCK))
+    waves[0] /= np.sqrt(2.0)
+    return (waves / np.sqrt(BLOCK / 2)).astype("float32")
+
+
+def _transformed(blocks, matrix):
+    return ops.einsum("im,brmcn,jn->bricj", matrix, blocks, matrix)
+
+
+def _along_blocks(steps):
+    """Steps where they meet coefficients, `[8, 1, 8]`."""
+    return np.asarray(steps, "float32")[:, None, :]
+
+
+def _cell_means(plane, cell):
+    _, height, width = ops.shape(plane)
+    down, across = cell
+    cells = ops.reshape(
+        plane, (-1, height // down, down, width // across, across)
+    )
+    return ops.mean(cells, axis=(2, 4))
+
+
+def _spread(means, cell):
+    down, across = cell
+    return ops.repeat(ops.repeat(means, down, axis=1), across, axis=2)
