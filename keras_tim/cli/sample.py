@@ -114,7 +114,9 @@ def define_flags(values):
         "scale",
         None,
         "resample what a model that enlarges has made, so that it is so many "
-        "times larger than what the model was given: 3.5, for example",
+        "times larger than what the model was given: 3.5, for example. More "
+        "than one and a half times the model's own, such as 8 or 16, it makes "
+        "by enlarging its own result",
         **text,
     )
     flags.DEFINE_string(

@@ -94,7 +94,7 @@ class Choices:
         last=None,
     ):
         self._tim, self._given, self._last = tim, given, last
-        self._tile = tile_side(tim, given, tile)
+        self._tile = tile_side(tim, given.shape, tile)
         self.region, self.doing, self.place, self.path = (None,) * 4
         if self._tile is None:
             self._renderer = Renderer(tim, given)

@@ -11,7 +11,12 @@ from keras_tim.images.originals import read_original
 from keras_tim.images.pictures import store_picture
 from keras_tim.images.records import read_record
 from keras_tim.inference.last_steps import last_step
-from keras_tim.inference.reading import read_by, read_input
+from keras_tim.inference.reading import (
+    LARGEST_ALTERNATIVE,
+    read_by,
+    read_input,
+    refuse_large_output,
+)
 from keras_tim.inference.rendering import choice_of
 from keras_tim.inference.samples import (
     picture_digest,
@@ -65,8 +70,11 @@ def read_recipe(path):
             integer("seed", record["seed"], least=None)
             integer("index", record["index"], least=0)
         float(record["temperature"])
-        if "tile" in record:
-            integer("tile", record["tile"])
+        for name in ("tile", "first_tile"):
+            if name in record:
+                integer(name, record[name])
+        if "middle" in record:
+            _, _ = integers("middle", record["middle"])
         if "size" in record:
             height, width = integers("size", record["size"])
             integer("size", max(height, width), most=LARGEST_SIDE)
@@ -125,12 +133,17 @@ def sample_again(tim, path, picture, folder, overwrite=False):
         raise ValueError(f"Files like `{path}` cannot be written here.")
     given = read_input(tim, picture, **record["reading"])
     own = [tim.output_factor * n for n in given.shape[:2]]
-    size = record.get("size")
+    size, middle = record.get("size"), record.get("middle")
+    if middle is not None:
+        refuse_large_output(
+            picture, *middle, tim.output_factor, LARGEST_ALTERNATIVE
+        )
+        own = [tim.output_factor * n for n in middle]
     if size is not None:
         refuse_size(picture, own, size)
     refuse_large_file(picture, size or own, suffix)
     original = read_original(picture, tim.task_definition.keeps)
-    side = tile_side(tim, given, record.get("tile"))
+    side = tile_side(tim, middle or given.shape, record.get("tile"))
     last = last_step(tim, picture, size, record.get("share"))
     if record["made"] == "choice":
         try:
@@ -148,6 +161,8 @@ def sample_again(tim, path, picture, folder, overwrite=False):
             float(record["temperature"]),
             side,
             last=last,
+            middle=middle,
+            first_side=record.get("first_tile"),
         )
     os.makedirs(folder, exist_ok=True)
     made = os.path.join(folder, os.path.basename(path))

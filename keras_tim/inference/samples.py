@@ -34,7 +34,8 @@ from keras_tim.images.pictures import (
 )
 from keras_tim.images.records import read_record
 from keras_tim.images.reduced import read_reduced
-from keras_tim.images.rows import PictureInRows
+from keras_tim.images.resizing import resized_rows
+from keras_tim.images.rows import PictureInRows, whole
 from keras_tim.images.sheets import deviation_map, pixel_deviation
 from keras_tim.inference.last_steps import last_step
 from keras_tim.inference.progress import Progress
@@ -48,14 +49,15 @@ from keras_tim.tasks.task import SUFFIX
 LARGEST_ON_SHEET = 16_000_000
 _SHEET = "_sheet.png"
 _DIFFERENCES = "_differences.png"
+_TILES = ("tile", "first_tile")
 # What results of one picture, model and settings differ in.
-_VARYING = ("seed", "index", "alternatives", "suffix", "tile")
+_VARYING = ("seed", "index", "alternatives", "suffix", *_TILES)
 # Most file systems allow names of so many bytes.
 _LONGEST_NAME = 255
 # So many files are named where many are in the way.
 _MOST_NAMED = 5
 # What a record says to be read, beside what a result depends on.
-_SAID = ("picture", "preset", "tile")
+_SAID = ("picture", "preset", *_TILES)
 # Phones' photos, in formats that are read only.
 _LIKE_JPEG = (".heic", ".heif", ".hif", ".mpo")
 
@@ -123,7 +125,10 @@ def sample_files(
             enlarge: int, pixels of the longer side, or `(height, width)`,
             which stretches pictures of other proportions; "same" for the
             picture's size before it was reduced; None for the model's own.
-            Where that is exceeded, nothing but size is added.
+            Where that is exceeded by more than half, the model is given its
+            own result once more, resampled so that it comes out as large as
+            is wanted. What is larger still is resampled: nothing but size is
+            added.
         scale: float or None, the same relative to what the model is given,
             such as 3.5.
         repair: bool, whether JPEG files are to be repaired. A model that
@@ -286,6 +291,11 @@ class _Job:
         return self.sizing.of_picture(self.path)
 
     @functools.cached_property
+    def middle(self):
+        """Height and width of what the model is given again; else None."""
+        return self.sizing.middle(self.path)
+
+    @functools.cached_property
     def reading(self):
         """How the picture is read, see `read_input`."""
         reduce = self.sizing.reduced(self.path)
@@ -301,6 +311,8 @@ class _Job:
             self._digest = picture_digest(self.path)
         if self.size is not None:
             more = {"size": list(self.size), **more}
+        if self.middle is not None:
+            more = {"middle": list(self.middle), **more}
         if self.sizing.share is not None:
             more = {"share": self.sizing.share, **more}
         record = {"made": made, "of": self._digest, **self.made_from}
@@ -359,8 +371,11 @@ def _sample_file(tim, job, wanted, overwrite, tile, progress):
         if job.size is not None:
             job.sizing.tell(job.path, job.size)
         os.makedirs(os.path.dirname(job.base), exist_ok=True)
-        side = tile_side(tim, given, tile)
-        more = {} if side is None else {"tile": side}
+        tiles = {"tile": tile_side(tim, given.shape, tile)}
+        if job.middle is not None:
+            tiles["first_tile"] = tiles["tile"]
+            tiles["tile"] = tile_side(tim, job.middle, tile)
+        more = {name: side for name, side in tiles.items() if side is not None}
         for seed, index in missing:
             sample = sample_of(
                 tim,
@@ -368,9 +383,11 @@ def _sample_file(tim, job, wanted, overwrite, tile, progress):
                 seed,
                 index,
                 job.made_from["temperature"],
-                side,
+                tiles["tile"],
                 progress.part_done,
                 last,
+                job.middle,
+                tiles.get("first_tile"),
             )
             write_picture(
                 job.alternative(seed, index),
@@ -457,21 +474,22 @@ class _Files:
         return read_reduced(path, self._size, self.reduced)
 
 
-def tile_side(tim, given, tile):
+def tile_side(tim, size, tile):
     """The side of the tiles that a picture is made of; None for a whole one.
 
     Args:
         tim: a `TIM`.
-        given: array `[h, w, channels]`, what it is given.
+        size: height and width of what it is given; what follows is left out.
         tile: int, "auto" or None, see `TIM.sample`.
     """
-    padded, _ = _padded(tim, given)
+    multiple = tim.input_multiple
+    padded = [-(-side // multiple) * multiple for side in size[:2]]
     sampler = tim.tiled_sampler()
-    side = sampler.tile_of(tile, *padded.shape[:2])
+    side = sampler.tile_of(tile, *padded)
     if side is not None:
         logging.info(
             "In %d tiles of up to %d x %d pixels",
-            sampler.num_tiles(*padded.shape[:2], side),
+            sampler.num_tiles(*padded, side),
             side,
             side,
         )
@@ -487,6 +505,8 @@ def sample_of(
     side=None,
     part_done=None,
     last=None,
+    middle=None,
+    first_side=None,
 ):
     """One alternative.
 
@@ -501,12 +521,18 @@ def sample_of(
             been made since.
         last: what is done to it last, see
             `keras_tim.inference.last_steps.last_step`, or None.
+        middle: `(height, width)` of what the model makes when it is given that
+            again, drawn by the same seed and number; None where it is not.
+        first_side: int or None, as `side`, of what it makes at first.
 
     Returns:
         float32 array `[H, W, 3]` in [0, 1]. Of a picture in tiles, or at
         another size, a `keras_tim.images.rows.PictureInRows`: it is made while
         it is written.
     """
+    if middle is not None:
+        first = sample_of(tim, given, seed, index, temperature, first_side)
+        given = tim.condition(_at_size(first, middle))
     padded, own = _padded(tim, given)
     if side is None:
         sample = tim.sample(
@@ -521,6 +547,14 @@ def sample_of(
         padded, seed, index, side, temperature, shares_told(part_done)
     )
     return in_rows(parts, own, last)
+
+
+def _at_size(sample, size):
+    """A result at another size, as an array."""
+    in_parts = isinstance(sample, PictureInRows)
+    parts = sample.parts if in_parts else [sample]
+    own = sample.size if in_parts else sample.shape[:2]
+    return whole(resized_rows(parts, own, size), size)
 
 
 def finished(sample, last=None):

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import numbers
+import operator
 
 from absl import logging
 
@@ -16,6 +17,9 @@ from keras_tim.tasks import Task, get_task
 SAME = "same"
 # Pixels along a side.
 LARGEST_SIDE = 1_000_000
+# Where results are to be larger than the model's own by more than this, the
+# model is applied to its result again: up to there Lanczos' filter does.
+_ONLY_RESAMPLED = 1.5
 # Pixels that resampling may hold: of what keeps its proportions it holds few.
 _MOST_HELD = 50_000_000
 # What repairs JPEG files without having learned it: factor that they are
@@ -198,6 +202,23 @@ class Sizing:
         refuse_size(path, own, wanted)
         return None if wanted == own else wanted
 
+    def middle(self, path):
+        """The size of what a model is given a second time, its own result.
+
+        Args:
+            path: the picture.
+
+        Returns:
+            `(height, width)`, or None where it is applied once.
+
+        Raises:
+            PictureError: as `of_picture`.
+        """
+        wanted = self.of_picture(path)
+        if wanted is None or self.factor == 1:
+            return None
+        return middle_size(self.factor, self.own(path), wanted)
+
     def tell(self, path, wanted):
         """Warns where resampling costs what a person may not expect.
 
@@ -207,7 +228,15 @@ class Sizing:
         """
         if self.task.working_side is not None or self.share is not None:
             return  # the picture's own detail is laid over
-        own = self.own(path)
+        own, middle = self.own(path), self.middle(path)
+        if middle is not None:
+            own = tuple(self.factor * n for n in middle)
+            logging.info(
+                "%s: what the model makes it is given again, at %d x %d pixels",
+                path,
+                middle[1],
+                middle[0],
+            )
         ratios = [new / old for new, old in zip(wanted, own, strict=True)]
         said = f"{path}: {wanted[1]} x {wanted[0]} pixels are"
         if max(ratios) > 1.0:
@@ -225,6 +254,26 @@ class Sizing:
                 "Give one number, the longer side, to keep them.",
                 said,
             )
+
+
+def middle_size(factor, own, wanted):
+    """The size of a model's own result when it is given that once more.
+
+    Args:
+        factor: int, how many times larger it makes what it is given.
+        own: `(height, width)` of its result.
+        wanted: `(height, width)` that results are to have in the end.
+
+    Returns:
+        `(height, width)`, or None where results are resampled alone.
+    """
+    if max(map(operator.truediv, wanted, own)) <= _ONLY_RESAMPLED:
+        return None
+    # Once more is enough: what is larger is not detail any more.
+    return tuple(
+        min(-(-new // factor), old)
+        for new, old in zip(wanted, own, strict=True)
+    )
 
 
 def can_repair(tim):

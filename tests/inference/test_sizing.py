@@ -11,6 +11,7 @@ from keras_tim.images import read_picture, write_picture
 from keras_tim.images.pictures import PictureError, read_decoded
 from keras_tim.images.png_rows import write_png
 from keras_tim.images.records import read_record
+from keras_tim.images.resizing import resized_rows
 from keras_tim.inference import sample_again, sample_files
 from keras_tim.inference.again import read_recipe
 from keras_tim.inference.sizing import Sizing, refuse_size
@@ -45,6 +46,51 @@ def make(tim, picture, tmp_path):
         return sample_files(model or tim, [path], folder, **options)[0]
 
     return make
+
+
+def test_much_larger_ones_are_made_by_enlarging_twice(
+    make, picture, tmp_path, tim
+):
+    made = make(scale=8)
+    record = read_record(made)
+    assert (record["middle"], record["size"]) == ([24, 40], [96, 160])
+    drawn = {"num_samples": 1, "seed": 5, "first": 3}
+    first = tim.sample(read_picture(picture)[None], **drawn)[0, 0]
+    middle = np.concatenate([*resized_rows([first], (48, 80), (24, 40))])
+    wanted = tim.sample(middle[None], **drawn)[0, 0]
+    assert np.abs(read_picture(made) - wanted).max() <= 0.51 / 255.0
+    _, same = sample_again(tim, made, picture, tmp_path / "again")
+    assert same
+    # A finished one is of another size.
+    with pytest.raises(FileExistsError):
+        make(scale=6)
+
+
+def test_sides_that_the_factor_does_not_divide_are_rounded_up(make):
+    record = read_record(make(size=131))
+    assert record["size"] == [79, 131]
+    assert record["middle"] == [20, 33]
+
+
+def test_twice_is_the_most(make, caplog):
+    caplog.set_level(logging.INFO)
+    record = read_record(make(scale=20))
+    assert record["middle"] == [48, 80]  # as the model made it
+    assert "it is given again, at 80 x 48 pixels" in caplog.text
+    assert "more than the 320 x 192 that the model makes" in caplog.text
+
+
+def test_both_passes_are_made_in_tiles(make, tim, picture, tmp_path):
+    side = Tiling.of_model(tim).least_tile
+    large = tmp_path / "large.png"
+    write_picture(large, smooth(side, side))
+    made = make(path=large, scale=8, tile=side)
+    record = read_record(made)
+    assert record["tile"] == record["first_tile"] == side
+    _, same = sample_again(tim, made, large, tmp_path / "again")
+    assert same
+    # Tiles are no part of what a result depends on.
+    make(path=large, scale=8, tile=None)
 
 
 def lanczos(pixels, size):
@@ -164,8 +210,8 @@ def test_a_transparent_grey_picture_in_every_format(
 def test_what_is_larger_or_stretched_is_told(make, caplog):
     make("a", scale=3.5)
     assert "photo.png: " not in caplog.text
-    make("b", size=160)
-    assert "160 x 96 pixels are more than the 80 x 48 that" in caplog.text
+    make("b", size=110)
+    assert "110 x 66 pixels are more than the 80 x 48 that" in caplog.text
     assert "stretched" not in caplog.text
     make("c", size=(40, 40))
     assert "it is stretched" in caplog.text
