@@ -319,10 +319,30 @@ def test_tasks_that_keep_the_size(make_tim, make):
 )
 def test_records_of_strangers_are_checked(make, tmp_path, size):
     path = tmp_path / "stranger.png"
-    record = read_record(make()) | {"size": size}
+    for name in ("size", "middle"):
+        if name == "middle" and size == [4, 10**9]:
+            continue  # refused when the picture is known
+        record = read_record(make()) | {name: size}
+        write_picture(path, np.zeros((4, 4, 3)), record)
+        with pytest.raises(ValueError, match=r"stranger\.png. says.*damaged"):
+            read_recipe(path)
+
+
+@pytest.mark.parametrize("share", [0, 0.6, -1, float("nan"), "half", [0.2]])
+def test_shares_of_strangers_are_checked(make, tmp_path, share):
+    path = tmp_path / "stranger.png"
+    record = read_record(make()) | {"share": share}
     write_picture(path, np.zeros((4, 4, 3)), record)
     with pytest.raises(ValueError, match=r"stranger\.png. says.*damaged"):
         read_recipe(path)
+
+
+def test_a_strangers_huge_middle_takes_no_memory(tim, picture, make, tmp_path):
+    path = tmp_path / "stranger.png"
+    record = read_record(make()) | {"middle": [900_000, 900_000]}
+    write_picture(path, np.zeros((4, 4, 3)), record)
+    with pytest.raises(PictureError, match="900000 x 900000"):
+        sample_again(tim, path, picture, tmp_path / "again")
 
 
 def test_a_strangers_huge_size_takes_no_memory(tim, picture, make, tmp_path):
