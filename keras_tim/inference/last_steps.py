@@ -151,7 +151,8 @@ class WithinJPEG:
         )
         height, width = band.shape[:2]
         (top, _), (left, _), _ = padding
-        return np.asarray(made)[0, top : top + height, left : left + width]
+        made = np.asarray(made)[0, top : top + height, left : left + width]
+        return np.clip(made, 0.0, 1.0)
 
 
 def _is_kept_by(quantisation, given):

@@ -21,8 +21,47 @@ _TO_YCC = np.array(
     "float32",
 )
 _TO_RGB = np.linalg.inv(_TO_YCC.astype("float64")).astype("float32")
+# Steps of luminance and of colour differences at quality 50, by vertical and
+# horizontal frequency (ITU-T T.81, tables K.1 and K.2).
+_STEPS = np.array(
+    [
+        [
+            [16, 11, 10, 16, 24, 40, 51, 61],
+            [12, 12, 14, 19, 26, 58, 60, 55],
+            [14, 13, 16, 24, 40, 57, 69, 56],
+            [14, 17, 22, 29, 51, 87, 80, 62],
+            [18, 22, 37, 56, 68, 109, 103, 77],
+            [24, 35, 55, 64, 81, 104, 113, 92],
+            [49, 64, 78, 87, 103, 121, 120, 101],
+            [72, 92, 95, 98, 112, 100, 103, 99],
+        ],
+        [
+            [17, 18, 24, 47, 99, 99, 99, 99],
+            [18, 21, 26, 66, 99, 99, 99, 99],
+            [24, 26, 56, 99, 99, 99, 99, 99],
+            [47, 66, 99, 99, 99, 99, 99, 99],
+            [99, 99, 99, 99, 99, 99, 99, 99],
+            [99, 99, 99, 99, 99, 99, 99, 99],
+            [99, 99, 99, 99, 99, 99, 99, 99],
+            [99, 99, 99, 99, 99, 99, 99, 99],
+        ],
+    ]
+)
 # Luminance is shifted before it is transformed, colour differences are not.
 _MIDDLE = np.array([128.0, 0.0, 0.0], "float32")
+
+
+def standard_steps(quality):
+    """The steps that libjpeg and Pillow have for a quality.
+
+    Args:
+        quality: int from 1 to 100.
+
+    Returns:
+        Two int arrays `[8, 8]`: luminance and colour differences.
+    """
+    percent = 5000 // quality if quality < 50 else 200 - 2 * quality
+    return tuple(np.clip((_STEPS * percent + 50) // 100, 1, 255))
 
 
 def block_coefficients(planes):
@@ -100,7 +139,7 @@ def within_steps(pictures, compressed, luminance, chrominance, cell, share):
         share: float above 0 up to 0.5.
 
     Returns:
-        float32 tensor of the pictures' shape, in [0, 1].
+        float32 tensor of the pictures' shape; it may leave [0, 1].
     """
     made, given = _planes(pictures), _planes(compressed)
     planes = [_moved(made[..., 0], given[..., 0], luminance, share)]
@@ -119,7 +158,7 @@ def within_steps(pictures, compressed, luminance, chrominance, cell, share):
             plane = plane + _spread(wanted - means, cell)
         planes.append(plane)
     levels = ops.stack(planes, axis=-1) + _MIDDLE
-    return ops.clip(ops.matmul(levels, _TO_RGB) / 255.0, 0.0, 1.0)
+    return ops.matmul(levels, _TO_RGB) / 255.0
 
 
 def _moved(planes, given, steps, share):

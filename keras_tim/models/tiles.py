@@ -10,6 +10,7 @@ than a row of tiles is held.
 
 import dataclasses
 import itertools
+import math
 import pathlib
 
 import numpy as np
@@ -77,6 +78,8 @@ class Tiling:
         """The tiling of a `TIM`."""
         multiple = tim.input_multiple
         grid = multiple * (tim.style_cell or 1)
+        if tim.consistency:
+            grid = math.lcm(grid, tim.task_definition.consistent_blocks)
         # Between the centres of cells styles are interpolated.
         # What an output lacks is blurred as far as this.
         blurred = tim.consistency * blur_reach(tim.consistency_blur)

@@ -89,11 +89,15 @@ class Tower(keras.Model):
         output_activation: "tanh", as published, or "linear".
         consistency: int, rounds by which every level's output is made to agree
             with the input, as its last step (see the task); for MNIST that of
-            the last level, once `set_components` was called. Published: 0.
+            the last level, once `set_components` was called; for JPEG repair
+            that of the last level, with `jpeg_quality`. Published: 0.
         consistency_blur: float from 0 on, for super-resolution: standard
             deviation, in pixels of the input, by which what an output lacks is
             blurred first. 0 trusts every pixel of the input; 4 trusts light
             and colour of larger areas alone, for noisy or compressed inputs.
+        jpeg_quality: int from 1 to 100 or None, for JPEG repair with
+            `consistency`: the quality, on libjpeg's scale, of all inputs, with
+            colours at half the resolution (4:2:0).
         num_resize_convolutions: int or sequence of one int per level:
             convolutions behind the enlargement. Published: 2.
         modulated_head: bool or sequence of one bool per level: whether a level
@@ -151,6 +155,7 @@ class Tower(keras.Model):
         output_activation: str = "tanh",
         consistency: int = 0,
         consistency_blur: float = 0.0,
+        jpeg_quality: int | None = None,
         num_resize_convolutions: int | Sequence[int] = 2,
         modulated_head: bool | Sequence[bool] = False,
         guidance: str | None = None,
@@ -220,6 +225,14 @@ class Tower(keras.Model):
                 f"super-resolution. Received: task={task!r}, "
                 f"consistency_blur={consistency_blur}"
             )
+        agrees_as_jpeg = bool(consistency) and self._task.compresses
+        if agrees_as_jpeg == (jpeg_quality is None):
+            raise ValueError(
+                "`jpeg_quality` is for task 'decompression' with `consistency` "
+                "alone, and needed there: outputs agree with inputs of one "
+                f"quality. Received: task={task!r}, consistency={consistency}, "
+                f"jpeg_quality={jpeg_quality}"
+            )
         if classes is not None:
             classes, input_channels = self._known_classes(
                 classes, self._task, input_channels
@@ -244,6 +257,11 @@ class Tower(keras.Model):
         self.output_activation = output_activation
         self.consistency = integer("consistency", consistency, least=0)
         self.consistency_blur = float(consistency_blur)
+        self.jpeg_quality = (
+            None
+            if jpeg_quality is None
+            else integer("jpeg_quality", jpeg_quality, most=100)
+        )
         self.num_resize_convolutions = integer_or_several(
             "num_resize_convolutions", num_resize_convolutions, least=0
         )
@@ -754,6 +772,7 @@ class Tower(keras.Model):
                 self.consistency,
                 self.known,
                 self.consistency_blur,
+                self.jpeg_quality,
             )
         if self.input_skip or linear or self.consistency:
             output = clip_straight_through(output, self._task.output_range)

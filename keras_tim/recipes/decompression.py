@@ -12,6 +12,11 @@ class DecompressionRecipe(PhotoRecipe):
 
     task = "decompression"
 
+    def model_arguments(self):
+        if not self.settings.consistency:
+            return {}
+        return {"jpeg_quality": self.settings.quality}
+
     def pair(self, tim, photo):
         return decompression_pair(
             photo, self.multiple(tim), self.settings.quality

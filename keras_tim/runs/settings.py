@@ -22,7 +22,12 @@ from keras_tim.task_names import TASK_NAMES, spelled_here, task_name
 
 CONFIG_FILE = "config.json"
 # Arguments of `TIM` that take the place of the preset's.
-MODEL_SETTINGS = ("mapping_network", "residual_channels", "growth_channels")
+MODEL_SETTINGS = (
+    "mapping_network",
+    "residual_channels",
+    "growth_channels",
+    "consistency",
+)
 INPUT_SKIPS = {"none": False, "previous": True, "own": "own"}
 _WIDTHS = (
     "width of each level, coarsest first, such as 64,48; by default the "
@@ -96,6 +101,9 @@ class RunSettings:
             the preset's.
         growth_channels: what each convolution of its dense blocks adds, or
             None for the preset's.
+        consistency: rounds by which outputs are made to agree with the input,
+            see `keras_tim.TIM`, or None for the preset's. Of JPEG repair it
+            needs that all inputs are of one quality.
         dtype: dtype policy that is trained in, one of
             `keras_tim.runs.precision.DTYPES`, or "auto" for mixed_bfloat16
             where this machine is faster in it, else float32. The finished
@@ -231,6 +239,12 @@ class RunSettings:
     )
     residual_channels: tuple[int, ...] | None = option(None, _WIDTHS, least=1)
     growth_channels: tuple[int, ...] | None = option(None, _WIDTHS, least=1)
+    consistency: int | None = option(
+        None,
+        "rounds by which outputs are made to agree with the input, for super-"
+        "resolution, JPEG repair and digits; by default as the preset has it",
+        least=0,
+    )
     dtype: str = option(
         "float32",
         "precision of training; auto is mixed_bfloat16 where this machine is "

@@ -3,6 +3,11 @@
 import numpy as np
 from keras import ops
 
+from keras_tim.layers.coefficients import (
+    BLOCK,
+    standard_steps,
+    within_steps,
+)
 from keras_tim.metrics.consistency import recompressed_psnr
 from keras_tim.tasks.task import (
     ALPHA,
@@ -18,6 +23,10 @@ from keras_tim.tasks.wiring import same_size_wiring
 # Stands for equality, whose PSNR is infinite: an error of a quarter of one of
 # 256 levels.
 HIGHEST_PSNR = 60.0
+# Colours at half the resolution, as `keras_tim.images.jpeg.compressed` has
+# them: so many pixels one value stands for.
+_CELL = (2, 2)
+_UNIT = 2 * BLOCK
 
 
 class Decompression(Task):
@@ -33,6 +42,8 @@ class Decompression(Task):
     # The previous output has lost the edges of the blocks; "own" keeps the
     # detail that mild compression leaves.
     supports_input_skip = True
+    supports_consistency = True
+    consistent_blocks = _UNIT
 
     def wiring(self, num_levels, architecture):
         """Wiring of every level.
@@ -69,6 +80,47 @@ class Decompression(Task):
             data_format="channels_last",
         )
 
+    def agrees_at(self, level, num_levels):
+        """Whether a level's output can agree with what is given: the last."""
+        return level == num_levels - 1
+
+    def agreeing(
+        self,
+        output,
+        observed,
+        factor,
+        rounds,
+        known=None,
+        blur=0.0,
+        quality=None,
+    ):
+        """The nearest picture that would be compressed to what is given.
+
+        Every coefficient of its blocks is moved into the interval that the
+        compressed one stands for, see
+        `keras_tim.layers.coefficients.within_steps`.
+
+        Args:
+            output: float tensor `[batch, height, width, 3]`.
+            observed: the JPEG's pixels, of that shape; blocks begin in the
+                first row and column.
+            factor: 1.
+            rounds: int; after one, later ones change nothing.
+            known: None.
+            blur: 0.
+            quality: int, the JPEG's, on libjpeg's scale, with colours at half
+                the resolution.
+
+        Returns:
+            float32 tensor of the output's shape; it may leave [0, 1].
+        """
+        height, width = ops.shape(output)[1:3]
+        steps = standard_steps(quality)
+        made, given = _whole_units(output), _whole_units(observed)
+        for _ in range(rounds):
+            made = within_steps(made, given, *steps, _CELL, 0.5)
+        return made[:, :height, :width]
+
     def baseline(self, given, size):
         return "JPEG", given
 
@@ -78,3 +130,15 @@ class Decompression(Task):
             return None
         psnr = recompressed_psnr(samples, given, quality)
         return np.minimum(psnr, HIGHEST_PSNR)
+
+
+def _whole_units(pictures):
+    """Edge pixels repeated until blocks of all planes are whole."""
+    for axis in (1, 2):
+        side = ops.shape(pictures)[axis]
+        if isinstance(side, int) and side % _UNIT == 0:
+            continue
+        whole = -(-side // _UNIT) * _UNIT
+        within = ops.minimum(ops.arange(whole), side - 1)
+        pictures = ops.take(pictures, within, axis=axis)
+    return pictures

@@ -52,7 +52,16 @@ class SuperResolution(Task):
         """Whether a level's output can agree with what is given: every one."""
         return True
 
-    def agreeing(self, output, observed, factor, rounds, known=None, blur=0.0):
+    def agreeing(
+        self,
+        output,
+        observed,
+        factor,
+        rounds,
+        known=None,
+        blur=0.0,
+        quality=None,
+    ):
         """Back-projection: an output that is the input again when reduced.
 
         Every round adds what the reduced output lacks, enlarged:
@@ -68,6 +77,7 @@ class SuperResolution(Task):
             known: None.
             blur: float, a standard deviation in pixels of the input; 0 for
                 none.
+            quality: None.
 
         Returns:
             float32 tensor of the output's shape; it may leave [0, 1].

@@ -33,6 +33,9 @@ class Task:
         supports_own_skip: bool, whether it may start from a level's own input.
         supports_consistency: bool.
         supports_consistency_blur: bool.
+        consistent_blocks: int, pixels along a side of the blocks in which
+            outputs are made to agree with what is given; 1 where it is done
+            anywhere alike.
         supports_guidance: bool.
         output_range: tuple of two floats, of the levels' outputs.
         known_shape: shape of the weight that `agreeing` needs, or None.
@@ -61,6 +64,7 @@ class Task:
     supports_own_skip = True
     supports_consistency = False
     supports_consistency_blur = False
+    consistent_blocks = 1
     supports_guidance = False
     output_range = (0.0, 1.0)
     known_shape = None

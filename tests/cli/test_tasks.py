@@ -41,7 +41,7 @@ CASES = {
         "photo_folder",
         "coffee.png",
         (80, 100),
-        train=("--quality=10",),
+        train=("--quality=10", "--consistency=1"),
         sample=("--quality=10",),
     ),
     "mnist": Case(

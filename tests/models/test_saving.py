@@ -42,8 +42,9 @@ EVERYTHING = {
     "normalization": "none",
     "style_cell": 4,
     "output_activation": "linear",
-    "consistency": 0,  # of super-resolution alone
-    "consistency_blur": 0.0,
+    "consistency": 2,
+    "consistency_blur": 0.0,  # of super-resolution alone
+    "jpeg_quality": 30,
     "num_resize_convolutions": (1, 2, 1),
     "modulated_head": False,
     "guidance": None,
