@@ -76,7 +76,7 @@ def test_integers_of_numpy():
         for name, value in EVERYTHING.items()
         if isinstance(value, int | tuple) and not isinstance(value, bool)
     }
-    assert len(integers) == 13
+    assert len(integers) == 14
     config = TIM(**{**EVERYTHING, **integers}, name="numpy").get_config()
     assert config == TIM(**EVERYTHING, name="numpy").get_config()
     assert "int64" not in repr(config)
