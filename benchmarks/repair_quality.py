@@ -104,7 +104,8 @@ def kept_near():
     upscaled = upscaler(2)
 
     def repair(given, count, file):
-        last = WithinJPEG(read_quantisation(file), given, SHARE)
+        share = flags.FLAGS.share
+        last = WithinJPEG(read_quantisation(file), given, share)
         made = upscaled(given, count, file)
         return np.stack(
             [np.concatenate([*last.rows([x], last.size)]) for x in made]
@@ -249,4 +250,7 @@ def main(arguments):
 if __name__ == "__main__":
     define_flags(list(PEERS), "repair")
     flags.DEFINE_multi_integer("quality", None, "of JPEG; 10, 20 and 40")
+    flags.DEFINE_float(
+        "share", SHARE, "how far repairs may lie from the file, in steps"
+    )
     app.run(main)
