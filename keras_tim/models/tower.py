@@ -687,7 +687,14 @@ class Tower(keras.Model):
         if self.guide is None:
             return [None] * self.num_levels
         picture = self._task.guiding_picture(inputs[-1])
-        return self.guide(picture, sizes=self.noise_sizes(inputs))
+        sizes = self.noise_sizes(inputs)
+        if not all(isinstance(side, int) for size in sizes for side in size):
+            # Keras takes what is all known, or all tensors.
+            sizes = [
+                tuple(ops.convert_to_tensor(side, "int32") for side in size)
+                for size in sizes
+            ]
+        return self.guide(picture, sizes=sizes)
 
     def level_input(self, level, inputs, previous_output, guide=None):
         """What a level reads: its own input, or the previous level's output.

@@ -112,3 +112,12 @@ def test_own_skip_starts_from_the_input(make_tim):
         )
     sample = tim.sample(inputs, num_samples=1, seed=0)[0, 0]
     np.testing.assert_allclose(sample, inputs[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("sides", [((24, 16), (24, 32)), ((16, 24), (32, 24))])
+def test_pictures_may_differ_in_one_side(make_tim, lpips_weights, sides):
+    # A graph for pictures of many sizes then knows the other side alone.
+    tim = make_tim("colourization", guidance="vgg", guidance_channels=4)
+    for height, width in (*sides, (24, 40)):
+        made = tim.sample(greys(1, height, width), num_samples=1, seed=0)
+        assert made.shape == (1, 1, height, width, 3)
