@@ -84,7 +84,7 @@ class Actions:
             if repair and reduce == 1:
                 reduce = None
             sizing = Sizing.of(self._tim, reduce, repair=repair)
-            reading = {"reduce": sizing.reduced(path)}
+            reading = sizing.reading(path)
             record = {"of": picture_digest(path)}
             record |= what_is_said(path, self._preset)
             record |= what_it_is_made_from(self._tim, **reading)

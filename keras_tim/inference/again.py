@@ -27,7 +27,11 @@ from keras_tim.inference.samples import (
 from keras_tim.inference.sizing import LARGEST_SIDE, refuse_size
 from keras_tim.models.fingerprint import fingerprint
 
-_READING = {"reduce": {}, "quality": {"most": 100}}
+_READING = {
+    "reduce": {},
+    "quality": {"most": 100},
+    "smooth": {"least": 0, "most": 1},
+}
 
 
 def read_recipe(path):

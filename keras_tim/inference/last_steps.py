@@ -6,19 +6,17 @@ import itertools
 import numpy as np
 from absl import logging
 
-from keras_tim.images.quantisation import Quantisation, read_quantisation
+from keras_tim.images.quantisation import Quantisation
 from keras_tim.images.resizing import resized_rows
 from keras_tim.images.rows import in_bands
+from keras_tim.inference.jpeg_files import kept_quantisation
 from keras_tim.inference.reading import read_input
-from keras_tim.layers.coefficients import step_error, within_steps
+from keras_tim.layers.coefficients import within_steps
 from keras_tim.tasks.task import Task
 
-# Above it, in levels, pixels are not what their file's coefficients say: a
-# profile has converted them, or they are stored as red, green and blue.
-_LARGEST_STEP_ERROR = 0.6
-# Pixels along a side of the part that this is told by, a multiple of every
-# unit of blocks.
-_LOOKED_AT = 512
+# How far, in steps, results may lie from blocks of which a file has kept the
+# mean alone: anywhere that the file may have been made of.
+_EVEN_SHARE = 0.5
 # Pixels that are kept to a file's coefficients at a time.
 _BAND = 1 << 20
 
@@ -36,9 +34,9 @@ def last_step(tim, path, size, share=None):
         A `Resampled`, `LaidOnto` or `WithinJPEG`; None where nothing is done.
     """
     if share is not None:
-        quantisation = read_quantisation(path)
         given = read_input(tim, path)
-        if _is_kept_by(quantisation, given):
+        quantisation = kept_quantisation(path, given)
+        if quantisation is not None:
             return WithinJPEG(quantisation, given, share)
         logging.warning(
             "%s is no JPEG file, or one whose colours were converted: nothing "
@@ -148,18 +146,9 @@ class WithinJPEG:
             self.quantisation.chrominance,
             self.quantisation.cell,
             self.share,
+            _EVEN_SHARE,
         )
         height, width = band.shape[:2]
         (top, _), (left, _), _ = padding
         made = np.asarray(made)[0, top : top + height, left : left + width]
         return np.clip(made, 0.0, 1.0)
-
-
-def _is_kept_by(quantisation, given):
-    """Whether pixels are what the coefficients of their file say."""
-    if quantisation is None:
-        return False
-    padding = [*quantisation.padding(*given.shape[:2]), (0, 0)]
-    part = np.pad(given, padding, "edge")[:_LOOKED_AT, :_LOOKED_AT]
-    error = step_error(part[None], quantisation.luminance)
-    return float(error) <= _LARGEST_STEP_ERROR

@@ -298,8 +298,7 @@ class _Job:
     @functools.cached_property
     def reading(self):
         """How the picture is read, see `read_input`."""
-        reduce = self.sizing.reduced(self.path)
-        return self.made_from["reading"] | {"reduce": reduce}
+        return self.made_from["reading"] | self.sizing.reading(self.path)
 
     def alternative(self, seed, index):
         """The path of an alternative."""

@@ -154,6 +154,24 @@ class Sizing:
             return 1
         return int(self.task.reduction(*picture_size(path)))
 
+    def reading(self, path):
+        """How a picture is read, see `keras_tim.inference.read_input`.
+
+        Args:
+            path: the picture.
+
+        Returns:
+            dict.
+
+        Raises:
+            PictureError: if it cannot be used.
+        """
+        reading = {"reduce": self.reduced(path)}
+        # A model of JPEG repair is given the file as it is.
+        if self.share is not None and not self.task.compresses:
+            reading["smooth"] = 1
+        return reading
+
     def own(self, path):
         """The size of what the model makes of a picture.
 

@@ -9,8 +9,19 @@ there, too, is one that the file may have been made of.
 import numpy as np
 from keras import ops
 
+from keras_tim.layers.resampling import blur_reach, gaussian_blur
+
 # Pixels along a block's side.
 BLOCK = 8
+# Where it is even a picture is blurred so often, by so many pixels.
+_ROUNDS = 6
+_BLUR = 3.0
+# What is even: the share of even blocks among a block and those around it, and
+# by how many steps their means differ at most.
+_MOSTLY = 0.85
+_ALIKE = 3
+# As far as that reaches, in whole units of blocks.
+SMOOTHING_REACH = -(-_ROUNDS * blur_reach(2 * _BLUR) // 16) * 16
 # JFIF's luminance and colour differences, of RGB (ITU-R BT.601).
 _TO_YCC = np.array(
     [
@@ -116,7 +127,15 @@ def step_error(compressed, steps):
     return ops.sqrt(ops.median(of_blocks))
 
 
-def within_steps(pictures, compressed, luminance, chrominance, cell, share):
+def within_steps(
+    pictures,
+    compressed,
+    luminance,
+    chrominance,
+    cell,
+    share,
+    even_share=None,
+):
     """The nearest pictures whose coefficients a JPEG file allows.
 
     Coefficients farther than a share of a step from those of the compressed
@@ -137,12 +156,15 @@ def within_steps(pictures, compressed, luminance, chrominance, cell, share):
         cell: `(height, width)` in pixels, what one value of the colour
             differences stands for.
         share: float above 0 up to 0.5.
+        even_share: the same for blocks of which nothing but the mean was kept;
+            None for `share`.
 
     Returns:
         float32 tensor of the pictures' shape; it may leave [0, 1].
     """
     made, given = _planes(pictures), _planes(compressed)
-    planes = [_moved(made[..., 0], given[..., 0], luminance, share)]
+    shares = share, share if even_share is None else even_share
+    planes = [_moved(made[..., 0], given[..., 0], luminance, *shares)]
     for channel in (1, 2):
         plane = made[..., channel]
         if chrominance is not None:
@@ -153,22 +175,113 @@ def within_steps(pictures, compressed, luminance, chrominance, cell, share):
                 means,
                 _cell_means(given[..., channel], cell),
                 chrominance,
-                share,
+                *shares,
             )
             plane = plane + _spread(wanted - means, cell)
         planes.append(plane)
-    levels = ops.stack(planes, axis=-1) + _MIDDLE
-    return ops.matmul(levels, _TO_RGB) / 255.0
+    return _rgb(ops.stack(planes, axis=-1))
 
 
-def _moved(planes, given, steps, share):
+def smoothed_where_even(compressed, luminance, chrominance, cell):
+    """A JPEG's pixels without the steps between its even blocks.
+
+    Where a block and nearly all around it have kept nothing but their means,
+    and these are nearly the same, as in a sky or on a wall, what was
+    photographed had no edges there. The picture is blurred there and
+    brought back to what the file may have been made of, several times: the
+    classical projection onto convex sets (Zakhor, 1992).
+
+    Args:
+        compressed: float tensor `[batch, height, width, 3]`, RGB in [0, 1],
+            its sides multiples of 8 times `cell`, blocks from its corner on.
+        luminance: as for `within_steps`.
+        chrominance: the same.
+        cell: the same.
+
+    Returns:
+        float32 tensor of that shape in [0, 1]. A pixel depends on others up to
+        `SMOOTHING_REACH` away.
+    """
+    planes = _planes(compressed)
+    alone, wide = _even_blocks(planes[..., 0], luminance)
+    even = alone * wide
+    masks = [_over_blocks(even, (1, 1))]
+    for channel in (1, 2):
+        mask = masks[0]
+        if chrominance is not None:
+            means = _cell_means(planes[..., channel], cell)
+            own, _ = _even_blocks(means, chrominance)
+            mask = mask * _over_blocks(own, cell)
+        masks.append(mask)
+    masks = ops.stack(masks, axis=-1)
+    deviations = (_BLUR, 2 * _BLUR, 2 * _BLUR)
+    weights = [
+        gaussian_blur(masks[..., k : k + 1], deviation)
+        for k, deviation in enumerate(deviations)
+    ]
+    picture = ops.cast(compressed, "float32")
+    for _ in range(_ROUNDS):
+        planes = _planes(picture)
+        blurred = [
+            gaussian_blur((planes * masks)[..., k : k + 1], deviation)
+            / ops.maximum(weights[k], 1e-3)
+            for k, deviation in enumerate(deviations)
+        ]
+        blurred = ops.concatenate(blurred, axis=-1)
+        planes = ops.where(masks > 0.0, blurred, planes)
+        picture = within_steps(
+            _rgb(planes), compressed, luminance, chrominance, cell, 0.5
+        )
+    return ops.clip(picture, 0.0, 1.0)
+
+
+def _even_blocks(planes, steps):
+    """Blocks that kept means alone; and those in a wide area of such.
+
+    Returns:
+        Two float tensors `[batch, rows, columns]` of zeros and ones.
+    """
+    steps = _along_blocks(steps)
+    kept = ops.round(block_coefficients(planes) / steps)
+    counts = ops.sum(ops.cast(kept != 0.0, "int32"), axis=(2, 4))
+    means = kept[:, :, 0, :, 0]
+    alone = ops.cast(counts == ops.cast(means != 0.0, "int32"), "float32")
+
+    def around(values, pool):
+        return pool(
+            values[..., None],
+            3,
+            strides=1,
+            padding="same",
+            data_format="channels_last",
+        )[..., 0]
+
+    wide = around(alone, ops.average_pool) > _MOSTLY
+    range_ = around(means, ops.max_pool) + around(-means, ops.max_pool)
+    return alone, ops.cast(wide & (range_ <= _ALIKE), "float32")
+
+
+def _over_blocks(blocks, cell):
+    """Values of blocks for each of their pixels."""
+    down, across = (BLOCK * n for n in cell)
+    return ops.repeat(ops.repeat(blocks, down, axis=1), across, axis=2)
+
+
+def _moved(planes, given, steps, share, even_share):
     """Planes whose coefficients lie near those that were kept."""
     steps = _along_blocks(steps)
-    kept = ops.round(block_coefficients(given) / steps) * steps
+    kept = ops.round(block_coefficients(given) / steps)
+    if share != even_share:
+        counts = ops.sum(ops.cast(kept != 0.0, "int32"), (2, 4), keepdims=True)
+        means = ops.cast(kept[:, :, :1, :, :1] != 0.0, "int32")
+        share = ops.where(counts == means, even_share, share)
+    kept, width = kept * steps, share * steps
     found = block_coefficients(planes)
-    return of_coefficients(
-        ops.clip(found, kept - share * steps, kept + share * steps)
-    )
+    return of_coefficients(ops.clip(found, kept - width, kept + width))
+
+
+def _rgb(planes):
+    return ops.matmul(planes + _MIDDLE, _TO_RGB) / 255.0
 
 
 def _planes(rgb):
