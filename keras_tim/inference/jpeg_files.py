@@ -4,9 +4,10 @@ import numpy as np
 
 from keras_tim.images.quantisation import read_quantisation
 from keras_tim.layers.coefficients import (
+    BLOCK,
     SMOOTHING_REACH,
     smoothed_where_even,
-    step_error,
+    step_errors,
 )
 
 # Above it, in levels, pixels are not what their file's coefficients say: a
@@ -38,8 +39,14 @@ def kept_quantisation(path, pixels):
         return None
     padding = [*quantisation.padding(*pixels.shape[:2]), (0, 0)]
     part = np.pad(pixels, padding, "edge")[:_LOOKED_AT, :_LOOKED_AT]
-    error = float(step_error(part[None], quantisation.luminance))
-    return quantisation if error <= _LARGEST_STEP_ERROR else None
+    errors = np.asarray(step_errors(part[None], quantisation.luminance))[0]
+    # Where colours were cut off pixels say less than their coefficients.
+    rows, columns = errors.shape
+    blocks = part.reshape(rows, BLOCK, columns, BLOCK * 3)
+    whole = (blocks > 0.0).all((1, 3)) & (blocks < 1.0).all((1, 3))
+    if whole.any() and np.median(errors[whole]) > _LARGEST_STEP_ERROR:
+        return None
+    return quantisation
 
 
 def smoothed(pixels, quantisation):

@@ -126,6 +126,20 @@ def test_converted_colours_are_noticed(jpeg):
     assert kept_quantisation(path, 0.9 * pixels) is None
 
 
+def test_colours_that_were_cut_off_say_nothing(tmp_path):
+    rng = np.random.default_rng(0)
+    stripes = 255.0 * (rng.random((64, 96, 1)) > 0.5)
+    photo = np.repeat(stripes, 3, axis=-1)
+    path = tmp_path / "stripes.jpg"
+    Image.fromarray(np.uint8(photo)).save(path, quality=10)
+    assert kept_quantisation(path, read_picture(path)) is not None
+    photo[:24] = 100.0 + photo[:24] / 10.0  # some blocks are not
+    Image.fromarray(np.uint8(photo)).save(path, quality=10)
+    pixels = read_picture(path)
+    assert kept_quantisation(path, pixels) is not None
+    assert kept_quantisation(path, 0.9 * pixels) is None
+
+
 def test_even_parts_lose_the_steps_between_blocks(tmp_path):
     """A slope that a JPEG has made stairs of, beside fine texture."""
     slope = np.linspace(90.0, 120.0, 160)[None, :, None]

@@ -10,7 +10,7 @@ from keras_tim.images.quantisation import read_quantisation
 from keras_tim.layers.coefficients import (
     block_coefficients,
     of_coefficients,
-    step_error,
+    step_errors,
     within_steps,
 )
 from keras_tim.layers.resampling import bicubic_picture
@@ -105,10 +105,10 @@ def test_colours_of_grey_files_are_left_alone(photo):
 
 def test_steps_are_known_by_their_error(photo):
     given, (steps, _, _) = compressed(photo, 30)
-    assert float(step_error(given, steps)) < 0.5
-    assert float(step_error(given, steps + 3)) > 1.0
+    assert np.median(step_errors(given, steps)) < 0.5
+    assert np.median(step_errors(given, steps + 3)) > 1.0
     # Blocks that begin elsewhere are others.
-    assert float(step_error(given[:, 4:-4, 4:-4], steps)) > 1.0
+    assert np.median(step_errors(given[:, 4:-4, 4:-4], steps)) > 1.0
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
