@@ -42,7 +42,7 @@ from keras_tim.images.pictures import (
 )
 from keras_tim.images.resizing import resized_rows
 from keras_tim.images.sheets import contact_sheet
-from keras_tim.inference.jpeg_files import kept_quantisation, smoothed
+from keras_tim.inference.jpeg_files import deblocked_picture, kept_quantisation
 from keras_tim.inference.last_steps import WithinJPEG
 from keras_tim.inference.sizing import SHARE
 from keras_tim.layers.resampling import bicubic_picture
@@ -100,13 +100,13 @@ def upscaler(reduce):
 
 
 def kept_near():
-    """The same, even parts smoothed before, kept near what the file says."""
+    """The same, flat parts deblocked before, kept near what the file says."""
     upscaled = upscaler(2)
 
     def repair(given, count, file):
         quantisation = kept_quantisation(file, given)
         last = WithinJPEG(quantisation, given, flags.FLAGS.share)
-        made = upscaled(smoothed(given, quantisation), count, file)
+        made = upscaled(deblocked_picture(given, quantisation), count, file)
         return np.stack(
             [np.concatenate([*last.rows([x], last.size)]) for x in made]
         )

@@ -8,10 +8,12 @@ import sys
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_tim import TIM
+from keras_tim.layers.coefficients import block_coefficients
 from keras_tim.perceptual import WeightsError, fetch_weights
 
 TINY = {
@@ -48,6 +50,31 @@ def made(task="super_resolution", quick=False, **kwargs):
 def make_tim():
     """Callable `(task, quick, **kwargs)` that makes a tiny model."""
     return made
+
+
+@pytest.fixture(scope="session")
+def steps_apart():
+    """Callable: how far luminance is from a JPEG's, in its steps.
+
+    Of batches of pictures of whole blocks, for each coefficient.
+    """
+
+    def measure(made, given, steps):
+        found, kept = (
+            np.asarray(
+                block_coefficients(
+                    255.0
+                    * x.astype("float64")
+                    @ np.array([0.299, 0.587, 0.114])
+                    - 128.0
+                )
+            )
+            for x in (made, given)
+        )
+        steps = np.asarray(steps)[:, None, :]
+        return np.abs(found - np.round(kept / steps) * steps) / steps
+
+    return measure
 
 
 @contextlib.contextmanager

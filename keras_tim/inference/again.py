@@ -30,7 +30,7 @@ from keras_tim.models.fingerprint import fingerprint
 _READING = {
     "reduce": {},
     "quality": {"most": 100},
-    "smooth": {"least": 0, "most": 1},
+    "deblock": {"least": 0, "most": 1},
 }
 
 

@@ -1,12 +1,12 @@
-"""JPEG files that are repaired: what they say, and their even parts."""
+"""JPEG files that are repaired: what they say, and their deblocking."""
 
 import numpy as np
 
 from keras_tim.images.quantisation import read_quantisation
 from keras_tim.layers.coefficients import (
     BLOCK,
-    SMOOTHING_REACH,
-    smoothed_where_even,
+    DEBLOCKING_REACH,
+    deblocked,
     step_errors,
 )
 
@@ -16,7 +16,7 @@ _LARGEST_STEP_ERROR = 0.6
 # Pixels along a side of the part that this is told by, a multiple of every
 # unit of blocks.
 _LOOKED_AT = 512
-# Rows that are smoothed at a time.
+# Rows that are deblocked at a time.
 _BAND = 512
 
 
@@ -40,7 +40,7 @@ def kept_quantisation(path, pixels):
     padding = [*quantisation.padding(*pixels.shape[:2]), (0, 0)]
     part = np.pad(pixels, padding, "edge")[:_LOOKED_AT, :_LOOKED_AT]
     errors = np.asarray(step_errors(part[None], quantisation.luminance))[0]
-    # Where colours were cut off pixels say less than their coefficients.
+    # Where colours were clipped pixels say less than their coefficients.
     rows, columns = errors.shape
     blocks = part.reshape(rows, BLOCK, columns, BLOCK * 3)
     whole = (blocks > 0.0).all((1, 3)) & (blocks < 1.0).all((1, 3))
@@ -49,8 +49,8 @@ def kept_quantisation(path, pixels):
     return quantisation
 
 
-def smoothed(pixels, quantisation):
-    """A JPEG's pixels without the steps between its even blocks.
+def deblocked_picture(pixels, quantisation):
+    """A JPEG's pixels without the steps between its flat blocks.
 
     Args:
         pixels: float array `[height, width, 3]` in [0, 1].
@@ -58,17 +58,17 @@ def smoothed(pixels, quantisation):
 
     Returns:
         float32 array of that shape in [0, 1], see
-        `keras_tim.layers.coefficients.smoothed_where_even`.
+        `keras_tim.layers.coefficients.deblocked`.
     """
     height, width = pixels.shape[:2]
     (top, _), (left, _) = padding = quantisation.padding(height, width)
     whole = np.pad(pixels, [*padding, (0, 0)], "edge")
     bands = []
     for start in range(0, len(whole), _BAND):
-        first = max(0, start - SMOOTHING_REACH)
+        first = max(0, start - DEBLOCKING_REACH)
         stop = min(start + _BAND, len(whole))
-        made = smoothed_where_even(
-            whole[None, first : stop + SMOOTHING_REACH],
+        made = deblocked(
+            whole[None, first : stop + DEBLOCKING_REACH],
             quantisation.luminance,
             quantisation.chrominance,
             quantisation.cell,

@@ -16,7 +16,7 @@ from keras_tim.tasks.task import Task
 
 # How far, in steps, results may lie from blocks of which a file has kept the
 # mean alone: anywhere that the file may have been made of.
-_EVEN_SHARE = 0.5
+_FLAT_SHARE = 0.5
 # Pixels that are kept to a file's coefficients at a time.
 _BAND = 1 << 20
 
@@ -146,7 +146,7 @@ class WithinJPEG:
             self.quantisation.chrominance,
             self.quantisation.cell,
             self.share,
-            _EVEN_SHARE,
+            _FLAT_SHARE,
         )
         height, width = band.shape[:2]
         (top, _), (left, _), _ = padding

@@ -11,7 +11,7 @@ from keras_tim.images.pictures import (
     picture_size,
     read_picture,
 )
-from keras_tim.inference.jpeg_files import kept_quantisation, smoothed
+from keras_tim.inference.jpeg_files import deblocked_picture, kept_quantisation
 from keras_tim.layers.resampling import bicubic_picture
 from keras_tim.tasks.task import ALPHA
 
@@ -24,7 +24,7 @@ LARGEST_HELD = 500_000_000
 LARGEST_ALTERNATIVE = 2_000_000_000
 
 
-def read_input(tim, path, reduce=1, quality=None, smooth=0):
+def read_input(tim, path, reduce=1, quality=None, deblock=0):
     """Reads what a model is given from a user's file.
 
     Args:
@@ -34,9 +34,9 @@ def read_input(tim, path, reduce=1, quality=None, smooth=0):
         reduce: int, factor by which it is reduced first.
         quality: int or None, JPEG quality at which it is compressed then, for
             tasks that repair that.
-        smooth: int, 1 where the even parts of a JPEG file lose the steps
-            between their blocks first, see
-            `keras_tim.inference.jpeg_files.smoothed`; 0 where they stay.
+        deblock: int, 1 where the flat parts of a JPEG file lose the steps
+            between their blocks first; 0 where they stay. See
+            `keras_tim.inference.jpeg_files.deblocked_picture`.
 
     Returns:
         float32 array `[height, width, channels]` in [0, 1].
@@ -65,7 +65,7 @@ def read_input(tim, path, reduce=1, quality=None, smooth=0):
     # Colours are not mixed with white where transparency is kept.
     transparent = "spread" if ALPHA in task.keeps else "white"
     picture = _read_reduced(
-        path, reduce, tim.output_factor, transparent, smooth
+        path, reduce, tim.output_factor, transparent, deblock
     )
     if quality is not None:
         picture = compressed(picture, quality)
@@ -89,17 +89,17 @@ def read_by(tim):
     return hashlib.sha256(content).hexdigest()
 
 
-def _read_reduced(path, reduce, scale, transparent, smooth):
+def _read_reduced(path, reduce, scale, transparent, deblock):
     """Reads a picture file, reduces it, and refuses what is too large."""
     height, width = (side // reduce for side in picture_size(path))
     if 0 in (height, width):
         raise PictureError(f"{path} is too small to be reduced {reduce} times.")
     refuse_large_output(path, height, width, scale, LARGEST_ALTERNATIVE)
     given = read_picture(path, transparent=transparent)
-    if smooth:
+    if deblock:
         quantisation = kept_quantisation(path, given)
         if quantisation is not None:
-            given = smoothed(given, quantisation)
+            given = deblocked_picture(given, quantisation)
     if reduce > 1:
         given = bicubic_picture(given, (height, width))
     return given

@@ -156,6 +156,12 @@ def sample_files(
     """
     Tiling.of_model(tim).check_tile(tile)
     sizing = Sizing.of(tim, reading.pop("reduce", None), size, scale, repair)
+    if repair and reading.get("quality") is not None:
+        raise ValueError(
+            "What is compressed first does not agree with its file any more, "
+            "by which it would be repaired. Give `quality` or `repair`, not "
+            f"both. Received: quality={reading['quality']}, repair={repair}"
+        )
     if repair and format is None:
         format = "png"
     wanted = [

@@ -169,7 +169,7 @@ class Sizing:
         reading = {"reduce": self.reduced(path)}
         # A model of JPEG repair is given the file as it is.
         if self.share is not None and not self.task.compresses:
-            reading["smooth"] = 1
+            reading["deblock"] = 1
         return reading
 
     def own(self, path):

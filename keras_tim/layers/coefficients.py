@@ -1,4 +1,4 @@
-"""The cosine transform of JPEG's blocks, and pictures that a file allows.
+"""The DCT of JPEG's blocks, and pictures that a file allows.
 
 A JPEG file holds, of every block of 8 x 8 pixels, cosine coefficients divided
 by a step and rounded (ITU-T T.81, annex A.3). So it says within which interval
@@ -13,15 +13,15 @@ from keras_tim.layers.resampling import blur_reach, gaussian_blur
 
 # Pixels along a block's side.
 BLOCK = 8
-# Where it is even a picture is blurred so often, by so many pixels.
+# Where it is flat a picture is blurred so often, by so many pixels.
 _ROUNDS = 6
 _BLUR = 3.0
-# What is even: the share of even blocks among a block and those around it, and
+# What is flat: the share of flat blocks among a block and those around it, and
 # by how many steps their means differ at most.
 _MOSTLY = 0.85
 _ALIKE = 3
 # As far as that reaches, in whole units of blocks.
-SMOOTHING_REACH = -(-_ROUNDS * blur_reach(2 * _BLUR) // 16) * 16
+DEBLOCKING_REACH = -(-_ROUNDS * blur_reach(2 * _BLUR) // 16) * 16
 # JFIF's luminance and colour differences, of RGB (ITU-R BT.601).
 _TO_YCC = np.array(
     [
@@ -118,7 +118,7 @@ def step_errors(compressed, steps):
     Returns:
         float32 tensor `[batch, rows, columns]`: of every block the root of the
         mean square over its coefficients, in levels. Half a level or less is
-        what rounding pixels to 8 bits leaves; where colours were cut off it is
+        what rounding pixels to 8 bits leaves; where colours were clipped it is
         more.
     """
     found = block_coefficients(_planes(compressed)[..., 0])
@@ -134,7 +134,7 @@ def within_steps(
     chrominance,
     cell,
     share,
-    even_share=None,
+    flat_share=None,
 ):
     """The nearest pictures whose coefficients a JPEG file allows.
 
@@ -156,14 +156,14 @@ def within_steps(
         cell: `(height, width)` in pixels, what one value of the colour
             differences stands for.
         share: float above 0 up to 0.5.
-        even_share: the same for blocks of which nothing but the mean was kept;
+        flat_share: the same for blocks of which nothing but the mean was kept;
             None for `share`.
 
     Returns:
         float32 tensor of the pictures' shape; it may leave [0, 1].
     """
     made, given = _planes(pictures), _planes(compressed)
-    shares = share, share if even_share is None else even_share
+    shares = share, share if flat_share is None else flat_share
     planes = [_moved(made[..., 0], given[..., 0], luminance, *shares)]
     for channel in (1, 2):
         plane = made[..., channel]
@@ -182,8 +182,8 @@ def within_steps(
     return _rgb(ops.stack(planes, axis=-1))
 
 
-def smoothed_where_even(compressed, luminance, chrominance, cell):
-    """A JPEG's pixels without the steps between its even blocks.
+def deblocked(compressed, luminance, chrominance, cell):
+    """Deblocking: a JPEG's pixels without the steps between its flat blocks.
 
     Where a block and nearly all around it have kept nothing but their means,
     and these are nearly the same, as in a sky or on a wall, what was
@@ -200,17 +200,17 @@ def smoothed_where_even(compressed, luminance, chrominance, cell):
 
     Returns:
         float32 tensor of that shape in [0, 1]. A pixel depends on others up to
-        `SMOOTHING_REACH` away.
+        `DEBLOCKING_REACH` away.
     """
     planes = _planes(compressed)
-    alone, wide = _even_blocks(planes[..., 0], luminance)
-    even = alone * wide
-    masks = [_over_blocks(even, (1, 1))]
+    alone, wide = _flat_blocks(planes[..., 0], luminance)
+    flat = alone * wide
+    masks = [_over_blocks(flat, (1, 1))]
     for channel in (1, 2):
         mask = masks[0]
         if chrominance is not None:
             means = _cell_means(planes[..., channel], cell)
-            own, _ = _even_blocks(means, chrominance)
+            own, _ = _flat_blocks(means, chrominance)
             mask = mask * _over_blocks(own, cell)
         masks.append(mask)
     masks = ops.stack(masks, axis=-1)
@@ -235,7 +235,7 @@ def smoothed_where_even(compressed, luminance, chrominance, cell):
     return ops.clip(picture, 0.0, 1.0)
 
 
-def _even_blocks(planes, steps):
+def _flat_blocks(planes, steps):
     """Blocks that kept means alone; and those in a wide area of such.
 
     Returns:
@@ -267,14 +267,14 @@ def _over_blocks(blocks, cell):
     return ops.repeat(ops.repeat(blocks, down, axis=1), across, axis=2)
 
 
-def _moved(planes, given, steps, share, even_share):
+def _moved(planes, given, steps, share, flat_share):
     """Planes whose coefficients lie near those that were kept."""
     steps = _along_blocks(steps)
     kept = ops.round(block_coefficients(given) / steps)
-    if share != even_share:
+    if share != flat_share:
         counts = ops.sum(ops.cast(kept != 0.0, "int32"), (2, 4), keepdims=True)
         means = ops.cast(kept[:, :, :1, :, :1] != 0.0, "int32")
-        share = ops.where(counts == means, even_share, share)
+        share = ops.where(counts == means, flat_share, share)
     kept, width = kept * steps, share * steps
     found = block_coefficients(planes)
     return of_coefficients(ops.clip(found, kept - width, kept + width))

@@ -777,9 +777,9 @@ class Tower(keras.Model):
                 observed,
                 factor,
                 self.consistency,
-                self.known,
-                self.consistency_blur,
-                self.jpeg_quality,
+                known=self.known,
+                blur=self.consistency_blur,
+                quality=self.jpeg_quality,
             )
         if self.input_skip or linear or self.consistency:
             output = clip_straight_through(output, self._task.output_range)

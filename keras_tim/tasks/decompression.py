@@ -84,16 +84,7 @@ class Decompression(Task):
         """Whether a level's output can agree with what is given: the last."""
         return level == num_levels - 1
 
-    def agreeing(
-        self,
-        output,
-        observed,
-        factor,
-        rounds,
-        known=None,
-        blur=0.0,
-        quality=None,
-    ):
+    def agreeing(self, output, observed, factor, rounds, *, quality, **_):
         """The nearest picture that would be compressed to what is given.
 
         Every coefficient of its blocks is moved into the interval that the
@@ -106,8 +97,6 @@ class Decompression(Task):
                 first row and column.
             factor: 1.
             rounds: int; after one, later ones change nothing.
-            known: None.
-            blur: 0.
             quality: int, the JPEG's, on libjpeg's scale, with colours at half
                 the resolution.
 

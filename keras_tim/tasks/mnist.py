@@ -53,16 +53,7 @@ class Mnist(Task):
         """
         return level == num_levels - 1
 
-    def agreeing(
-        self,
-        output,
-        observed,
-        factor,
-        rounds,
-        known=None,
-        blur=0.0,
-        quality=None,
-    ):
+    def agreeing(self, output, observed, factor, rounds, known, **_):
         """An output whose first ten coordinates are the given ones.
 
         With P the projection on the given components, every round replaces
@@ -76,13 +67,11 @@ class Mnist(Task):
             rounds: int.
             known: what `known_of` gives. Of zeros nothing is known, and the
                 output stays as it is.
-            blur: 0.
-            quality: None.
 
         Returns:
             float32 tensor of the output's shape; it may leave [0, 1].
         """
-        del factor, blur
+        del factor
         known = known[:, :NUM_GIVEN]
         for number in range(rounds):
             if number:

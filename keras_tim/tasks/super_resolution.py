@@ -52,16 +52,7 @@ class SuperResolution(Task):
         """Whether a level's output can agree with what is given: every one."""
         return True
 
-    def agreeing(
-        self,
-        output,
-        observed,
-        factor,
-        rounds,
-        known=None,
-        blur=0.0,
-        quality=None,
-    ):
+    def agreeing(self, output, observed, factor, rounds, *, blur=0.0, **_):
         """Back-projection: an output that is the input again when reduced.
 
         Every round adds what the reduced output lacks, enlarged:
@@ -74,10 +65,8 @@ class SuperResolution(Task):
             observed: the low-resolution picture `[batch, height, width, 3]`.
             factor: int, the output's size relative to the input.
             rounds: int.
-            known: None.
             blur: float, a standard deviation in pixels of the input; 0 for
                 none.
-            quality: None.
 
         Returns:
             float32 tensor of the output's shape; it may leave [0, 1].

@@ -123,7 +123,7 @@ assert actions.told(repaired) == "1 alternative of 81 x 100 pixels."
 saved = repaired.make_whole(one)
 assert Image.open(saved).size == (81, 100)
 record = read_record(saved)
-assert record["reading"] == {"reduce": 2, "smooth": 1}
+assert record["reading"] == {"reduce": 2, "deblock": 1}
 assert record["share"] > 0.0
 _, same = sample_again(tim, saved, damaged, os.path.join(folder, "again"))
 assert same

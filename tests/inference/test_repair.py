@@ -14,10 +14,9 @@ from keras_tim.inference import (
     sample_again,
     sample_files,
 )
-from keras_tim.inference.jpeg_files import kept_quantisation, smoothed
+from keras_tim.inference.jpeg_files import deblocked_picture, kept_quantisation
 from keras_tim.inference.last_steps import WithinJPEG
 from keras_tim.inference.sizing import SHARE, Sizing
-from keras_tim.layers.coefficients import block_coefficients
 from keras_tim.layers.resampling import bicubic_picture
 
 
@@ -45,38 +44,34 @@ def jpeg(tmp_path):
     return make
 
 
-def distance_in_steps(made, given, quantisation):
-    """How far luminance is from the file's, for each coefficient."""
-    padding = [*quantisation.padding(*given.shape[:2]), (0, 0)]
-    found = [
-        np.asarray(
-            block_coefficients(
-                255.0
-                * np.pad(x, padding, "edge")[None]
-                @ np.array([0.299, 0.587, 0.114])
-                - 128.0
-            )
-        )
-        for x in (made, given)
-    ]
-    steps = quantisation.luminance[:, None, :]
-    return np.abs(found[0] - np.round(found[1] / steps) * steps) / steps
+@pytest.fixture
+def distance_in_steps(steps_apart):
+    """As `steps_apart`, of two pictures of a file."""
+
+    def measure(made, given, quantisation):
+        padding = [*quantisation.padding(*given.shape[:2]), (0, 0)]
+        made, given = (np.pad(x, padding, "edge")[None] for x in (made, given))
+        return steps_apart(made, given, quantisation.luminance)
+
+    return measure
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6])
-def test_results_are_near_what_the_file_says(tim, jpeg, tmp_path, orientation):
+def test_results_are_near_what_the_file_says(
+    tim, jpeg, tmp_path, orientation, distance_in_steps
+):
     path = jpeg(orientation=orientation)
     (made,) = sample_files(tim, [path], tmp_path / "out", repair=True)
     assert made.endswith(".png")
     given, picture = read_picture(path), read_picture(made)
     assert picture.shape == given.shape
     record = read_record(made)
-    assert record["reading"] == {"reduce": 2, "smooth": 1}
+    assert record["reading"] == {"reduce": 2, "deblock": 1}
     assert record["share"] == SHARE
     distance = distance_in_steps(picture, given, read_quantisation(path))
     # Results are rounded to 8 bits, and cut off where no colour is so bright.
     assert np.mean(distance > 0.5 + 0.05) < 0.02
-    assert np.mean(distance > SHARE + 0.05) < 0.2  # of even blocks alone
+    assert np.mean(distance > SHARE + 0.05) < 0.2  # of flat blocks alone
     # Another picture than the JPEG it is.
     assert np.abs(picture - given).mean() > 0.005
 
@@ -126,7 +121,7 @@ def test_converted_colours_are_noticed(jpeg):
     assert kept_quantisation(path, 0.9 * pixels) is None
 
 
-def test_colours_that_were_cut_off_say_nothing(tmp_path):
+def test_clipped_colours_say_nothing(tmp_path):
     rng = np.random.default_rng(0)
     stripes = 255.0 * (rng.random((64, 96, 1)) > 0.5)
     photo = np.repeat(stripes, 3, axis=-1)
@@ -140,7 +135,7 @@ def test_colours_that_were_cut_off_say_nothing(tmp_path):
     assert kept_quantisation(path, 0.9 * pixels) is None
 
 
-def test_even_parts_lose_the_steps_between_blocks(tmp_path):
+def test_flat_parts_lose_the_steps_between_blocks(tmp_path, distance_in_steps):
     """A slope that a JPEG has made stairs of, beside fine texture."""
     slope = np.linspace(90.0, 120.0, 160)[None, :, None]
     photo = np.broadcast_to(slope, (96, 160, 3)).copy()
@@ -150,7 +145,7 @@ def test_even_parts_lose_the_steps_between_blocks(tmp_path):
     Image.fromarray(np.uint8(photo.clip(0, 255))).save(path, quality=10)
     pixels = read_picture(path)
     quantisation = kept_quantisation(path, pixels)
-    made = smoothed(pixels, quantisation)
+    made = deblocked_picture(pixels, quantisation)
     stairs, smooth = (
         np.abs(np.diff(255.0 * x[:24].mean(axis=(0, 2))))
         for x in (pixels, made)
@@ -166,7 +161,7 @@ def test_even_parts_lose_the_steps_between_blocks(tmp_path):
     assert distance.max() < 0.51
 
 
-def test_smoothing_by_bands_is_that_of_the_whole(monkeypatch, tmp_path):
+def test_deblocking_by_bands_is_that_of_the_whole(monkeypatch, tmp_path):
     photo = np.linspace(60.0, 160.0, 16 * 40)[:, None, None]
     photo = np.broadcast_to(photo, (16 * 40, 64, 3))
     path = tmp_path / "slope.jpg"
@@ -174,18 +169,24 @@ def test_smoothing_by_bands_is_that_of_the_whole(monkeypatch, tmp_path):
     pixels = read_picture(path)[:-5]
     quantisation = kept_quantisation(path, pixels)
     monkeypatch.setattr(jpeg_files, "_BAND", 10_000)
-    whole = smoothed(pixels, quantisation)
+    whole = deblocked_picture(pixels, quantisation)
     monkeypatch.setattr(jpeg_files, "_BAND", 160)
-    np.testing.assert_allclose(smoothed(pixels, quantisation), whole, atol=1e-5)
+    np.testing.assert_allclose(
+        deblocked_picture(pixels, quantisation), whole, atol=1e-5
+    )
 
 
-def test_models_of_repair_are_given_the_file_as_it_is(make_tim, jpeg, tmp_path):
+def test_models_of_repair_are_given_the_file_as_it_is(
+    make_tim, jpeg, tmp_path, distance_in_steps
+):
     tim = make_tim("decompression", quick=True)
     path = jpeg()
     (made,) = sample_files(tim, [path], tmp_path / "out", repair=True)
     given, picture = read_picture(path), read_picture(made)
     distance = distance_in_steps(picture, given, read_quantisation(path))
     assert np.mean(distance > SHARE + 0.05) < 0.02
+    with pytest.raises(ValueError, match="quality=5, repair=True"):
+        sample_files(tim, [path], tmp_path, repair=True, quality=5)
     with pytest.raises(ValueError, match="reduce=2"):
         Sizing.of(tim, reduce=2, repair=True)
 
