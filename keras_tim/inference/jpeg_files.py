@@ -17,7 +17,7 @@ _LARGEST_STEP_ERROR = 0.6
 # unit of blocks.
 _LOOKED_AT = 512
 # Rows that are deblocked at a time.
-_BAND = 512
+_BAND = 1024
 
 
 def kept_quantisation(path, pixels):

@@ -20,8 +20,13 @@ _BLUR = 3.0
 # by how many steps their means differ at most.
 _MOSTLY = 0.85
 _ALIKE = 3
-# As far as that reaches, in whole units of blocks.
-DEBLOCKING_REACH = -(-_ROUNDS * blur_reach(2 * _BLUR) // 16) * 16
+# Pixels of the largest unit of blocks that is kept together.
+_UNIT = 16
+# As far as that reaches: each time by the blur and a unit that is kept to the
+# file, and by a unit whose neighbours say whether it is flat. Whole units.
+DEBLOCKING_REACH = (
+    -(-_ROUNDS * (blur_reach(2 * _BLUR) + _UNIT) // _UNIT) * _UNIT + 2 * _UNIT
+)
 # JFIF's luminance and colour differences, of RGB (ITU-R BT.601).
 _TO_YCC = np.array(
     [
